@@ -1,0 +1,93 @@
+/* DNS: the values of the _mta-sts (RFC 8461 §3.1) and _smtp._tls (RFC 8460 §3) TXT records, policy
+ * ids, and the record set of a tenant with its output formats (a table). */
+#ifndef MTASTS_RECORD_H
+#define MTASTS_RECORD_H
+
+#include <time.h>
+
+#include "mtasts/arena.h"
+#include "mtasts/diag.h"
+#include "mtasts/policy.h"
+
+#define STS_ID_MAX 32 /* RFC 8461 §3.1 */
+
+/* 1 to 32 of A-Z a-z 0-9 (RFC 8461 §3.1). */
+bool sts_id_check(struct sts_str id);
+/* YYYYMMDDhhmmss (UTC of `changed`) + first eight hex digits of the digest + "Z"; 23 characters
+ * and a NUL. `changed` is clamped to the years 1970 to 9999. */
+void sts_id_render(time_t changed, const unsigned char digest[STS_DIGEST_LEN],
+                   char out[STS_ID_MAX + 1]);
+/* The time an id of ours was made, or false when it is not of that form. */
+bool sts_id_time(struct sts_str id, time_t *out);
+
+/* The value of a TXT record: character-strings already joined (RFC 8461 §3.1). Errors are what
+ * makes the record unusable, warnings what hurts some senders (codes "txt-...", "tlsrpt-..."). */
+bool sts_txt_parse(struct sts_arena *arena, struct sts_str value, struct sts_str source,
+                   struct sts_diags *diags, struct sts_str *id);
+struct sts_tlsrpt {
+    const struct sts_str *rua; /* URIs as written, RFC 8460 §3 */
+    size_t rua_count;
+};
+bool sts_tlsrpt_parse(struct sts_arena *arena, struct sts_str value, struct sts_str source,
+                      struct sts_diags *diags, struct sts_tlsrpt *out);
+/* One rua URI: mailto: or https:, no unescaped , ! ; (RFC 8460 §3). Code "tlsrpt-uri...". */
+bool sts_rua_check(struct sts_str uri, struct sts_pos where, struct sts_diags *diags);
+
+/* Of all TXT values at one name, the single one that a sender selects (RFC 8461 §3.1: those that
+ * begin "v=STSv1;", exactly one). `prefix` is "v=STSv1;" or "v=TLSRPTv1;". False with a diagnostic
+ * when none or several remain. */
+bool sts_txt_select(const struct sts_str *values, size_t count, struct sts_str prefix,
+                    struct sts_pos where, struct sts_diags *diags, size_t *index);
+
+/* "v=STSv1; id=ID;" and "v=TLSRPTv1; rua=U1,U2": the safest forms (senders.md §5.2, R8). Values
+ * must have passed the checks above; this asserts it. */
+void sts_txt_render(struct sts_buf *out, struct sts_str id);
+void sts_tlsrpt_render(struct sts_buf *out, const struct sts_str *rua, size_t rua_count);
+
+enum sts_rr_type { STS_RR_TXT, STS_RR_CNAME, STS_RR_A, STS_RR_AAAA };
+const char *sts_rr_type_name(enum sts_rr_type type);
+
+struct sts_record {
+    struct sts_str owner; /* absolute name without the trailing dot */
+    enum sts_rr_type type;
+    uint32_t ttl;         /* seconds */
+    struct sts_str value; /* TXT: the value, unquoted; CNAME: absolute without trailing dot;
+                             A, AAAA: the address as text */
+    const char *purpose;  /* a clause for people, static */
+};
+
+/* All records of one tenant, in the order in which they should be published. */
+struct sts_record_set {
+    struct sts_str domain;
+    struct sts_str id;      /* empty while no id is committed */
+    struct sts_str pending; /* why the _mta-sts record is not among the records, or empty */
+    const struct sts_record *records;
+    size_t count;
+};
+
+/* What a record set is made from. */
+struct sts_record_input {
+    struct sts_str domain;
+    struct sts_str id;               /* empty: no _mta-sts TXT is made */
+    struct sts_str pending;          /* goes into the set as it is */
+    uint32_t ttl;                    /* seconds */
+    struct sts_str policy_host;      /* CNAME target of mta-sts.<domain>, or empty */
+    const struct sts_str *addresses; /* A/AAAA of mta-sts.<domain> when there is no policy_host */
+    size_t address_count;
+    const struct sts_str *rua;
+    size_t rua_count;
+};
+void sts_record_set_make(struct sts_arena *arena, const struct sts_record_input *in,
+                         struct sts_record_set *out);
+
+/* An output format: one file, one function. */
+struct sts_record_format {
+    const char *name;
+    const char *description; /* one clause for --help */
+    void (*render)(struct sts_buf *out, const struct sts_record_set *sets, size_t count,
+                   bool terminal);
+};
+extern const struct sts_record_format sts_record_formats[]; /* ends with name NULL */
+const struct sts_record_format *sts_record_format_find(struct sts_str name);
+
+#endif

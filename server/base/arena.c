@@ -1,0 +1,129 @@
+#include "mtasts/arena.h"
+
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/memory.h"
+
+/* A small first block keeps a shard of one tenant cheap; later blocks grow to 64 KiB. */
+enum { FIRST_BLOCK = 1024, LARGEST_BLOCK = 65536, ALIGN = alignof(max_align_t) };
+
+struct block {
+    struct block *next;
+    size_t size, used;
+    alignas(max_align_t) char data[];
+};
+
+struct sts_arena {
+    struct block *blocks; /* newest first */
+    size_t next_size, total;
+};
+
+void *sts_must(void *allocated)
+{
+    if (!allocated) {
+        fputs("mta-stsd: out of memory\n", stderr);
+        abort();
+    }
+    return allocated;
+}
+
+size_t sts_add_size(size_t a, size_t b)
+{
+    size_t sum;
+    if (__builtin_add_overflow(a, b, &sum))
+        sts_must(NULL);
+    return sum;
+}
+
+size_t sts_mul_size(size_t a, size_t b)
+{
+    size_t product;
+    if (__builtin_mul_overflow(a, b, &product))
+        sts_must(NULL);
+    return product;
+}
+
+struct sts_arena *sts_arena_new(void)
+{
+    struct sts_arena *a = sts_must(calloc(1, sizeof(*a)));
+    a->next_size = FIRST_BLOCK;
+    return a;
+}
+
+void sts_arena_free(struct sts_arena *a)
+{
+    if (!a)
+        return;
+    while (a->blocks) {
+        struct block *next = a->blocks->next;
+        free(a->blocks);
+        a->blocks = next;
+    }
+    free(a);
+}
+
+static struct block *add_block(struct sts_arena *a, size_t need)
+{
+    size_t size = need > a->next_size ? need : a->next_size;
+    size_t bytes = sts_add_size(sizeof(struct block), size);
+    struct block *b = sts_must(calloc(1, bytes));
+
+    b->size = size;
+    b->next = a->blocks;
+    a->blocks = b;
+    a->total += bytes;
+    if (a->next_size < LARGEST_BLOCK)
+        a->next_size *= 2;
+    return b;
+}
+
+void *sts_arena_alloc(struct sts_arena *a, size_t size)
+{
+    size_t need = sts_add_size(size ? size : 1, ALIGN - 1) / ALIGN * ALIGN;
+    struct block *b = a->blocks;
+
+    if (!b || b->size - b->used < need)
+        b = add_block(a, need);
+    void *p = b->data + b->used;
+    b->used += need;
+    return p;
+}
+
+void *sts_arena_array(struct sts_arena *a, size_t count, size_t size)
+{
+    return sts_arena_alloc(a, sts_mul_size(count, size));
+}
+
+struct sts_str sts_arena_dup(struct sts_arena *a, struct sts_str s)
+{
+    char *copy = sts_arena_alloc(a, sts_add_size(s.len, 1));
+    if (s.len)
+        memcpy(copy, s.ptr, s.len);
+    return (struct sts_str){copy, s.len};
+}
+
+struct sts_str sts_arena_printf(struct sts_arena *a, const char *fmt, ...)
+{
+    va_list ap, again;
+
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int len = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (len < 0)
+        abort();
+    char *text = sts_arena_alloc(a, (size_t)len + 1);
+    vsnprintf(text, (size_t)len + 1, fmt, again);
+    va_end(again);
+    return (struct sts_str){text, (size_t)len};
+}
+
+size_t sts_arena_size(const struct sts_arena *a)
+{
+    return a->total;
+}

@@ -1,0 +1,94 @@
+#include "mtasts/diag.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MESSAGE_MAX = 1000 };
+
+void sts_diags_init(struct sts_diags *d, struct sts_arena *arena)
+{
+    *d = (struct sts_diags){.arena = arena};
+    d->tail = &d->first;
+}
+
+const char *sts_severity_name(enum sts_severity s)
+{
+    static const char *const names[] = {"note", "warning", "error"};
+    return names[s];
+}
+
+/* Input bytes end up in messages, so the result is escaped as a whole: one printable line. */
+static struct sts_str format_line(struct sts_arena *arena, const char *fmt, va_list ap)
+{
+    struct sts_buf line = {0};
+    char *text;
+    int len = vasprintf(&text, fmt, ap);
+
+    if (len < 0)
+        abort();
+    sts_buf_add_escaped(&line, (struct sts_str){text, (size_t)len}, MESSAGE_MAX);
+    struct sts_str copy = sts_arena_dup(arena, sts_buf_str(&line));
+    sts_buf_fini(&line);
+    free(text);
+    return copy;
+}
+
+static void link_diag(struct sts_diags *d, struct sts_diag *diag)
+{
+    if (!d->tail)
+        d->tail = &d->first;
+    *d->tail = diag;
+    d->tail = &diag->next;
+    switch (diag->severity) {
+    case STS_ERROR:
+        d->errors++;
+        break;
+    case STS_WARNING:
+        d->warnings++;
+        break;
+    case STS_NOTE:
+        d->notes++;
+        break;
+    }
+}
+
+struct sts_diag *sts_diag_add(struct sts_diags *d, enum sts_severity severity, const char *code,
+                              struct sts_pos where, const char *fmt, ...)
+{
+    struct sts_diag *diag = STS_NEW(d->arena, struct sts_diag);
+    va_list ap;
+
+    diag->severity = severity;
+    diag->code = code;
+    diag->where = where;
+    va_start(ap, fmt);
+    diag->message = format_line(d->arena, fmt, ap);
+    va_end(ap);
+    link_diag(d, diag);
+    return diag;
+}
+
+void sts_diag_help(struct sts_diags *d, struct sts_diag *diag, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    diag->help = format_line(d->arena, fmt, ap);
+    va_end(ap);
+}
+
+void sts_diags_append(struct sts_diags *to, const struct sts_diags *from)
+{
+    for (const struct sts_diag *diag = from->first; diag; diag = diag->next) {
+        struct sts_diag *copy = STS_NEW(to->arena, struct sts_diag);
+        *copy = *diag;
+        copy->where.source = sts_arena_dup(to->arena, diag->where.source);
+        copy->tenant = sts_arena_dup(to->arena, diag->tenant);
+        copy->message = sts_arena_dup(to->arena, diag->message);
+        copy->help = sts_arena_dup(to->arena, diag->help);
+        copy->related.source = sts_arena_dup(to->arena, diag->related.source);
+        copy->next = NULL;
+        link_diag(to, copy);
+    }
+}

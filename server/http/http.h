@@ -1,0 +1,31 @@
+/* HTTP: worker threads, listeners and the one resource. The only folder that knows libh2o.
+ *
+ * The control thread calls everything here; workers share nothing with it but messages and
+ * immutable snapshots. */
+#ifndef MTASTS_HTTP_H
+#define MTASTS_HTTP_H
+
+#include "server/snapshot/snapshot.h"
+
+struct http_server;
+
+/* Binds all `listen` entries of the snapshot's settings (SO_REUSEPORT, one socket per worker and
+ * entry), prepares TLS and the workers. Does not accept yet. NULL with errors ("listen-...") in
+ * `diags`. Takes its own reference on the snapshot. */
+struct http_server *http_server_new(struct snapshot *snapshot, struct sts_diags *diags);
+
+/* The bound addresses, one per `listen` entry, "[::]:443" with the real port. */
+size_t http_server_address_count(const struct http_server *server);
+struct sts_str http_server_address(const struct http_server *server, size_t index);
+
+/* Starts the worker threads; from here on requests are answered. -1/errno. */
+int http_server_start(struct http_server *server);
+
+/* Publishes a snapshot to all workers and waits until every one of them uses it. */
+void http_server_publish(struct http_server *server, struct snapshot *snapshot);
+
+/* Stops accepting, finishes requests in flight, closes idle connections; returns true when all
+ * connections ended within `deadline_ms`. Call once; the process exits afterwards. */
+bool http_server_stop(struct http_server *server, unsigned deadline_ms);
+
+#endif

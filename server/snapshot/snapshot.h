@@ -1,0 +1,66 @@
+/* Snapshot: an immutable, reference-counted bundle of everything a request needs: tenants, rendered
+ * bodies, host index, certificates. Serving reads one; start, reload and `check` build one with the
+ * same builder. Nothing in it changes after snapshot_build returned. */
+#ifndef MTASTS_SNAPSHOT_H
+#define MTASTS_SNAPSHOT_H
+
+#include <stdatomic.h>
+#include <time.h>
+
+#include "mtasts/config.h"
+#include "server/tls/cert_store.h"
+
+enum tenant_state {
+    TENANT_SERVED,         /* policy and certificate are there */
+    TENANT_NO_CERTIFICATE, /* policy is fine, no usable certificate: TLS handshakes are refused */
+    TENANT_REFUSED,        /* its configuration is wrong: known host, but 404 */
+};
+
+struct tenant {
+    struct sts_str domain; /* canonical policy domain */
+    struct sts_str host;   /* "mta-sts." + domain, RFC 8461 §3.2 */
+    enum tenant_state state;
+    struct sts_pos where; /* where it is declared */
+    struct sts_policy policy;
+    struct sts_str body; /* rendered; empty when refused */
+    const struct sts_str *tls_reports;
+    size_t tls_report_count;
+    struct cert_identity identity; /* empty when no certificate */
+};
+
+struct snapshot {
+    atomic_uint refs;
+    uint64_t generation;
+    time_t built;
+    struct sts_arena *arena;
+    struct sts_settings settings; /* of the main source, which this snapshot keeps alive */
+    struct sts_str main_file, base_dir;
+    struct sts_source **sources; /* referenced */
+    size_t source_count;
+    struct cert_store *certificates; /* referenced; NULL when not loaded */
+    struct tenant *tenants;          /* sorted by domain */
+    size_t tenant_count;
+    struct tenant **index; /* open addressing on tenant->host; power of two */
+    size_t index_size;
+    size_t served, without_certificate, refused;
+};
+
+struct snapshot_input {
+    const char *main_file;
+    time_t now;
+    const struct snapshot *previous; /* its sources and certificates are reused; may be NULL */
+    bool with_certificates;          /* false for `records`: certificates do not matter there */
+};
+
+/* Builds a snapshot; all diagnostics (also those of sources) go to `diags`. NULL when the main file
+ * cannot be used, or on any error when it says strict. Control thread only. */
+struct snapshot *snapshot_build(const struct snapshot_input *input, struct sts_diags *diags);
+struct snapshot *snapshot_ref(struct snapshot *s); /* atomic */
+/* Control thread only (sources are not counted atomically): workers hand snapshots back. */
+void snapshot_unref(struct snapshot *s);
+
+/* By canonical host name ("mta-sts.example.org"), NULL when no tenant has it. */
+const struct tenant *snapshot_find_host(const struct snapshot *s, struct sts_str host);
+const struct tenant *snapshot_find_domain(const struct snapshot *s, struct sts_str domain);
+
+#endif

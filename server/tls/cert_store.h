@@ -1,0 +1,56 @@
+/* Certificate store: all certificates found under the configured paths, indexed by the DNS names of
+ * their subjectAltName (RFC 8461 §3.3: the CN does not count; one-level wildcards do).
+ *
+ * Immutable once loaded and shared between snapshots by reference; unchanged files reuse the pairs
+ * of the previous store. Layouts are found by themselves (DESIGN §6):
+ * NAME/fullchain.pem+privkey.pem, NAME.pem (combined), NAME.crt+NAME.key, tls.crt+tls.key, and
+ * plain files named in the configuration. */
+#ifndef MTASTS_TLS_CERT_STORE_H
+#define MTASTS_TLS_CERT_STORE_H
+
+#include <time.h>
+
+#include "mtasts/config.h"
+#include "mtasts/diag.h"
+
+struct cert_store;
+
+enum cert_key_type { CERT_EC, CERT_RSA };
+
+/* One usable certificate with its key and chain, for people and logs. Borrowed from the store. */
+struct cert_info {
+    enum cert_key_type key_type;
+    struct sts_str file;     /* certificate file */
+    struct sts_str key_file; /* same as `file` when combined */
+    time_t not_before, not_after;
+    size_t chain_length; /* leaf included */
+};
+
+/* What may be presented for one host: an EC and/or an RSA pair (NULL when there is none). */
+struct cert_identity {
+    const struct cert_pair *ec, *rsa;
+};
+const struct cert_info *cert_pair_info(const struct cert_pair *pair);
+
+/* Loads every pair. Unusable ones (key does not match, not yet valid, expired, unreadable, FIFO,
+ * no DNS name, weak key, leaf not first, chain out of order or incomplete...) are reported with
+ * codes "certificate-..." and left out; with `previous`, a pair caught half-renewed keeps the
+ * earlier one. Never NULL. Relative paths are taken from base_dir. */
+struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
+                                   struct sts_str base_dir, const struct cert_store *previous,
+                                   time_t now, struct sts_diags *diags);
+struct cert_store *cert_store_ref(struct cert_store *store); /* atomic: workers may hold refs */
+void cert_store_unref(struct cert_store *store);
+size_t cert_store_count(const struct cert_store *store); /* usable pairs */
+
+/* The identity for a canonical host name: exact names first, then the one-level wildcard; of
+ * several of one key type the one that expires last. False when none. */
+bool cert_store_find(const struct cert_store *store, struct sts_str host,
+                     struct cert_identity *out);
+
+/* Why no certificate was usable for `host`, for a diagnostic: "expired on 2026-01-01 (FILE)" or
+ * "no certificate names it"; in `arena`. */
+struct sts_str cert_store_why_not(const struct cert_store *store, struct sts_arena *arena,
+                                  struct sts_str host);
+
+#endif

@@ -1,0 +1,137 @@
+/* Unit tests of server/base: slices, buffers, arenas, diagnostics. */
+#include "tests/unit/test.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "mtasts/diag.h"
+
+static void str_compares_by_length(void **state)
+{
+    (void)state;
+    struct sts_str with_nul = {"ab\0c", 4};
+    assert_false(sts_str_is(with_nul, "ab"));
+    assert_true(sts_str_eq_nocase(STS_STR("EXAMPLE.org"), STS_STR("example.ORG")));
+    assert_int_equal(sts_str_find(with_nul, 'c', 0), 3);
+    assert_true(sts_str_cmp(STS_STR("a"), STS_STR("ab")) < 0);
+    assert_true(sts_str_is(sts_str_trim(STS_STR(" \tx y\t ")), "x y"));
+}
+
+static void uint_refuses_all_but_digits(void **state)
+{
+    (void)state;
+    unsigned long long n = 7;
+    assert_true(sts_str_to_uint(STS_STR("0604800"), 10, 31557600, &n));
+    assert_int_equal(n, 604800);
+    const char *bad[] = {"", "+1", "-1", "1 ", "1.0", "0x1", "31557601", "99999999999", NULL};
+    for (size_t i = 0; bad[i]; i++)
+        assert_false(sts_str_to_uint(sts_str_from(bad[i]), 10, 31557600, &n));
+    assert_false(sts_str_to_uint(STS_STR("99999999999999999999"), 30, ~0ULL, &n));
+}
+
+static void suggest_finds_typos_only(void **state)
+{
+    (void)state;
+    const char *const keys[] = {"mode", "mx", "max_age", "policy", NULL};
+    const char *const modes[] = {"enforce", "testing", "none", NULL};
+    assert_string_equal(sts_suggest(STS_STR("maxage"), keys), "max_age");
+    assert_string_equal(sts_suggest(STS_STR("nmx"), keys), "mx");
+    assert_string_equal(sts_suggest(STS_STR("enforced"), modes), "enforce");
+    assert_string_equal(sts_suggest(STS_STR("test"), modes), "testing");
+    assert_null(sts_suggest(STS_STR("zebra"), modes));
+    assert_null(sts_suggest(STS_STR(""), modes));
+}
+
+static void escaping_keeps_one_line(void **state)
+{
+    (void)state;
+    struct sts_buf b = {0};
+    sts_buf_add_escaped(&b, STS_STR("a\n\"\\\x80z"), 100);
+    assert_string_equal(b.ptr, "a\\x0A\"\\x5C\\x80z");
+    sts_buf_fini(&b);
+    sts_buf_add_escaped(&b, STS_STR("abcdef"), 3);
+    assert_string_equal(b.ptr, "abc...");
+    sts_buf_fini(&b);
+}
+
+static void arena_is_zeroed_and_aligned(void **state)
+{
+    (void)state;
+    struct sts_arena *a = sts_arena_new();
+    for (size_t size = 0; size < 5000; size += 7) {
+        unsigned char *p = sts_arena_alloc(a, size);
+        assert_int_equal((size_t)p % _Alignof(max_align_t), 0);
+        for (size_t i = 0; i < size; i++)
+            assert_int_equal(p[i], 0);
+        memset(p, 0xff, size);
+    }
+    struct sts_str big = sts_arena_printf(a, "%0*d", 100000, 1);
+    assert_int_equal(big.len, 100000);
+    assert_true(sts_arena_size(a) > 100000);
+    sts_arena_free(a);
+}
+
+static struct sts_diags sample(struct sts_arena *a)
+{
+    struct sts_diags d;
+    sts_diags_init(&d, a);
+    struct sts_pos where = {STS_STR("a.yaml"), 3, 7};
+    struct sts_diag *diag = sts_diag_add(&d, STS_ERROR, "key-unknown", where, "bad \"%s\"", "x\ny");
+    sts_diag_help(&d, diag, "use %s", "mx");
+    diag->related = (struct sts_pos){STS_STR("b.yaml"), 1, 2};
+    sts_diag_add(&d, STS_NOTE, "odd", (struct sts_pos){STS_STR("\xff.yaml"), 0, 0}, "note");
+    return d;
+}
+
+static void diagnostics_render_as_text(void **state)
+{
+    (void)state;
+    struct sts_arena *a = sts_arena_new();
+    struct sts_diags d = sample(a);
+    struct sts_buf out = {0};
+    for (struct sts_diag *diag = d.first; diag; diag = diag->next)
+        sts_diag_render_text(&out, diag, false);
+    assert_string_equal(out.ptr, "a.yaml:3:7: error: bad \"x\\x0Ay\" [key-unknown]\n"
+                                 "    help: use mx\n"
+                                 "    b.yaml:1:2: see also here\n"
+                                 "\\xFF.yaml: note: note [odd]\n");
+    assert_int_equal(d.errors, 1);
+    assert_int_equal(d.notes, 1);
+    sts_buf_fini(&out);
+    sts_arena_free(a);
+}
+
+static void diagnostics_render_as_json(void **state)
+{
+    (void)state;
+    struct sts_arena *a = sts_arena_new();
+    struct sts_diags d = sample(a), copy;
+    sts_diags_init(&copy, a);
+    sts_diags_append(&copy, &d);
+    struct sts_buf out = {0};
+    sts_diags_render_json(&out, &copy);
+    json_t *parsed = json_loadb(out.ptr, out.len, 0, NULL);
+    assert_non_null(parsed);
+    assert_int_equal(json_array_size(parsed), 2);
+    json_t *first = json_array_get(parsed, 0);
+    assert_string_equal(json_string_value(json_object_get(first, "code")), "key-unknown");
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(first, "related"), "line")),
+                     1);
+    json_decref(parsed);
+    sts_buf_fini(&out);
+    sts_arena_free(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(str_compares_by_length),
+        cmocka_unit_test(uint_refuses_all_but_digits),
+        cmocka_unit_test(suggest_finds_typos_only),
+        cmocka_unit_test(escaping_keeps_one_line),
+        cmocka_unit_test(arena_is_zeroed_and_aligned),
+        cmocka_unit_test(diagnostics_render_as_text),
+        cmocka_unit_test(diagnostics_render_as_json),
+    };
+    return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}
