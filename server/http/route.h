@@ -5,12 +5,15 @@
 
 #include "mtasts/str.h"
 
+#define ROUTE_NAME_MAX 256 /* octets of `buffer` in route_decide */
+
 struct route_request {
-    struct sts_str method, target,
-        authority;       /* raw, as received; authority: Host or absolute-form */
-    struct sts_str host; /* SNI name of the connection (canonical), empty without TLS */
-    unsigned host_count; /* number of Host header fields */
-    bool announces_body; /* any Content-Length other than one "0", or Transfer-Encoding */
+    struct sts_str method, target;
+    struct sts_str authority; /* value of the Host header field, raw */
+    struct sts_str host;      /* SNI name of the connection (canonical), empty without TLS */
+    unsigned host_count;      /* number of Host header fields */
+    bool announces_body;      /* any Content-Length other than one "0", or Transfer-Encoding */
+    bool malformed;           /* the head can be read in more than one way (see head.h) */
 };
 
 enum route_result {
@@ -21,8 +24,10 @@ enum route_result {
     ROUTE_MISDIRECTED
 };
 
-/* `name` (may point into the request or static storage) receives the canonical lower-case host the
- * request is for, written to `buffer` of at least 256 bytes. */
+/* `name` receives the canonical lower-case host the request is for, written to `buffer` of at
+ * least ROUTE_NAME_MAX bytes; it is set for every result except ROUTE_BAD_REQUEST (then empty).
+ * With TLS a result other than ROUTE_BAD_REQUEST and ROUTE_MISDIRECTED means that it equals
+ * `request->host`. Whether such a tenant exists is the caller's to look up. */
 enum route_result route_decide(const struct route_request *request, char *buffer, size_t size,
                                struct sts_str *name);
 
