@@ -21,11 +21,15 @@ struct sts_str http_server_address(const struct http_server *server, size_t inde
 /* Starts the worker threads; from here on requests are answered. -1/errno. */
 int http_server_start(struct http_server *server);
 
-/* Publishes a snapshot to all workers and waits until every one of them uses it. */
+/* Publishes a snapshot to all workers and waits until every one of them uses it; takes its own
+ * references. Tenants, certificates, timeouts and the access log change at once, also for open
+ * connections. The listening addresses, the number of workers and the connection caps stay those of
+ * http_server_new. */
 void http_server_publish(struct http_server *server, struct snapshot *snapshot);
 
 /* Stops accepting, finishes requests in flight, closes idle connections; returns true when all
- * connections ended within `deadline_ms`. Call once; the process exits afterwards. */
+ * connections ended within `deadline_ms`. Call once, also when http_server_start failed; the server
+ * must not be used again and the process exits afterwards (worker threads rest until then). */
 bool http_server_stop(struct http_server *server, unsigned deadline_ms);
 
 #endif

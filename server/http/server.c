@@ -167,29 +167,30 @@ static bool await_drained(struct http_server *server, unsigned deadline_ms)
     return drained;
 }
 
-/* libh2o's loops cannot be taken down without leaks and asserts, and the process is about to end:
- * they stay, reachable from here so that leak checkers can tell them from a real leak. */
-static struct http_server *stopped;
-
-bool http_server_stop(struct http_server *server, unsigned deadline_ms)
+static void release(struct http_server *server)
 {
-    bool drained;
-
-    for (size_t i = 0; i < server->running; i++)
-        worker_send(&server->workers[i], WORKER_STOP, NULL);
-    await_answers(server);
-    listeners_close(server->listeners, server->listener_count);
-    drained = await_drained(server, deadline_ms);
-    server->next_stopped = stopped;
-    stopped = server;
-    if (!drained)
-        return false;
-    for (size_t i = 0; i < server->running; i++)
-        pthread_join(server->workers[i].thread, NULL);
     for (size_t i = 0; i < server->worker_count; i++)
         snapshot_unref(server->workers[i].snapshot);
     snapshot_unref(server->snapshot);
     tls_server_free(server->tls);
     peers_free(server->peers);
+}
+
+bool http_server_stop(struct http_server *server, unsigned deadline_ms)
+{
+    for (size_t i = 0; i < server->running; i++)
+        worker_send(&server->workers[i], WORKER_STOP, NULL);
+    await_answers(server);
+    listeners_close(server->listeners, server->listener_count);
+    if (!await_drained(server, deadline_ms))
+        return false;
+    release(server);
+    if (server->running > 0)
+        return true; /* the threads rest on it (see worker_main) until the process ends */
+    h2o_config_dispose(&server->config);
+    pthread_mutex_destroy(&server->lock);
+    pthread_cond_destroy(&server->changed);
+    sts_arena_free(server->arena);
+    free(server);
     return true;
 }

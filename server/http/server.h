@@ -28,7 +28,6 @@ struct http_server {
     size_t running; /* workers whose thread was started; control thread only */
     pthread_mutex_t lock;
     pthread_cond_t changed; /* one of the workers' flags below the lock changed */
-    struct http_server *next_stopped;
 };
 
 #endif

@@ -186,6 +186,10 @@ static void *worker_main(void *data)
     worker->drained = true;
     pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->lock);
+    /* Neither an event loop nor the pools that libh2o keeps for each thread can be taken down
+     * without leaks and failing asserts, and the process is about to end: rest until then. */
+    for (;;)
+        pause();
     return NULL;
 }
 
