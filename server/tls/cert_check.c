@@ -1,0 +1,246 @@
+/* The rules that a certificate must meet before it is presented to a sender. */
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+#include "server/tls/cert_pair.h"
+
+enum { RSA_BITS_MIN = 2048 };
+
+struct check {
+    const struct cert_pair *pair;
+    time_t now;
+    struct sts_diags *diags;
+    struct sts_str file; /* in the arena of diags */
+};
+
+static struct sts_pos at(const struct check *c, size_t index)
+{
+    return (struct sts_pos){.source = c->file, .line = c->pair->lines[index], .column = 1};
+}
+
+static struct sts_str date(const struct check *c, const ASN1_TIME *t)
+{
+    struct tm tm = {0};
+    char text[32];
+
+    if (!ASN1_TIME_to_tm(t, &tm) || strftime(text, sizeof(text), "%Y-%m-%d", &tm) == 0)
+        return STS_STR("an unknown date");
+    return sts_arena_dup(c->diags->arena, sts_str_from(text));
+}
+
+static const X509 *certificate(const struct check *c, size_t index)
+{
+    return index == 0 ? c->pair->leaf : sk_X509_value(c->pair->chain, (int)index - 1);
+}
+
+static size_t count(const struct check *c)
+{
+    return 1 + (size_t)sk_X509_num(c->pair->chain);
+}
+
+/* Compares the public halves. */
+static bool key_fits(const struct check *c, size_t index)
+{
+    const EVP_PKEY *public = X509_get0_pubkey(certificate(c, index));
+    bool fits = public && EVP_PKEY_eq(public, c->pair->key) == 1;
+
+    ERR_clear_error();
+    return fits;
+}
+
+static bool check_key_fits(const struct check *c)
+{
+    struct sts_diag *d;
+
+    if (key_fits(c, 0))
+        return true;
+    for (size_t i = 1; i < count(c); i++) {
+        if (!key_fits(c, i))
+            continue;
+        d = sts_diag_add(c->diags, STS_ERROR, "certificate-leaf-not-first", at(c, i),
+                         "the host's own certificate is number %zu in the file, not the first",
+                         i + 1);
+        sts_diag_help(c->diags, d, "order: the host's certificate, then each one's issuer");
+        return false;
+    }
+    d = sts_diag_add(c->diags, STS_ERROR, "certificate-key-mismatch", at(c, 0),
+                     "the private key belongs to another certificate");
+    sts_diag_help(c->diags, d, "key file: %.*s; a renewal must replace both",
+                  STS_ARG(c->pair->info.key_file));
+    return false;
+}
+
+static void weak_key(const struct check *c, const char *code, const char *what)
+{
+    struct sts_diag *d = sts_diag_add(c->diags, STS_ERROR, code, at(c, 0), "%s", what);
+    sts_diag_help(c->diags, d, "use ECDSA P-256, or RSA with 2048 bits or more");
+}
+
+static void check_key_strength(const struct check *c)
+{
+    const EVP_PKEY *key = c->pair->key;
+    char group[40] = "";
+
+    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA) {
+        if (EVP_PKEY_get_bits(key) < RSA_BITS_MIN)
+            weak_key(c, "certificate-weak-key", "the RSA key is shorter than 2048 bits");
+        return;
+    }
+    if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC) {
+        weak_key(c, "certificate-key-type",
+                 "the key is neither ECDSA nor RSA: hardly any sender accepts it");
+        return;
+    }
+    if (EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1 &&
+        (strcmp(group, "prime256v1") == 0 || strcmp(group, "secp384r1") == 0 ||
+         strcmp(group, "secp521r1") == 0))
+        return;
+    weak_key(c, "certificate-weak-key", "the key's curve is not P-256, P-384 or P-521");
+}
+
+/* The signature of a root is not looked at by anyone (RFC 5280 §6.1). */
+static void check_signatures(const struct check *c)
+{
+    for (size_t i = 0; i < count(c); i++) {
+        X509 *cert = (X509 *)certificate(c, i);
+        int digest = NID_undef;
+        if (i > 0 && X509_self_signed(cert, 0) == 1)
+            continue;
+        X509_get_signature_info(cert, &digest, NULL, NULL, NULL);
+        if (digest != NID_md5 && digest != NID_sha1 && digest != NID_md5_sha1)
+            continue;
+        struct sts_diag *d = sts_diag_add(c->diags, STS_ERROR, "certificate-weak-signature",
+                                          at(c, i), "it is signed with %s, which senders refuse",
+                                          digest == NID_sha1 ? "SHA-1" : "MD5");
+        sts_diag_help(c->diags, d, "have it issued again: authorities sign with SHA-256 or better");
+    }
+}
+
+static void check_names(const struct check *c)
+{
+    if (c->pair->name_count > 0)
+        return;
+    struct sts_diag *d = sts_diag_add(c->diags, STS_ERROR, "certificate-no-name", at(c, 0),
+                                      "it has no DNS name in the subjectAltName extension");
+    sts_diag_help(c->diags, d,
+                  "issue it with subjectAltName DNS:mta-sts.DOMAIN; the CN does not count "
+                  "(RFC 8461 section 3.3)");
+}
+
+static void check_dates(const struct check *c)
+{
+    const struct cert_info *info = &c->pair->info;
+    struct sts_diag *d;
+
+    if (info->not_after < c->now) {
+        d = sts_diag_add(c->diags, STS_ERROR, "certificate-expired", at(c, 0),
+                         "the certificate expired on %.*s",
+                         STS_ARG(date(c, X509_get0_notAfter(c->pair->leaf))));
+        sts_diag_help(c->diags, d, "renew it");
+    } else if (info->not_before > c->now) {
+        d = sts_diag_add(c->diags, STS_ERROR, "certificate-not-yet-valid", at(c, 0),
+                         "the certificate is not valid before %.*s",
+                         STS_ARG(date(c, X509_get0_notBefore(c->pair->leaf))));
+        sts_diag_help(c->diags, d, "is the clock of this machine right?");
+    }
+    for (size_t i = 1; i < count(c); i++) {
+        const ASN1_TIME *end = X509_get0_notAfter(certificate(c, i));
+        if (X509_cmp_time(end, (time_t[]){c->now}) >= 0)
+            continue;
+        d = sts_diag_add(c->diags, STS_WARNING, "certificate-chain-expired", at(c, i),
+                         "the chain's certificate number %zu expired on %.*s: senders refuse it",
+                         i + 1, STS_ARG(date(c, end)));
+        sts_diag_help(c->diags, d, "renew, or replace it by the authority's present intermediate");
+    }
+}
+
+static void check_purpose(const struct check *c)
+{
+    if (X509_check_purpose(c->pair->leaf, X509_PURPOSE_SSL_SERVER, 0) == 1)
+        return;
+    struct sts_diag *d = sts_diag_add(c->diags, STS_ERROR, "certificate-purpose", at(c, 0),
+                                      "the certificate is not for TLS servers");
+    sts_diag_help(c->diags, d, "it needs extendedKeyUsage serverAuth and digitalSignature");
+}
+
+static bool issued(const struct check *c, size_t subject, size_t issuer)
+{
+    X509 *s = (X509 *)certificate(c, subject), *i = (X509 *)certificate(c, issuer);
+    bool ok = X509_check_issued(i, s) == X509_V_OK && X509_verify(s, X509_get0_pubkey(i)) == 1;
+
+    ERR_clear_error();
+    return ok;
+}
+
+static void check_chain_order(const struct check *c)
+{
+    for (size_t i = 0; i + 1 < count(c); i++) {
+        if (issued(c, i, i + 1))
+            continue;
+        bool present = false;
+        for (size_t k = 0; k < count(c); k++)
+            present |= k != i && issued(c, i, k);
+        struct sts_diag *d;
+        if (present)
+            d = sts_diag_add(c->diags, STS_ERROR, "certificate-chain-order", at(c, i + 1),
+                             "certificate number %zu should be the issuer of number %zu", i + 2,
+                             i + 1);
+        else
+            d = sts_diag_add(c->diags, STS_ERROR, "certificate-chain-incomplete", at(c, i + 1),
+                             "certificate number %zu did not issue number %zu, and none here did",
+                             i + 2, i + 1);
+        sts_diag_help(c->diags, d,
+                      "order: the host's certificate, then each one's issuer; the "
+                      "root may be left out");
+        return;
+    }
+}
+
+/* Whether an authority that signs leaves directly is trusted cannot be known here. */
+static void check_alone(const struct check *c)
+{
+    struct sts_diag *d;
+
+    if (X509_self_signed(c->pair->leaf, 0) == 1) {
+        d = sts_diag_add(c->diags, STS_WARNING, "certificate-self-signed", at(c, 0),
+                         "the certificate is self-signed: no mail sender trusts it");
+        sts_diag_help(c->diags, d, "RFC 8461 section 3.3 asks for one of a public authority");
+    } else if (count(c) == 1) {
+        d = sts_diag_add(c->diags, STS_WARNING, "certificate-chain-incomplete", at(c, 0),
+                         "no intermediate certificate follows: senders written in Go (mox, maddy, "
+                         "chasquid, postfix-tlspol) or on OpenSSL will not trust it");
+        sts_diag_help(c->diags, d,
+                      "use the file with the whole chain (certbot: fullchain.pem, not cert.pem)");
+    }
+}
+
+bool cert_check_again(const struct cert_pair *pair, time_t now, struct sts_diags *diags)
+{
+    size_t before = diags->errors;
+    struct check c = {.pair = pair, .now = now, .diags = diags};
+
+    c.file = sts_arena_dup(diags->arena, pair->info.file);
+    check_dates(&c);
+    check_alone(&c);
+    return diags->errors == before;
+}
+
+bool cert_check(const struct cert_pair *pair, time_t now, struct sts_diags *diags)
+{
+    size_t before = diags->errors;
+    struct check c = {.pair = pair, .now = now, .diags = diags};
+
+    c.file = sts_arena_dup(diags->arena, pair->info.file);
+    if (!check_key_fits(&c))
+        return false;
+    check_key_strength(&c);
+    check_signatures(&c);
+    check_names(&c);
+    check_purpose(&c);
+    check_chain_order(&c);
+    check_dates(&c);
+    check_alone(&c);
+    return diags->errors == before;
+}

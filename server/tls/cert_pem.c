@@ -1,0 +1,73 @@
+#include "server/tls/cert_pem.h"
+
+#define DASHES "-----"
+
+struct cert_pem cert_pem_begin(struct sts_str text)
+{
+    /* Editors on Windows put a byte order mark in front; OpenSSL would then miss the first block.
+     */
+    if (sts_str_starts(text, STS_STR("\xEF\xBB\xBF")))
+        text = sts_str_sub(text, 3, text.len);
+    return (struct cert_pem){text, 0, 1};
+}
+
+/* The next line without its end, or false. */
+static bool next_line(struct cert_pem *pem, struct sts_str *line)
+{
+    if (pem->at >= pem->text.len)
+        return false;
+    size_t end = sts_str_find(pem->text, '\n', pem->at);
+    *line = sts_str_sub(pem->text, pem->at, end);
+    while (line->len > 0 && (line->ptr[line->len - 1] == '\r' || line->ptr[line->len - 1] == ' '))
+        line->len--;
+    pem->at = end == pem->text.len ? end : end + 1;
+    pem->line++;
+    return true;
+}
+
+static bool boundary(struct sts_str line, struct sts_str start, struct sts_str *label)
+{
+    if (line.len < start.len + 5 || !sts_str_starts(line, start) ||
+        !sts_str_ends(line, STS_STR(DASHES)))
+        return false;
+    *label = sts_str_sub(line, start.len, line.len - 5);
+    return true;
+}
+
+static bool find_begin(struct cert_pem *pem, struct cert_block *out, size_t *start)
+{
+    struct sts_str line;
+
+    do {
+        *start = pem->at;
+        out->line = pem->line;
+        if (!next_line(pem, &line))
+            return false;
+    } while (!boundary(line, STS_STR(DASHES "BEGIN "), &out->label));
+    return true;
+}
+
+bool cert_pem_next(struct cert_pem *pem, struct cert_block *out)
+{
+    size_t start;
+    struct sts_str line, label;
+
+    if (!find_begin(pem, out, &start))
+        return false;
+    for (;;) {
+        struct cert_pem before = *pem;
+        bool more = next_line(pem, &line);
+        bool other = more && boundary(line, STS_STR(DASHES "BEGIN "), &label);
+        if (!more || other) {
+            *pem = before; /* a BEGIN here is the next block's */
+            out->cut = true;
+            break;
+        }
+        if (boundary(line, STS_STR(DASHES "END "), &label) && sts_str_eq(label, out->label)) {
+            out->cut = false;
+            break;
+        }
+    }
+    out->text = sts_str_sub(pem->text, start, pem->at);
+    return true;
+}

@@ -1,0 +1,282 @@
+#include "server/tls/cert_store.h"
+
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mtasts/domain.h"
+#include "server/base/memory.h"
+#include "server/sys/file.h"
+#include "server/tls/cert_pair.h"
+
+struct cert_store {
+    atomic_uint refs;
+    struct sts_arena *arena;
+    struct cert_pair **pairs; /* referenced */
+    size_t count, capacity;
+    struct cert_table hosts;   /* name or "*." pattern -> struct cert_identity */
+    struct cert_table files;   /* certificate file -> struct cert_pair */
+    struct cert_table refused; /* name -> struct sts_str, why its certificate was left out */
+};
+
+static void add_to(const struct cert_pair **slot, const struct cert_pair *pair)
+{
+    if (!*slot || (*slot)->info.not_after < pair->info.not_after)
+        *slot = pair;
+}
+
+/* Takes the caller's reference. */
+static void store_add(struct cert_store *s, struct cert_pair *pair)
+{
+    if (s->count == s->capacity) {
+        s->capacity = s->capacity ? sts_mul_size(s->capacity, 2) : 16;
+        s->pairs =
+            sts_must(realloc(s->pairs, sts_mul_size(s->capacity, sizeof(struct cert_pair *))));
+    }
+    s->pairs[s->count++] = pair;
+    cert_table_add(&s->files, pair->info.file, pair);
+    for (size_t i = 0; i < pair->name_count; i++) {
+        struct cert_identity *id = cert_table_find(&s->hosts, pair->names[i]);
+        if (!id) {
+            id = STS_NEW(s->arena, struct cert_identity);
+            cert_table_add(&s->hosts, pair->names[i], id);
+        }
+        add_to(pair->info.key_type == CERT_RSA ? &id->rsa : &id->ec, pair);
+    }
+}
+
+static void refuse_name(struct cert_store *s, struct sts_str name, struct sts_str why)
+{
+    struct sts_str *kept = STS_NEW(s->arena, struct sts_str);
+    *kept = why;
+    if (!cert_table_find(&s->refused, name))
+        cert_table_add(&s->refused, sts_arena_dup(s->arena, name), kept);
+}
+
+/* Remembers why the names of a pair that is left out are not served. */
+static void refuse(struct cert_store *s, const struct cert_candidate *c,
+                   const struct cert_pair *pair, struct sts_str message)
+{
+    struct sts_str why =
+        sts_arena_printf(s->arena, "%.*s (%.*s)", STS_ARG(message), STS_ARG(c->file));
+
+    if (c->label.len)
+        refuse_name(s, c->label, why);
+    for (size_t i = 0; pair && i < pair->name_count; i++)
+        refuse_name(s, pair->names[i], why);
+}
+
+static const struct sts_diag *first_error(const struct sts_diags *diags)
+{
+    const struct sts_diag *d = diags->first;
+    while (d && d->severity != STS_ERROR)
+        d = d->next;
+    return d;
+}
+
+static struct sts_str day(struct sts_arena *a, time_t t)
+{
+    struct tm tm;
+    char text[32] = "";
+
+    gmtime_r(&t, &tm);
+    strftime(text, sizeof(text), "%Y-%m-%d", &tm);
+    return sts_arena_dup(a, sts_str_from(text));
+}
+
+static void keep(struct cert_store *s, const struct cert_pair *old, struct sts_pos where,
+                 struct sts_str why, const char *help, struct sts_diags *diags)
+{
+    struct sts_diag *d =
+        sts_diag_add(diags, STS_WARNING, "certificate-kept", where,
+                     "%.*s; the one loaded before stays in use, until %.*s", STS_ARG(why),
+                     STS_ARG(day(diags->arena, old->info.not_after)));
+
+    sts_diag_help(diags, d, "%s", help);
+    store_add(s, cert_pair_ref(old));
+}
+
+/* A renewal replaces two files, one after the other, and copies can fail: what was good before is
+ * better than nothing until a whole new pair is there. */
+static bool keep_previous(struct cert_store *s, const struct cert_loader *loader,
+                          const struct cert_candidate *c, const struct sts_diags *found,
+                          struct sts_diags *diags)
+{
+    const struct cert_pair *old =
+        loader->previous ? cert_store_by_file(loader->previous, c->file) : NULL;
+    const struct sts_diag *error = first_error(found);
+
+    if (!old || old->info.not_after < loader->now)
+        return false;
+    struct sts_pos where = {.source = sts_arena_dup(diags->arena, c->file)};
+    struct sts_str why = STS_STR("the private key is missing");
+    if (error) {
+        why = error->message;
+        where.source = sts_arena_dup(diags->arena, error->where.source);
+        where.line = error->where.line;
+        where.column = error->where.column;
+    }
+    keep(s, old, where, why, "put a certificate and its key in place; no restart is needed", diags);
+    return true;
+}
+
+static void load_one(struct cert_store *s, struct cert_loader *loader,
+                     const struct cert_candidate *c, struct sts_diags *diags)
+{
+    struct sts_arena *scratch = sts_arena_new();
+    struct sts_diags found;
+    struct cert_pair *pair;
+
+    sts_diags_init(&found, scratch);
+    enum cert_outcome outcome = cert_load(loader, c, &found, &pair);
+    if (outcome == CERT_LOADED) {
+        store_add(s, pair);
+        sts_diags_append(diags, &found);
+        pair = NULL;
+    } else if (!keep_previous(s, loader, c, &found, diags)) {
+        if (outcome == CERT_BROKEN) {
+            refuse(s, c, pair, first_error(&found)->message);
+            sts_diags_append(diags, &found);
+        } else if (pair && pair->leaf && X509_check_ca(pair->leaf) == 0) {
+            refuse(s, c, pair, STS_STR("there is no private key for the certificate"));
+        }
+    }
+    cert_pair_unref(pair);
+    sts_arena_free(scratch);
+}
+
+static bool covered(const struct cert_store *s, const struct cert_pair *pair)
+{
+    for (size_t i = 0; i < pair->name_count; i++) {
+        const struct cert_identity *id = cert_table_find(&s->hosts, pair->names[i]);
+        if (!id || !(pair->info.key_type == CERT_RSA ? id->rsa : id->ec))
+            return false;
+    }
+    return true;
+}
+
+static bool below(struct sts_str file, struct sts_str path)
+{
+    while (path.len > 1 && path.ptr[path.len - 1] == '/')
+        path.len--;
+    return sts_str_starts(file, path) && (file.len == path.len || file.ptr[path.len] == '/');
+}
+
+/* Pairs of the previous store whose files have vanished while their folder is still configured: a
+ * folder being replaced, a file system not mounted. Once other pairs carry their names they go. */
+static void keep_vanished(struct cert_store *s, const struct cert_loader *loader,
+                          const struct sts_str *paths, size_t count, const struct cert_table *seen,
+                          struct sts_diags *diags)
+{
+    for (size_t i = 0; loader->previous && i < loader->previous->count; i++) {
+        const struct cert_pair *old = loader->previous->pairs[i];
+        bool configured = false;
+        for (size_t k = 0; k < count; k++)
+            configured |= below(old->info.file, paths[k]);
+        if (!configured || old->info.not_after < loader->now ||
+            cert_table_find(seen, old->info.file) || covered(s, old))
+            continue;
+        keep(s, old, (struct sts_pos){.source = sts_arena_dup(diags->arena, old->info.file)},
+             STS_STR("the certificate is gone"), "to forget it at once, restart the service",
+             diags);
+    }
+}
+
+struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
+                                   struct sts_str base_dir, const struct cert_store *previous,
+                                   time_t now, struct sts_diags *diags)
+{
+    struct cert_store *s = sts_must(calloc(1, sizeof(*s)));
+    struct sts_arena *scratch = sts_arena_new();
+    struct cert_candidates found = {.arena = scratch};
+    struct cert_loader loader = {.now = now, .previous = previous, .arena = scratch};
+    struct sts_str *resolved = STS_ARRAY(scratch, count, struct sts_str);
+    struct cert_table seen = {0};
+
+    atomic_init(&s->refs, 1);
+    s->arena = sts_arena_new();
+    for (size_t i = 0; i < count; i++) {
+        resolved[i] = file_resolve(scratch, base_dir, paths[i].path);
+        cert_find(&found, resolved[i], paths[i].where, diags);
+    }
+    cert_find_finish(&found);
+    for (size_t i = 0; i < found.count; i++) {
+        load_one(s, &loader, &found.items[i], diags);
+        cert_table_add(&seen, found.items[i].file, s);
+    }
+    keep_vanished(s, &loader, resolved, count, &seen, diags);
+    cert_table_fini(&seen);
+    cert_loader_fini(&loader);
+    cert_candidates_fini(&found);
+    sts_arena_free(scratch);
+    return s;
+}
+
+struct cert_store *cert_store_ref(struct cert_store *store)
+{
+    atomic_fetch_add_explicit(&store->refs, 1, memory_order_relaxed);
+    return store;
+}
+
+void cert_store_unref(struct cert_store *store)
+{
+    if (!store || atomic_fetch_sub_explicit(&store->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    cert_table_fini(&store->hosts);
+    cert_table_fini(&store->files);
+    cert_table_fini(&store->refused);
+    for (size_t i = 0; i < store->count; i++)
+        cert_pair_unref(store->pairs[i]);
+    free(store->pairs);
+    sts_arena_free(store->arena);
+    free(store);
+}
+
+size_t cert_store_count(const struct cert_store *store)
+{
+    return store->count;
+}
+
+const struct cert_pair *cert_store_by_file(const struct cert_store *store, struct sts_str file)
+{
+    return cert_table_find(&store->files, file);
+}
+
+/* "*." and everything after the first label, in `space`; empty when there is no second label. */
+static struct sts_str wildcard_of(struct sts_str host, char space[STS_DOMAIN_MAX + 1])
+{
+    size_t dot = sts_str_find(host, '.', 0);
+
+    if (dot == host.len || dot == 0 || host.len - dot + 1 > STS_DOMAIN_MAX)
+        return (struct sts_str){0};
+    space[0] = '*';
+    memcpy(space + 1, host.ptr + dot, host.len - dot);
+    return (struct sts_str){space, host.len - dot + 1};
+}
+
+/* `table` by exact name, else by wildcard. */
+static void *look_up(const struct cert_table *table, struct sts_str host)
+{
+    char space[STS_DOMAIN_MAX + 1];
+    void *found = cert_table_find(table, host);
+    struct sts_str pattern = wildcard_of(host, space);
+
+    return found || !pattern.len ? found : cert_table_find(table, pattern);
+}
+
+bool cert_store_find(const struct cert_store *store, struct sts_str host, struct cert_identity *out)
+{
+    const struct cert_identity *found = look_up(&store->hosts, host);
+
+    if (!found)
+        return false;
+    *out = *found;
+    return true;
+}
+
+struct sts_str cert_store_why_not(const struct cert_store *store, struct sts_arena *arena,
+                                  struct sts_str host)
+{
+    const struct sts_str *why = look_up(&store->refused, host);
+    return sts_arena_dup(arena, why ? *why : STS_STR("no certificate names it"));
+}
