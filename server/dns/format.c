@@ -1,0 +1,16 @@
+#include "server/dns/format.h"
+
+const struct sts_record_format sts_record_formats[] = {
+    {"table", "host, type, TTL and value, for a DNS provider's form", format_table},
+    {"bind", "zone file lines with absolute names", format_bind},
+    {"json", "for scripts", format_json},
+    {NULL, NULL, NULL},
+};
+
+const struct sts_record_format *sts_record_format_find(struct sts_str name)
+{
+    for (const struct sts_record_format *f = sts_record_formats; f->name; f++)
+        if (sts_str_is(name, f->name))
+            return f;
+    return NULL;
+}

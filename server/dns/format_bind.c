@@ -1,0 +1,42 @@
+/* Zone file lines (RFC 1035 §5): absolute names, quoted TXT in strings of at most 255 octets. */
+#include "server/dns/format.h"
+
+enum { STRING_MAX = 255 };
+
+static void add_txt(struct sts_buf *out, struct sts_str value)
+{
+    for (size_t from = 0; from < value.len; from += STRING_MAX) {
+        struct sts_str part = sts_str_sub(value, from, from + STRING_MAX);
+        sts_buf_add_cstr(out, from ? " \"" : "\"");
+        for (size_t i = 0; i < part.len; i++) {
+            if (part.ptr[i] == '"' || part.ptr[i] == '\\')
+                sts_buf_add(out, STS_STR("\\"));
+            sts_buf_add(out, sts_str_sub(part, i, i + 1));
+        }
+        sts_buf_add(out, STS_STR("\""));
+    }
+}
+
+static void add_record(struct sts_buf *out, const struct sts_record *r)
+{
+    sts_buf_printf(out, "%.*s. %u IN %s ", STS_ARG(r->owner), r->ttl, sts_rr_type_name(r->type));
+    if (r->type == STS_RR_TXT)
+        add_txt(out, r->value);
+    else
+        sts_buf_printf(out, "%.*s%s", STS_ARG(r->value), r->type == STS_RR_CNAME ? "." : "");
+    sts_buf_add(out, STS_STR("\n"));
+}
+
+void format_bind(struct sts_buf *out, const struct sts_record_set *sets, size_t count,
+                 bool terminal)
+{
+    (void)terminal;
+    for (size_t i = 0; i < count; i++) {
+        sts_buf_printf(out, "; %.*s\n", STS_ARG(sets[i].domain));
+        for (size_t j = 0; j < sets[i].count; j++)
+            add_record(out, &sets[i].records[j]);
+        if (sets[i].pending.len)
+            sts_buf_printf(out, "; _mta-sts.%.*s is pending: %.*s\n", STS_ARG(sets[i].domain),
+                           STS_ARG(sets[i].pending));
+    }
+}

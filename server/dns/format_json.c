@@ -1,0 +1,38 @@
+#include "server/base/json.h"
+#include "server/dns/format.h"
+
+static json_t *record_json(const struct sts_record *r)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "name", sts_json_str(r->owner));
+    json_object_set_new(object, "type", json_string(sts_rr_type_name(r->type)));
+    json_object_set_new(object, "ttl", json_integer(r->ttl));
+    json_object_set_new(object, "value", sts_json_str(r->value));
+    json_object_set_new(object, "purpose", json_string(r->purpose));
+    return object;
+}
+
+static json_t *set_json(const struct sts_record_set *set)
+{
+    json_t *object = json_object(), *records = json_array();
+    json_object_set_new(object, "domain", sts_json_str(set->domain));
+    json_object_set_new(object, "id", set->id.len ? sts_json_str(set->id) : json_null());
+    json_object_set_new(object, "pending",
+                        set->pending.len ? sts_json_str(set->pending) : json_null());
+    for (size_t i = 0; i < set->count; i++)
+        json_array_append_new(records, record_json(&set->records[i]));
+    json_object_set_new(object, "records", records);
+    return object;
+}
+
+void format_json(struct sts_buf *out, const struct sts_record_set *sets, size_t count,
+                 bool terminal)
+{
+    json_t *array = json_array();
+
+    (void)terminal;
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, set_json(&sets[i]));
+    sts_json_render(out, array, true);
+    sts_buf_add(out, STS_STR("\n"));
+}
