@@ -64,6 +64,7 @@ struct sts_named_policy {
     struct sts_pos where;
     struct sts_str name;
     struct sts_policy_decl decl;
+    bool broken; /* an error in it was reported; tenants that use it cannot be served */
 };
 
 struct sts_tenant_decl {

@@ -38,7 +38,7 @@ static bool check_bytes(struct fields *f)
         if ((c < 0x20 && c != '\t') || c >= 0x7f) {
             fields_report(f, STS_ERROR, pick(f, "txt-character", "tlsrpt-character"), i,
                           "this byte is not printable ASCII",
-                          "the record is US-ASCII on one line (RFC 8461 §3.1)");
+                          "the record is US-ASCII on one line (RFC 8461 section 3.1)");
             return false;
         }
     }
@@ -90,7 +90,7 @@ bool fields_begin(struct fields *f)
                       pick(f, "txt-space-before-semicolon", "tlsrpt-space-before-semicolon"),
                       version.len, "white space before the first ;",
                       "remove it: senders select records that begin with the version and ; "
-                      "directly behind it (RFC 8461 §3.1, erratum 6285)");
+                      "directly behind it (RFC 8461 section 3.1, erratum 6285)");
         return false;
     }
     f->at = at;
@@ -146,7 +146,7 @@ bool fields_next(struct fields *f, struct field *out)
     if (inner || before_equals || hanging) {
         fields_report(f, STS_ERROR, pick(f, "txt-space", "tlsrpt-space"), from,
                       hanging ? "white space at the end of the record" : "white space around the =",
-                      "remove it (RFC 8461 §3.1)");
+                      "remove it (RFC 8461 section 3.1)");
         f->at = f->value.len;
         return false;
     }

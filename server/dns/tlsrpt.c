@@ -24,7 +24,7 @@ static bool check_characters(struct sts_str uri, struct sts_pos where, struct st
         char c = uri.ptr[i];
         if (c == '!' || c == ';' || c == ',')
             return refuse(diags, where, "tlsrpt-uri-reserved", uri, "contains one of , ! ;",
-                          "write %2C for a comma, %21 for !, %3B for ; (RFC 8460 §3); "
+                          "write %2C for a comma, %21 for !, %3B for ; (RFC 8460 section 3); "
                           "size suffixes such as !10m do not exist here");
         if (c == '=')
             return refuse(diags, where, "tlsrpt-uri-reserved", uri,
@@ -32,7 +32,7 @@ static bool check_characters(struct sts_str uri, struct sts_pos where, struct st
         if (!sts_is_alnum(c) && (c == '\0' || !strchr(allowed, c)))
             return refuse(diags, where, "tlsrpt-uri-character", uri,
                           "contains a character that no URI has",
-                          "percent-encode it (RFC 3986 §2.1)");
+                          "percent-encode it (RFC 3986 section 2.1)");
         if (c == '%' && (i + 2 >= uri.len || !strchr("0123456789abcdefABCDEF", uri.ptr[i + 1]) ||
                          !strchr("0123456789abcdefABCDEF", uri.ptr[i + 2])))
             return refuse(diags, where, "tlsrpt-uri-character", uri,
@@ -96,7 +96,7 @@ bool sts_rua_check(struct sts_str uri, struct sts_pos where, struct sts_diags *d
         return refuse(diags, where, "tlsrpt-uri-scheme", uri, "is an address without a scheme",
                       "write mailto: in front");
     return refuse(diags, where, "tlsrpt-uri-scheme", uri, "is not a mailto: or https: URI",
-                  "only these two schemes, in lower case, are used (RFC 8460 §3)");
+                  "only these two schemes, in lower case, are used (RFC 8460 section 3)");
 }
 
 static bool take_rua(struct sts_arena *arena, struct fields *f, const struct field *field,

@@ -6,12 +6,13 @@
 static const char *id_help(struct sts_str id)
 {
     if (id.len > STS_ID_MAX)
-        return "at most 32 characters (RFC 8461 §3.1)";
+        return "at most 32 characters (RFC 8461 section 3.1)";
     for (size_t i = 0; i < id.len; i++)
         if (!sts_is_alnum(id.ptr[i]))
-            return "letters and digits only: no - : . _ = (RFC 8461 §3.1); write the time as "
+            return "letters and digits only: no - : . _ = (RFC 8461 section 3.1); write the time "
+                   "as "
                    "20261123093000Z";
-    return "1 to 32 letters and digits (RFC 8461 §3.1)";
+    return "1 to 32 letters and digits (RFC 8461 section 3.1)";
 }
 
 static void take_id(struct fields *f, const struct field *field, struct sts_str *id, bool *have)
@@ -82,13 +83,13 @@ bool sts_txt_select(const struct sts_str *values, size_t count, struct sts_str p
     if (matches == 0) {
         struct sts_diag *diag = sts_diag_add(diags, STS_ERROR, "txt-none", where,
                                              "no TXT record begins with \"%.*s\"", STS_ARG(prefix));
-        sts_diag_help(diags, diag, "publish one (RFC 8461 §3.1)");
+        sts_diag_help(diags, diag, "publish one (RFC 8461 section 3.1)");
     } else {
         struct sts_diag *diag =
             sts_diag_add(diags, STS_ERROR, "txt-several", where,
                          "%zu TXT records begin with \"%.*s\": senders use none of them", matches,
                          STS_ARG(prefix));
-        sts_diag_help(diags, diag, "keep exactly one (RFC 8461 §3.1)");
+        sts_diag_help(diags, diag, "keep exactly one (RFC 8461 section 3.1)");
     }
     return false;
 }

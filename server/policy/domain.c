@@ -51,7 +51,7 @@ static bool check_shape(struct sts_str in, struct sts_pos where, struct sts_diag
                       "write a name such as example.org");
     if (in.len > INPUT_MAX)
         return refuse(diags, where, "domain-too-long", in, "is longer than 253 octets",
-                      "RFC 1035 §2.3.4 allows 253 octets");
+                      "RFC 1035 section 2.3.4 allows 253 octets");
     if (looks_like_address(in))
         return refuse(diags, where, "domain-ip-address", in, "is an IP address, not a host name",
                       "senders compare names of MX records; write the host name");
@@ -101,23 +101,23 @@ static bool check_label(struct sts_str label, struct sts_str whole, struct sts_p
                       "write labels joined by single dots, such as mx1.example.org");
     if (label.len > STS_LABEL_MAX)
         return refuse(diags, where, "domain-label-too-long", whole,
-                      "has a label of more than 63 octets", "RFC 1035 §2.3.4 allows 63");
+                      "has a label of more than 63 octets", "RFC 1035 section 2.3.4 allows 63");
     if (label.ptr[0] == '-' || label.ptr[label.len - 1] == '-')
         return refuse(diags, where, "domain-hyphen", whole,
                       "has a label that begins or ends with a hyphen",
-                      "hyphens stand inside a label only (RFC 5321 §4.1.2)");
+                      "hyphens stand inside a label only (RFC 5321 section 4.1.2)");
     for (size_t i = 0; i < label.len; i++) {
         char c = label.ptr[i];
         if (c == '_')
             return refuse(diags, where, "domain-underscore", whole, "contains an underscore",
-                          "host names have letters, digits and hyphens (RFC 5321 §4.1.2)");
+                          "host names have letters, digits and hyphens (RFC 5321 section 4.1.2)");
         if (c == '*')
             return refuse(diags, where, "domain-wildcard", whole, "has a * where none is allowed",
                           "only an mx may have one, as its whole left-most label: *.example.org");
         if (!sts_is_alnum(c) && c != '-')
             return refuse(diags, where, "domain-character", whole,
                           "contains a character that no host name has",
-                          "host names have letters, digits and hyphens (RFC 5321 §4.1.2)");
+                          "host names have letters, digits and hyphens (RFC 5321 section 4.1.2)");
     }
     return true;
 }
@@ -177,14 +177,15 @@ bool sts_domain_parse(struct sts_arena *arena, struct sts_str in, enum sts_domai
         return false;
     if (in.ptr[in.len - 1] == '.') {
         if (form == STS_DOMAIN_WIRE)
-            return refuse(diags, where, "domain-trailing-dot", in, "ends with a dot",
-                          "leave the dot away: senders then match nothing (RFC 5321 §4.1.2)");
+            return refuse(
+                diags, where, "domain-trailing-dot", in, "ends with a dot",
+                "leave the dot away: senders then match nothing (RFC 5321 section 4.1.2)");
         name = sts_str_sub(in, 0, in.len - 1);
     }
     if (!is_ascii(name)) {
         if (form == STS_DOMAIN_WIRE)
             return refuse(diags, where, "domain-u-label", in, "is not ASCII",
-                          "write the A-label, xn--... (RFC 8461 §3.2)");
+                          "write the A-label, xn--... (RFC 8461 section 3.2)");
         if (!to_a_labels(arena, name, where, diags, &name))
             return false;
     }
@@ -193,7 +194,7 @@ bool sts_domain_parse(struct sts_arena *arena, struct sts_str in, enum sts_domai
         return false;
     if (name.len > STS_DOMAIN_MAX)
         return refuse(diags, where, "domain-too-long", in, "is longer than 253 octets",
-                      "RFC 1035 §2.3.4 allows 253 octets");
+                      "RFC 1035 section 2.3.4 allows 253 octets");
     if (has_a_label(name)) {
         struct sts_str again;
         if (!to_a_labels(arena, name, where, diags, &again))

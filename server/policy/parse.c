@@ -164,7 +164,7 @@ static void take_extension(struct parser *p, struct sts_str name, struct sts_str
     if (!is_extension_value(value)) {
         report(p, STS_ERROR, "policy-extension-value", column,
                "the value of this unknown field is not allowed",
-               "it must be printable UTF-8 and not empty (RFC 8461 §3.2)");
+               "it must be printable UTF-8 and not empty (RFC 8461 section 3.2)");
         return;
     }
     struct sts_pos where = p->pos;
@@ -272,7 +272,7 @@ static bool check_size(struct parser *p, size_t len)
     p->pos.line = 0;
     if (len > STS_POLICY_MAX)
         report(p, STS_ERROR, "policy-too-large", 0, "the body is larger than 64 KiB",
-               "senders need not accept it (RFC 8461 §3.3)");
+               "senders need not accept it (RFC 8461 section 3.3)");
     else if (len > STS_POLICY_HARD_MAX)
         report(p, STS_ERROR, "policy-too-large", 0, "the body is larger than 10 KiB",
                "chasquid cuts it there without a word; use wildcards");
@@ -296,7 +296,7 @@ bool sts_policy_parse(struct sts_arena *arena, struct sts_str body, struct sts_s
     if (p.policy.mx_count == 0 && p.policy.mode != STS_MODE_NONE) {
         p.pos.line = 0;
         report(&p, STS_ERROR, "policy-no-mx", 0, "there is no mx field",
-               "add one for each mail server (RFC 8461 §3.2)");
+               "add one for each mail server (RFC 8461 section 3.2)");
         return false;
     }
     sts_policy_canonicalise(arena, &p.policy);

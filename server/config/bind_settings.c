@@ -1,0 +1,184 @@
+/* The settings of the main file. Defaults stand in the schema (a test compares) and in
+ * settings_defaults. */
+#include "server/config/bind_settings.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "mtasts/domain.h"
+
+void settings_defaults(struct sts_settings *s)
+{
+    static const struct sts_listen standard = {
+        .address = {"[::]:443", 8}, .host = {"::", 2}, .port = 443, .tls = true};
+
+    *s = (struct sts_settings){
+        .listen = &standard,
+        .listen_count = 1,
+        .ledger = {.path = STS_STR("/var/lib/mta-stsd/ledger.db")},
+        .ttl = 300,
+        .access_log = true,
+        .max_connections = 10000,
+        .max_connections_per_ip = 256,
+        .handshake_timeout = 5,
+        .request_timeout = 5,
+        .idle_timeout = 5,
+        .lifetime = 30,
+        .shutdown_timeout = 5,
+    };
+}
+
+static void bind_paths(struct binder *b, const struct yaml_node *node, const struct sts_path **out,
+                       size_t *count)
+{
+    const struct yaml_node *items;
+    size_t n, kept = 0;
+
+    if (!value_list(b, node, &items, &n))
+        return;
+    struct sts_path *paths = STS_ARRAY(b->arena, n, struct sts_path);
+    for (size_t i = 0; i < n; i++)
+        if (value_string(b, &items[i], &paths[kept].path))
+            paths[kept++].where = items[i].where;
+    *out = paths;
+    *count = kept;
+}
+
+void bind_certificates(struct binder *b, const struct yaml_node *node)
+{
+    struct sts_settings *s = &b->source->settings;
+    bind_paths(b, node, &s->certificates, &s->certificate_count);
+}
+
+void bind_include(struct binder *b, const struct yaml_node *node)
+{
+    struct sts_settings *s = &b->source->settings;
+    bind_paths(b, node, &s->include, &s->include_count);
+}
+
+void bind_ledger(struct binder *b, const struct yaml_node *node)
+{
+    b->source->settings.ledger.where = node->where;
+    value_string(b, node, &b->source->settings.ledger.path);
+}
+
+void bind_contact(struct binder *b, const struct yaml_node *node)
+{
+    if (value_is_map(b, node))
+        schema_bind_map(b, node, "contact");
+}
+
+void bind_contact_reports(struct binder *b, const struct yaml_node *node)
+{
+    struct sts_settings *s = &b->source->settings;
+    value_reports(b, node, &s->tls_reports, &s->tls_report_count);
+}
+
+void bind_records(struct binder *b, const struct yaml_node *node)
+{
+    if (value_is_map(b, node))
+        schema_bind_map(b, node, "records");
+}
+
+void bind_policy_host(struct binder *b, const struct yaml_node *node)
+{
+    struct sts_str text;
+    if (value_string(b, node, &text))
+        sts_domain_parse(b->arena, text, STS_DOMAIN_CONFIG, node->where, b->diags,
+                         &b->source->settings.policy_host);
+}
+
+static bool check_address(struct binder *b, const struct yaml_node *node, struct sts_str *out)
+{
+    unsigned char raw[sizeof(struct in6_addr)];
+    struct sts_str text;
+
+    if (!value_string(b, node, &text))
+        return false;
+    int family = sts_str_find(text, ':', 0) < text.len ? AF_INET6 : AF_INET;
+    if (inet_pton(family, text.ptr, raw) != 1) {
+        value_error(b, node, "address", "is not an IP address",
+                    "write an IPv4 or IPv6 address without port, such as 192.0.2.1");
+        return false;
+    }
+    char canonical[INET6_ADDRSTRLEN];
+    *out =
+        sts_arena_dup(b->arena, sts_str_from(inet_ntop(family, raw, canonical, sizeof(canonical))));
+    return true;
+}
+
+void bind_addresses(struct binder *b, const struct yaml_node *node)
+{
+    const struct yaml_node *items;
+    size_t n, kept = 0;
+
+    if (!value_list(b, node, &items, &n))
+        return;
+    struct sts_str *addresses = STS_ARRAY(b->arena, n, struct sts_str);
+    for (size_t i = 0; i < n; i++)
+        if (check_address(b, &items[i], &addresses[kept]))
+            kept++;
+    b->source->settings.addresses = addresses;
+    b->source->settings.address_count = kept;
+}
+
+void bind_ttl(struct binder *b, const struct yaml_node *node)
+{
+    value_seconds(b, node, 1, 604800, &b->source->settings.ttl);
+}
+
+void bind_strict(struct binder *b, const struct yaml_node *node)
+{
+    value_bool(b, node, &b->source->settings.strict);
+}
+
+void bind_access_log(struct binder *b, const struct yaml_node *node)
+{
+    value_bool(b, node, &b->source->settings.access_log);
+}
+
+void bind_limits(struct binder *b, const struct yaml_node *node)
+{
+    if (value_is_map(b, node))
+        schema_bind_map(b, node, "limits");
+}
+
+void bind_workers(struct binder *b, const struct yaml_node *node)
+{
+    value_uint(b, node, 0, 256, &b->source->settings.workers);
+}
+
+void bind_connections(struct binder *b, const struct yaml_node *node)
+{
+    value_uint(b, node, 1, 1000000, &b->source->settings.max_connections);
+}
+
+void bind_connections_per_ip(struct binder *b, const struct yaml_node *node)
+{
+    value_uint(b, node, 0, 1000000, &b->source->settings.max_connections_per_ip);
+}
+
+void bind_handshake_timeout(struct binder *b, const struct yaml_node *node)
+{
+    value_seconds(b, node, 1, 60, &b->source->settings.handshake_timeout);
+}
+
+void bind_request_timeout(struct binder *b, const struct yaml_node *node)
+{
+    value_seconds(b, node, 1, 60, &b->source->settings.request_timeout);
+}
+
+void bind_idle_timeout(struct binder *b, const struct yaml_node *node)
+{
+    value_seconds(b, node, 1, 60, &b->source->settings.idle_timeout);
+}
+
+void bind_lifetime(struct binder *b, const struct yaml_node *node)
+{
+    value_seconds(b, node, 1, 3600, &b->source->settings.lifetime);
+}
+
+void bind_shutdown_timeout(struct binder *b, const struct yaml_node *node)
+{
+    value_seconds(b, node, 1, 300, &b->source->settings.shutdown_timeout);
+}

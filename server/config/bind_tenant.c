@@ -1,0 +1,167 @@
+/* policies and tenants. */
+#include <stdlib.h>
+
+#include "mtasts/domain.h"
+#include "server/base/memory.h"
+#include "server/config/schema.h"
+
+void bind_mode(struct binder *b, const struct yaml_node *node)
+{
+    struct sts_str text;
+
+    b->decl->mode_where = node->where;
+    b->decl->has_mode = true;
+    if (!value_string(b, node, &text) || sts_mode_from(text, &b->decl->policy.mode))
+        return;
+    const char *near = sts_suggest(text, sts_mode_names);
+    if (sts_str_eq_nocase(text, STS_STR("off")) || sts_str_eq_nocase(text, STS_STR("false")))
+        near = "none";
+    struct sts_diag *diag =
+        value_error(b, node, "policy-mode", "is not a mode", "write enforce, testing or none");
+    if (near)
+        sts_diag_help(b->diags, diag, "did you mean %s?", near);
+}
+
+void bind_mx(struct binder *b, const struct yaml_node *node)
+{
+    const struct yaml_node *items;
+    size_t n, kept = 0;
+
+    b->decl->has_mx = true;
+    if (!value_list(b, node, &items, &n))
+        return;
+    struct sts_str *mx = STS_ARRAY(b->arena, n, struct sts_str);
+    struct sts_pos *where = STS_ARRAY(b->arena, n, struct sts_pos);
+    for (size_t i = 0; i < n; i++) {
+        struct sts_str text;
+        if (!value_string(b, &items[i], &text) ||
+            !sts_mx_parse(b->arena, text, STS_DOMAIN_CONFIG, items[i].where, b->diags, &mx[kept]))
+            continue;
+        where[kept++] = items[i].where;
+    }
+    b->decl->policy.mx = mx;
+    b->decl->policy.mx_count = kept;
+    b->decl->mx_where = where;
+}
+
+void bind_max_age(struct binder *b, const struct yaml_node *node)
+{
+    b->decl->max_age_where = node->where;
+    b->decl->has_max_age = true;
+    value_seconds(b, node, 0, UINT32_MAX, &b->decl->policy.max_age);
+}
+
+void bind_policy_name(struct binder *b, const struct yaml_node *node)
+{
+    b->tenant->policy_where = node->where;
+    value_string(b, node, &b->tenant->policy_name);
+}
+
+void bind_tenant_reports(struct binder *b, const struct yaml_node *node)
+{
+    b->tenant->has_tls_reports = true;
+    value_reports(b, node, &b->tenant->tls_reports, &b->tenant->tls_report_count);
+}
+
+void bind_policies(struct binder *b, const struct yaml_node *node)
+{
+    if (!value_is_map(b, node)) {
+        b->source->broken = true;
+        return;
+    }
+    struct sts_named_policy *policies = STS_ARRAY(b->arena, node->count, struct sts_named_policy);
+    for (size_t i = 0; i < node->count; i++) {
+        size_t errors = b->diags->errors;
+        policies[i].name = node->pairs[i].key;
+        policies[i].where = node->pairs[i].where;
+        b->decl = &policies[i].decl;
+        if (value_is_map(b, &node->items[i]))
+            schema_bind_map(b, &node->items[i], "policies.*");
+        policies[i].broken = b->diags->errors != errors;
+    }
+    b->source->policies = policies;
+    b->source->policy_count = node->count;
+}
+
+static bool tenant_domain(struct binder *b, const struct yaml_pair *pair, struct sts_str *out)
+{
+    if (!sts_domain_parse(b->arena, pair->key, STS_DOMAIN_CONFIG, pair->where, b->diags, out))
+        return false;
+    /* The commonest mistake: a mail domain below mta-sts. hardly exists. */
+    if (!sts_str_starts(*out, STS_STR("mta-sts.")))
+        return true;
+    struct sts_diag *diag =
+        sts_diag_add(b->diags, STS_ERROR, "tenant-policy-host", pair->where,
+                     "\"%.*s\" is a policy host, not a mail domain", STS_ARG(*out));
+    sts_diag_help(b->diags, diag, "write the mail domain: %.*s",
+                  STS_ARG(sts_str_sub(*out, sizeof("mta-sts.") - 1, out->len)));
+    return false;
+}
+
+static void mark_tenant(struct sts_diag *from, struct sts_str domain)
+{
+    for (; from; from = from->next)
+        from->tenant = domain;
+}
+
+static void bind_tenant(struct binder *b, const struct yaml_pair *pair,
+                        const struct yaml_node *value, struct sts_tenant_decl *tenant)
+{
+    size_t errors = b->diags->errors;
+    struct sts_diag **first = b->diags->tail;
+
+    tenant->where = pair->where;
+    tenant->domain = sts_arena_dup(b->arena, (struct sts_str){0});
+    b->tenant = tenant;
+    b->decl = &tenant->decl;
+    tenant_domain(b, pair, &tenant->domain);
+    if (value_is_map(b, value))
+        schema_bind_map(b, value, "tenants.*");
+    tenant->broken = b->diags->errors != errors;
+    mark_tenant(*first, tenant->domain);
+}
+
+static int by_domain(const void *a, const void *b)
+{
+    const struct sts_tenant_decl *x = *(const struct sts_tenant_decl *const *)a;
+    const struct sts_tenant_decl *y = *(const struct sts_tenant_decl *const *)b;
+    int order = sts_str_cmp(x->domain, y->domain);
+    return order ? order : (x > y) - (x < y);
+}
+
+/* The same domain in two spellings (U-label and A-label, upper case): the first one stays. */
+static void check_duplicates(struct binder *b, struct sts_tenant_decl *tenants, size_t count)
+{
+    struct sts_tenant_decl **sorted =
+        sts_must(malloc(sts_mul_size(count + 1, sizeof(struct sts_tenant_decl *))));
+
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &tenants[i];
+    qsort(sorted, count, sizeof(struct sts_tenant_decl *), by_domain);
+    for (size_t i = 1; i < count; i++) {
+        if (!sorted[i]->domain.len || !sts_str_eq(sorted[i - 1]->domain, sorted[i]->domain))
+            continue;
+        struct sts_diag *diag =
+            sts_diag_add(b->diags, STS_ERROR, "tenant-duplicate", sorted[i]->where,
+                         "the tenant %.*s is there twice", STS_ARG(sorted[i]->domain));
+        diag->related = sorted[i - 1]->where;
+        sts_diag_help(b->diags, diag, "remove one of the two; the first one counts");
+        sorted[i]->broken = true;
+        sorted[i]->domain = (struct sts_str){0};
+    }
+    free(sorted);
+}
+
+void bind_tenants(struct binder *b, const struct yaml_node *node)
+{
+    if (!value_is_map(b, node)) {
+        b->source->broken = true;
+        return;
+    }
+    struct sts_tenant_decl *tenants = STS_ARRAY(b->arena, node->count, struct sts_tenant_decl);
+    for (size_t i = 0; i < node->count; i++)
+        bind_tenant(b, &node->pairs[i], &node->items[i], &tenants[i]);
+    check_duplicates(b, tenants, node->count);
+    b->source->tenants = tenants;
+    b->source->tenant_count = node->count;
+}

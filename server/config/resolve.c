@@ -1,0 +1,120 @@
+/* A tenant with its named policy applied: the policy that would be served. */
+#include <string.h>
+
+#include "mtasts/config.h"
+
+enum { MAX_AGE_STANDARD = 28 * 86400 };
+
+static struct sts_diag *report(struct sts_diags *diags, const struct sts_tenant_decl *decl,
+                               struct sts_pos where, const char *code, const char *message,
+                               const char *help)
+{
+    struct sts_diag *diag = sts_diag_add(diags, STS_ERROR, code, where, "%s", message);
+    diag->tenant = decl->domain;
+    sts_diag_help(diags, diag, "%s", help);
+    return diag;
+}
+
+static bool check_name(const struct sts_tenant_decl *decl, const struct sts_named_policy *named,
+                       struct sts_diags *diags)
+{
+    if (!decl->policy_name.len || (named && !named->broken))
+        return true;
+    struct sts_diag *diag =
+        sts_diag_add(diags, STS_ERROR, named ? "policy-broken" : "policy-unknown",
+                     decl->policy_where, "the policy \"%.*s\" %s", STS_ARG(decl->policy_name),
+                     named ? "has errors" : "is not defined");
+    diag->tenant = decl->domain;
+    sts_diag_help(diags, diag, "%s",
+                  named ? "mend the policy" : "define it under policies:, in any of the files");
+    if (named)
+        diag->related = named->where;
+    return false;
+}
+
+/* Tenant first, then the named policy. */
+static bool merge(const struct sts_tenant_decl *decl, const struct sts_named_policy *named,
+                  struct sts_diags *diags, struct sts_policy_decl *out)
+{
+    static const struct sts_policy_decl nothing;
+    const struct sts_policy_decl *own = &decl->decl, *base = named ? &named->decl : &nothing;
+    const struct sts_policy_decl *mode = own->has_mode ? own : base;
+    const struct sts_policy_decl *mx = own->has_mx ? own : base;
+    const struct sts_policy_decl *max_age = own->has_max_age ? own : base;
+
+    *out = (struct sts_policy_decl){
+        .policy = {.mode = mode->policy.mode,
+                   .max_age = max_age->has_max_age ? max_age->policy.max_age : MAX_AGE_STANDARD,
+                   .mx = mx->policy.mx,
+                   .mx_count = mx->policy.mx_count},
+        .mode_where = mode->mode_where,
+        .max_age_where = max_age->max_age_where,
+        .mx_where = mx->mx_where};
+    if (mode->has_mode)
+        return true;
+    report(diags, decl, decl->where, "policy-no-mode", "this tenant has no mode",
+           "write mode: testing, enforce or none, or policy: with the name of a policy");
+    return false;
+}
+
+/* Places in the order of the canonical mx; of duplicates the first place. */
+static const struct sts_pos *mx_places(struct sts_arena *arena, const struct sts_policy_decl *decl,
+                                       const struct sts_policy *canonical)
+{
+    struct sts_pos *where = STS_ARRAY(arena, canonical->mx_count, struct sts_pos);
+
+    for (size_t i = 0; i < canonical->mx_count; i++)
+        for (size_t j = 0; j < decl->policy.mx_count; j++)
+            if (sts_str_eq(canonical->mx[i], decl->policy.mx[j])) {
+                where[i] = decl->mx_where[j];
+                break;
+            }
+    return where;
+}
+
+static void warn_repeated_mx(const struct sts_tenant_decl *decl, const struct sts_policy_decl *from,
+                             const struct sts_policy *canonical, struct sts_diags *diags)
+{
+    if (canonical->mx_count == from->policy.mx_count)
+        return;
+    for (size_t i = 1; i < from->policy.mx_count; i++)
+        for (size_t j = 0; j < i; j++) {
+            if (!sts_str_eq(from->policy.mx[i], from->policy.mx[j]))
+                continue;
+            struct sts_diag *diag =
+                sts_diag_add(diags, STS_WARNING, "mx-repeated", from->mx_where[i],
+                             "%.*s is there twice", STS_ARG(from->policy.mx[i]));
+            diag->tenant = decl->domain;
+            diag->related = from->mx_where[j];
+            sts_diag_help(diags, diag, "remove one of the two");
+            break;
+        }
+}
+
+bool sts_tenant_resolve(struct sts_arena *arena, const struct sts_tenant_decl *decl,
+                        const struct sts_named_policy *named, const struct sts_settings *settings,
+                        struct sts_diags *diags, struct sts_policy *out)
+{
+    struct sts_policy_decl merged;
+    struct sts_diag **first = diags->tail;
+
+    if (decl->broken || !check_name(decl, named, diags) || !merge(decl, named, diags, &merged))
+        return false;
+    struct sts_policy policy = merged.policy;
+    sts_policy_canonicalise(arena, &policy);
+    warn_repeated_mx(decl, &merged, &policy, diags);
+    size_t reports = decl->has_tls_reports ? decl->tls_report_count : settings->tls_report_count;
+    const struct sts_lint_context context = {.domain = decl->domain,
+                                             .tlsrpt_known = true,
+                                             .has_tlsrpt = reports > 0,
+                                             .where = decl->where,
+                                             .mode_where = merged.mode_where,
+                                             .max_age_where = merged.max_age_where,
+                                             .mx_where = mx_places(arena, &merged, &policy)};
+    bool good = sts_policy_lint(&policy, &context, diags);
+    for (struct sts_diag *diag = *first; diag; diag = diag->next)
+        diag->tenant = decl->domain;
+    if (good)
+        *out = policy;
+    return good;
+}

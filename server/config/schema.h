@@ -1,0 +1,52 @@
+/* The schema: one list of all keys, from which binding, did-you-mean and the reference are made. */
+#ifndef MTASTS_CONFIG_SCHEMA_H
+#define MTASTS_CONFIG_SCHEMA_H
+
+#include "mtasts/config.h"
+#include "server/config/yaml_tree.h"
+
+/* What is being filled while a file is bound. */
+struct binder {
+    struct sts_source *source;
+    struct sts_arena *arena;
+    struct sts_diags *diags;
+    struct sts_listen *listen;       /* the entry, inside listen */
+    struct sts_policy_decl *decl;    /* inside a policy or tenant */
+    struct sts_tenant_decl *tenant;  /* inside a tenant */
+    struct sts_named_policy *policy; /* inside a named policy */
+};
+
+typedef void schema_bind(struct binder *b, const struct yaml_node *node);
+
+/* Binds every key of `map` by the rows "PREFIX.key" ("" for the top level); reports unknown keys
+ * with the nearest known one. */
+void schema_bind_map(struct binder *b, const struct yaml_node *map, const char *prefix);
+
+/* The bind function of each key, named in the list of schema.c. */
+schema_bind bind_listen, bind_listen_address, bind_listen_tls, bind_listen_proxy;
+schema_bind bind_certificates, bind_include, bind_ledger, bind_contact, bind_contact_reports;
+schema_bind bind_records, bind_policy_host, bind_addresses, bind_ttl, bind_strict, bind_access_log;
+schema_bind bind_limits, bind_workers, bind_connections, bind_connections_per_ip;
+schema_bind bind_handshake_timeout, bind_request_timeout, bind_idle_timeout, bind_lifetime;
+schema_bind bind_shutdown_timeout;
+schema_bind bind_policies, bind_tenants, bind_mode, bind_mx, bind_max_age, bind_policy_name;
+schema_bind bind_tenant_reports;
+
+/* --- values (value.c) --- */
+struct sts_diag *value_error(struct binder *b, const struct yaml_node *node, const char *code,
+                             const char *message, const char *help);
+bool value_string(struct binder *b, const struct yaml_node *node, struct sts_str *out);
+bool value_bool(struct binder *b, const struct yaml_node *node, bool *out);
+bool value_uint(struct binder *b, const struct yaml_node *node, uint32_t least, uint32_t most,
+                uint32_t *out);
+bool value_seconds(struct binder *b, const struct yaml_node *node, uint32_t least, uint32_t most,
+                   uint32_t *out);
+bool value_is_map(struct binder *b, const struct yaml_node *node);
+/* A list of scalars; one scalar alone is a list of one. Items borrow the tree. */
+bool value_list(struct binder *b, const struct yaml_node *node, const struct yaml_node **items,
+                size_t *count);
+/* Checked rua URIs (RFC 8460 §3). */
+bool value_reports(struct binder *b, const struct yaml_node *node, const struct sts_str **out,
+                   size_t *count);
+
+#endif

@@ -1,0 +1,67 @@
+/* One YAML file to one source. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/memory.h"
+#include "server/config/bind_settings.h"
+#include "server/config/schema.h"
+
+static void refuse(struct sts_source *source, const char *code, const char *message,
+                   const char *help)
+{
+    struct sts_diag *diag = sts_diag_add(&source->diags, STS_ERROR, code,
+                                         (struct sts_pos){source->name, 1, 1}, "%s", message);
+    sts_diag_help(&source->diags, diag, "%s", help);
+    source->broken = true;
+}
+
+static void bind_root(struct sts_source *source, const struct yaml_node *root)
+{
+    struct binder b = {.source = source, .arena = source->arena, .diags = &source->diags};
+
+    if (!root) {
+        if (source->diags.errors)
+            source->broken = true;
+        else if (source->is_main)
+            refuse(source, "config-empty", "the file is empty",
+                   "write at least tenants: with one tenant");
+        return;
+    }
+    if (!value_is_map(&b, root)) {
+        source->broken = true;
+        return;
+    }
+    schema_bind_map(&b, root, "");
+}
+
+struct sts_source *sts_source_parse(struct sts_str text, struct sts_str name, bool is_main)
+{
+    struct sts_source *source = sts_must(calloc(1, sizeof(*source)));
+
+    source->refs = 1;
+    source->is_main = is_main;
+    source->arena = sts_arena_new();
+    source->name = sts_arena_dup(source->arena, name);
+    sts_diags_init(&source->diags, source->arena);
+    settings_defaults(&source->settings);
+    if (text.len > STS_SOURCE_MAX)
+        refuse(source, "config-too-large", "the file is larger than 8 MiB",
+               "spread the tenants over several files (include:)");
+    else
+        bind_root(source, yaml_tree_parse(source->arena, text, source->name, &source->diags));
+    return source;
+}
+
+struct sts_source *sts_source_ref(struct sts_source *source)
+{
+    source->refs++;
+    return source;
+}
+
+void sts_source_unref(struct sts_source *source)
+{
+    if (!source || --source->refs)
+        return;
+    sts_arena_free(source->arena);
+    free(source);
+}

@@ -1,0 +1,147 @@
+/* Single values: type, range, and a message that says what would be right. */
+#include <string.h>
+
+#include "mtasts/record.h"
+#include "server/config/schema.h"
+
+struct sts_diag *value_error(struct binder *b, const struct yaml_node *node, const char *code,
+                             const char *message, const char *help)
+{
+    struct sts_diag *diag =
+        node->kind == YAML_SCALAR && node->text.len
+            ? sts_diag_add(b->diags, STS_ERROR, code, node->where, "\"%.*s\" %s",
+                           STS_ARG(sts_str_sub(node->text, 0, 200)), message)
+            : sts_diag_add(b->diags, STS_ERROR, code, node->where, "this value %s", message);
+    sts_diag_help(b->diags, diag, "%s", help);
+    return diag;
+}
+
+bool value_string(struct binder *b, const struct yaml_node *node, struct sts_str *out)
+{
+    if (node->kind == YAML_SCALAR && node->text.len > 0) {
+        *out = node->text;
+        return true;
+    }
+    value_error(b, node, "value-type",
+                node->kind == YAML_SCALAR ? "is empty" : "is a list or map, not text",
+                "write one value behind the colon");
+    return false;
+}
+
+bool value_bool(struct binder *b, const struct yaml_node *node, bool *out)
+{
+    static const char *const words[] = {"off", "on", "false", "true", "no", "yes"};
+
+    for (size_t i = 0; node->kind == YAML_SCALAR && i < sizeof(words) / sizeof(*words); i++)
+        if (sts_str_eq_nocase(node->text, sts_str_from(words[i]))) {
+            *out = i % 2;
+            return true;
+        }
+    value_error(b, node, "value-type", "is neither on nor off", "write on or off");
+    return false;
+}
+
+static bool in_range(struct binder *b, const struct yaml_node *node, unsigned long long value,
+                     uint32_t least, uint32_t most, const char *unit)
+{
+    if (value >= least && value <= most)
+        return true;
+    struct sts_diag *diag = value_error(b, node, "value-range", "is out of range", "");
+    sts_diag_help(b->diags, diag, "write %u to %u%s", least, most, unit);
+    return false;
+}
+
+bool value_uint(struct binder *b, const struct yaml_node *node, uint32_t least, uint32_t most,
+                uint32_t *out)
+{
+    unsigned long long value;
+
+    if (node->kind != YAML_SCALAR || !sts_str_to_uint(node->text, 10, UINT32_MAX, &value)) {
+        value_error(b, node, "value-type", "is not a number", "write digits only");
+        return false;
+    }
+    if (!in_range(b, node, value, least, most, ""))
+        return false;
+    *out = (uint32_t)value;
+    return true;
+}
+
+bool value_seconds(struct binder *b, const struct yaml_node *node, uint32_t least, uint32_t most,
+                   uint32_t *out)
+{
+    uint32_t value;
+
+    if (node->kind != YAML_SCALAR || !sts_duration_parse(node->text, &value)) {
+        value_error(b, node, "value-duration", "is not a duration",
+                    "write a number and one of s m h d w, such as 90s, 12h, 7d or 4w");
+        return false;
+    }
+    if (!in_range(b, node, value, least, most, "s"))
+        return false;
+    *out = value;
+    return true;
+}
+
+bool value_is_map(struct binder *b, const struct yaml_node *node)
+{
+    if (node->kind == YAML_MAP)
+        return true;
+    value_error(b, node, "value-type", "is not a map", "write indented lines of key: value below");
+    return false;
+}
+
+bool value_list(struct binder *b, const struct yaml_node *node, const struct yaml_node **items,
+                size_t *count)
+{
+    bool one = node->kind == YAML_SCALAR && node->text.len > 0;
+
+    if (node->kind != YAML_LIST && !one) {
+        value_error(b, node, "value-type",
+                    node->kind == YAML_SCALAR ? "is empty" : "is a map, not a list",
+                    "write a list: [first, second]");
+        return false;
+    }
+    *items = one ? node : node->items;
+    *count = one ? 1 : node->count;
+    return true;
+}
+
+bool value_reports(struct binder *b, const struct yaml_node *node, const struct sts_str **out,
+                   size_t *count)
+{
+    const struct yaml_node *items;
+    size_t n, kept = 0;
+
+    if (!value_list(b, node, &items, &n))
+        return false;
+    struct sts_str *rua = STS_ARRAY(b->arena, n, struct sts_str);
+    for (size_t i = 0; i < n; i++) {
+        struct sts_str uri;
+        if (value_string(b, &items[i], &uri) && sts_rua_check(uri, items[i].where, b->diags))
+            rua[kept++] = uri;
+    }
+    *out = rua;
+    *count = kept;
+    return kept == n;
+}
+
+bool sts_duration_parse(struct sts_str text, uint32_t *seconds)
+{
+    static const struct {
+        char unit;
+        uint32_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+    unsigned long long value, factor = 1;
+
+    if (text.len > 1)
+        for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
+            if (text.ptr[text.len - 1] == units[i].unit) {
+                factor = units[i].seconds;
+                text = sts_str_sub(text, 0, text.len - 1);
+                break;
+            }
+    if (!sts_str_to_uint(text, 10, UINT32_MAX, &value) || value * factor > UINT32_MAX)
+        return false;
+    *seconds = (uint32_t)(value * factor);
+    return true;
+}
