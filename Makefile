@@ -12,22 +12,23 @@ BUILD  ?= release
 PREFIX ?= /usr/local
 B      := build/$(BUILD)
 Q      := $(if $(V),,@)
+JOBS   := $(shell nproc)
 
 # --- Debian packages: the only list ------------------------------------------------------------
 BUILD_DEPS := gcc libc6-dev pkg-config libh2o-evloop-dev libssl-dev libyaml-dev libidn2-dev \
 	libpsl-dev libsqlite3-dev libsystemd-dev libjansson-dev
 RUN_DEPS   := curl openssl
-TEST_DEPS  := libcmocka-dev clang libclang-rt-14-dev llvm python3 python3-pytest \
-	python3-yaml python3-dnspython python3-cryptography postfix-mta-sts-resolver chasquid \
-	knot knot-dnsutils iproute2 util-linux
-LINT_DEPS  := clang-format clang-tidy cppcheck shellcheck yamllint mandoc binutils
+TEST_DEPS  := libcmocka-dev binutils python3 python3-pytest python3-yaml python3-dnspython \
+	python3-cryptography postfix-mta-sts-resolver chasquid knot knot-dnsutils iproute2 util-linux
+# Taken from Debian only when the commands are missing: other packages provide them too.
+NODE_DEPS  := nodejs npm
+FUZZ_DEPS  := clang libclang-rt-14-dev llvm
+LINT_DEPS  := clang clang-format clang-tidy cppcheck shellcheck yamllint mandoc binutils python3 \
+	libcmocka-dev
 
 # --- Compiler ----------------------------------------------------------------------------------
-ifeq ($(BUILD),fuzz)
-CC := clang
-endif
 ifeq ($(origin CC),default)
-CC := gcc
+CC := $(if $(filter fuzz,$(BUILD)),clang,gcc)
 endif
 
 PKGS     := libh2o-evloop libssl libcrypto yaml-0.1 libidn2 libpsl sqlite3 libsystemd jansson
@@ -62,42 +63,201 @@ SHELL_DIRS := sys ledger tls snapshot http daemon cli
 core_src   := $(sort $(wildcard $(CORE_DIRS:%=server/%/*.c)))
 shell_src  := $(filter-out server/cli/main.c,$(sort $(wildcard $(SHELL_DIRS:%=server/%/*.c))))
 unit_src   := $(sort $(wildcard tests/unit/test_*.c))
+fuzz_src   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+all_src    := $(sort $(wildcard server/*/*.c tests/*/*.c))
+all_c      := $(all_src) $(sort $(wildcard include/mtasts/*.h server/*/*.h tests/*/*.h))
 core_obj   := $(core_src:%.c=$(B)/%.o)
 shell_obj  := $(shell_src:%.c=$(B)/%.o)
 unit_bin   := $(unit_src:tests/unit/%.c=$(B)/tests/unit/%)
+fuzz_names := $(fuzz_src:tests/fuzz/fuzz_%.c=%)
+fuzz_bin   := $(fuzz_names:%=$(B)/tests/fuzz/fuzz_%)
+replay_bin := $(fuzz_names:%=$(B)/tests/fuzz/replay_%)
+man_pages  := $(sort $(wildcard packaging/man/*.[1-9]))
+libs       := $(B)/libshell.a $(B)/libmtasts.a
+LINK       = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
-.PHONY: all help clean deps test-deps unit
+.PHONY: all everything help clean deps test-deps node-deps fuzz-deps lint-deps unit unit-bins run \
+	test check integration layers replay replay-bins fuzz lint lint-format lint-tidy lint-cppcheck \
+	lint-shell lint-yaml lint-man lint-gcc lint-clang install FORCE
 
 all: $(B)/mta-stsd ## build the server
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo 'BUILD=release|debug|asan|tsan|fuzz   CC=gcc|clang   CI=1 (warnings are errors)   V=1'
+	@echo 'PREFIX=/usr/local DESTDIR=           FUZZ_SECONDS=60'
+
+# --- Dependencies ------------------------------------------------------------------------------
+# Installs what is missing of the packages given; silent and without network when nothing is.
+define install_missing
+	@missing=; for package in $(1); do \
+		dpkg-query -W -f='$${Status}\n' $$package 2>/dev/null | grep -q ' installed$$' || \
+			missing="$$missing $$package"; \
+	done; \
+	[ -z "$$missing" ] && exit 0; \
+	echo "installing from Debian:$$missing"; \
+	command -v apt-get >/dev/null || { echo 'no apt-get here: please install them'; exit 1; }; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	$$sudo apt-get update -q >/dev/null && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -q --no-install-recommends $$missing >/dev/null
+endef
+
+deps: ## install what building and running need
+	$(call install_missing,$(BUILD_DEPS) $(RUN_DEPS))
+
+test-deps: deps node-deps ## install what the tests need
+	$(call install_missing,$(TEST_DEPS))
+
+node_modules := tests/integration/node/node_modules/.package-lock.json
+node-deps:
+	$(call install_missing,$(if $(shell command -v node && command -v npm),,$(NODE_DEPS)))
+	@$(MAKE) --no-print-directory $(node_modules)
+
+$(node_modules): tests/integration/node/package-lock.json
+	@echo "npm ci in tests/integration/node"
+	$(Q)cd tests/integration/node && npm ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+fuzz-deps: deps
+	$(call install_missing,$(FUZZ_DEPS))
+
+lint-deps: deps ## install what the linters need
+	$(call install_missing,$(LINT_DEPS))
+
+# --- Building ----------------------------------------------------------------------------------
+everything: $(B)/mta-stsd unit-bins replay-bins
+unit-bins: $(unit_bin)
+replay-bins: $(replay_bin)
+
+# Objects of other flags or another compiler are not mixed.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CPPFLAGS) $(filter-out -Werror,$(CFLAGS))' | cmp -s - $@ || \
+		echo '$(CC) $(CPPFLAGS) $(filter-out -Werror,$(CFLAGS))' >$@
 
 $(B)/libmtasts.a: $(core_obj)
-	@mkdir -p $(@D) && rm -f $@
+	@rm -f $@
 	$(Q)ar rcs $@ $^
 
 $(B)/libshell.a: $(shell_obj)
-	@mkdir -p $(@D) && rm -f $@
+	@rm -f $@
 	$(Q)ar rcs $@ $^
 
-$(B)/mta-stsd: $(B)/server/cli/main.o $(B)/libshell.a $(B)/libmtasts.a
+$(B)/mta-stsd: $(B)/server/cli/main.o $(libs)
 	@$(if $(V),,echo "  LINK $@")
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) $(LDLIBS)
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  CC   $<")
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libshell.a $(B)/libmtasts.a
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(libs)
 	@$(if $(V),,echo "  LINK $@")
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(LINK) $(LDLIBS) -lcmocka
 
-unit: $(unit_bin) ## build and run the unit tests
-	@set -e; for t in $(unit_bin); do $$t; done
+$(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(libs)
+	@$(if $(V),,echo "  LINK $@")
+	$(Q)$(LINK) $(LDLIBS)
+
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(libs)
+	@$(if $(V),,echo "  LINK $@")
+	$(Q)$(LINK) -fsanitize=fuzzer $(LDLIBS)
+
+# --- Trying out and testing --------------------------------------------------------------------
+run: deps ## build, make throw-away certificates, serve config/run.yaml on a free port
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@certs-example/run-example.sh $(B)/mta-stsd config/run.yaml
+
+test: test-deps ## everything: unit, fixtures, integration, sanitizers, fuzz replay
+	@tests/run_all.py full
+
+check: test-deps ## the quick part of the tests
+	@tests/run_all.py quick
+
+unit: unit-bins ## the unit tests of this BUILD
+	@failed=; for t in $(unit_bin); do $$t || failed="$$failed $$t"; done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+integration: all ## the integration tests with this BUILD; ARGS="-k name" for pytest
+	@MTA_STSD=$(abspath $(B)/mta-stsd) tests/integration/run $(ARGS)
+
+layers: $(B)/libmtasts.a ## which folder uses what
+	@tests/layers/check.py $<
+
+replay: replay-bins ## feed each fuzz corpus to its target
+	@set -e; for n in $(fuzz_names); do $(B)/tests/fuzz/replay_$$n tests/fuzz/corpus/$$n; done
+
+FUZZ_SECONDS ?= 60
+ifeq ($(BUILD),fuzz)
+fuzz: fuzz-deps $(fuzz_bin)
+	@set -e; for n in $(fuzz_names); do \
+		found=$(B)/corpus/$$n; mkdir -p $$found $(B)/crashes; dict=tests/fuzz/$$n.dict; \
+		echo "fuzzing $$n for $(FUZZ_SECONDS) s"; \
+		$(B)/tests/fuzz/fuzz_$$n -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 \
+			-print_final_stats=1 -artifact_prefix=$(B)/crashes/$$n- \
+			$$([ ! -e $$dict ] || echo -dict=$$dict) $$found tests/fuzz/corpus/$$n; \
+	done
+else
+fuzz: ## fuzz each target for FUZZ_SECONDS with libFuzzer
+	@$(MAKE) --no-print-directory BUILD=fuzz fuzz
+endif
+
+# --- Lint --------------------------------------------------------------------------------------
+scripts = $(shell grep -rlE --exclude-dir=node_modules --exclude-dir=out '^\#!.*\b(ba)?sh\b' \
+	certs-example tests packaging .ci)
+
+lint: lint-deps ## all linters
+	@$(MAKE) --no-print-directory -k -j$(JOBS) -Otarget lint-format lint-tidy lint-cppcheck \
+		lint-shell lint-yaml lint-man layers lint-gcc lint-clang && echo "lint: nothing found"
+
+lint-format:
+	@clang-format --dry-run -Werror $(all_c)
+
+lint-tidy:
+	@printf '%s\n' $(filter server/% tests/fuzz/%,$(all_src)) | xargs -P $(JOBS) -n 4 \
+		clang-tidy --quiet --warnings-as-errors='*' 2> >(grep -v 'warnings generated' >&2 || true)
+
+lint-cppcheck:
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j $(JOBS) \
+		--enable=warning,portability,performance --suppress=missingIncludeSystem \
+		--library=posix -Iinclude -I. -D_GNU_SOURCE -DH2O_USE_LIBUV=0 server
+
+lint-shell:
+	@shellcheck $(scripts)
+
+lint-yaml:
+	@yamllint --strict .
+
+lint-man:
+	@[ -z "$(man_pages)" ] || mandoc -Tlint -W warning $(man_pages)
+
+# Both compilers, every warning an error, objects of their own.
+lint-gcc lint-clang: lint-%:
+	@$(MAKE) --no-print-directory CI=1 CC=$* B=build/lint-$* everything >/dev/null
+
+# --- Installing --------------------------------------------------------------------------------
+bindir  := $(DESTDIR)$(PREFIX)/bin
+datadir := $(DESTDIR)$(PREFIX)/share
+
+install: all ## to DESTDIR and PREFIX: program, manual, examples, completions, service unit
+	install -D -m 755 $(B)/mta-stsd $(bindir)/mta-stsd
+	@set -e; for page in $(man_pages); do \
+		install -v -D -m 644 $$page $(datadir)/man/man$${page##*.}/$${page##*/}; done
+	@set -e; for file in $(wildcard config/*.yaml config/tenants.d/*.yaml); do \
+		install -v -D -m 644 $$file $(datadir)/doc/mta-stsd/examples/$${file#config/}; done
+	@set -e; for file in $(wildcard packaging/completions/*); do case $$file in \
+		*.bash) to=bash-completion/completions/mta-stsd ;; \
+		*/_*) to=zsh/site-functions/_mta-stsd ;; \
+		*.fish) to=fish/vendor_completions.d/mta-stsd.fish ;; \
+		*) continue ;; esac; install -v -D -m 644 $$file $(datadir)/$$to; done
+	@set -e; for unit in $(wildcard packaging/systemd/*.service packaging/systemd/*.socket); do \
+		to=$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; install -v -D -m 644 $$unit $$to; \
+		sed -i 's,/usr/bin/mta-stsd,$(PREFIX)/bin/mta-stsd,' $$to; done
 
 clean: ## remove everything that was built
-	rm -rf build certs-example/out
+	rm -rf build certs-example/out tests/integration/node/node_modules
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+"""Runs the stages of `make test` (full) or `make check` (quick) and adds up what passed.
+
+Each stage's whole output is in build/test-log/; the end of it is shown when the stage fails.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[1]
+LOGS = TOP / "build" / "test-log"
+JOBS = f"-j{os.cpu_count()}"
+PYTEST = ["/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+
+# What the stages print about themselves: cmocka, pytest, the replay of a corpus.
+COUNTS = {
+    "passed": [r"^\[  PASSED  \] (\d+) test", r"\b(\d+) passed\b", r": (\d+) inputs passed$"],
+    "failed": [r"^\[  FAILED  \] (\d+) test", r"\b(\d+) failed\b", r"\b(\d+) errors?\b in "],
+    "skipped": [r"^\[  SKIPPED \] (\d+) test", r"\b(\d+) skipped\b"],
+}
+
+
+def make(build, *targets):
+    return ["make", "--no-print-directory", JOBS, f"BUILD={build}", *targets]
+
+
+def integration(build, *arguments):
+    program = f"MTA_STSD=build/{build}/mta-stsd"
+    return ["env", program, "tests/integration/run", *arguments]
+
+
+QUICK = [
+    ("build release", make("release", "everything")),
+    ("unit release", make("release", "unit")),
+    ("layers", make("release", "layers")),
+    ("layers self-test", [*PYTEST, "tests/layers"]),
+    ("integration quick", integration("release", "-m", "not slow")),
+]
+FULL = [
+    *QUICK[:-1],
+    ("integration release", integration("release")),
+    ("build asan", make("asan", "everything")),
+    ("unit asan", make("asan", "unit")),
+    ("fuzz replay asan", make("asan", "replay")),
+    ("integration asan", integration("asan")),
+    ("build tsan", make("tsan", "everything")),
+    ("unit tsan", make("tsan", "unit")),
+    ("integration tsan", integration("tsan", "-m", "threads")),
+]
+
+
+def count(kind, output):
+    """The sum of all totals of `kind` in a stage's output."""
+    total = 0
+    for pattern in COUNTS[kind]:
+        total += sum(int(n) for n in re.findall(pattern, output, re.M))
+    return total
+
+
+def run(name, arguments):
+    """Runs one stage; (ok, passed, failed, skipped)."""
+    print(f"{name:22}", end="", flush=True)
+    start = time.monotonic()
+    log = LOGS / (name.replace(" ", "-") + ".log")
+    with log.open("wb") as out:
+        done = subprocess.run(arguments, cwd=TOP, stdout=out, stderr=subprocess.STDOUT, check=False)
+    output = log.read_text(errors="replace")
+    ok = done.returncode == 0
+    passed, failed, skipped = (count(kind, output) for kind in ("passed", "failed", "skipped"))
+    if not ok:
+        failed = max(failed, 1)
+    numbers = f"{passed:6} passed {failed:4} failed" if passed or failed else "    ok"
+    if skipped:
+        numbers += f" {skipped:4} skipped"
+    print(f"{numbers}   {time.monotonic() - start:6.1f} s", flush=True)
+    if not ok:
+        print(*output.splitlines()[-60:], sep="\n")
+        print(f"--- {name} failed; all of it: {log.relative_to(TOP)}\n", flush=True)
+    return ok, passed, failed, skipped
+
+
+def main():
+    stages = FULL if sys.argv[1:] == ["full"] else QUICK
+    os.environ.pop("MAKEFLAGS", None)
+    os.environ.pop("MAKELEVEL", None)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    for old in LOGS.glob("*.log"):
+        old.unlink()
+    start = time.monotonic()
+    results = [run(name, arguments) for name, arguments in stages]
+    _, passed, failed, skipped = (sum(column) for column in zip(*results))
+    also = f", {skipped} skipped" if skipped else ""
+    print(f"{passed} passed, {failed} failed{also} in {time.monotonic() - start:.0f} s")
+    return 0 if all(ok for ok, *_ in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
