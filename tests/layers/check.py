@@ -48,6 +48,7 @@ HEADERS = [
     (r"jansson\.h", {"base", "admin"}),
     (r"(idn2|libpsl)\.h", {"policy"}),
     (r"systemd/.*", {"sys", "daemon"}),
+    (r"sys/un\.h", {"config", *(set(LAYERS) - CORE)}),  # how long the path of a socket may be
     (r"(pthread|threads|syslog|signal|fcntl|unistd|poll|dirent|glob|netdb|locale)\.h|sys/.*",
      set(LAYERS) - CORE),
 ]
