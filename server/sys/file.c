@@ -1,0 +1,176 @@
+#include "server/sys/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TRIES = 3, CHUNK = 65536 };
+
+static bool same(const struct stat *a, const struct stat *b)
+{
+    return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static int fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
+static int read_all(int fd, size_t max, struct sts_buf *out)
+{
+    static const size_t chunk = CHUNK;
+    char *piece = malloc(chunk);
+    ssize_t n;
+    int result = 0;
+
+    if (!piece)
+        return -1;
+    while ((n = read(fd, piece, chunk)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            result = -1;
+            break;
+        }
+        if (out->len + (size_t)n > max) {
+            result = fail(EFBIG);
+            break;
+        }
+        sts_buf_add(out, (struct sts_str){piece, (size_t)n});
+    }
+    int error = errno;
+    free(piece);
+    errno = error;
+    return result;
+}
+
+/* One attempt: 1 when it was stable, 0 when it changed meanwhile, -1/errno. */
+static int read_once(int fd, size_t max, struct sts_buf *out, struct stat *st)
+{
+    struct stat before, after;
+
+    if (fstat(fd, &before) != 0)
+        return -1;
+    if (!S_ISREG(before.st_mode))
+        return fail(ENOTSUP);
+    if (before.st_size > 0 && (size_t)before.st_size > max)
+        return fail(EFBIG);
+    if (read_all(fd, max, out) != 0 || fstat(fd, &after) != 0)
+        return -1;
+    *st = after;
+    return same(&before, &after);
+}
+
+int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st)
+{
+    int result = 0, error = EAGAIN;
+
+    for (int i = 0; i < TRIES && result == 0; i++) {
+        struct sts_buf text = {0};
+        struct stat now;
+        /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+        int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+            return -1;
+        result = read_once(fd, max, &text, &now);
+        if (result < 0)
+            error = errno;
+        close(fd);
+        if (result > 0) {
+            sts_buf_add(out, sts_buf_str(&text));
+            if (st)
+                *st = now;
+        }
+        sts_buf_fini(&text);
+    }
+    return result > 0 ? 0 : fail(error);
+}
+
+const char *file_error(int error)
+{
+    switch (error) {
+    case ENOENT:
+        return "does not exist";
+    case EACCES:
+    case EPERM:
+        return "cannot be read: permission denied";
+    case ENOTSUP:
+    case EISDIR:
+    case ENXIO:
+        return "is not a regular file";
+    case EFBIG:
+        return "is too large";
+    case EAGAIN:
+        return "is still being written";
+    case ELOOP:
+        return "is a loop of symbolic links";
+    default:
+        return strerrordesc_np(error) ? strerrordesc_np(error) : "cannot be read";
+    }
+}
+
+struct sts_str file_resolve(struct sts_arena *arena, struct sts_str base_dir, struct sts_str name)
+{
+    if (name.len && name.ptr[0] == '/')
+        return sts_arena_dup(arena, name);
+    if (!base_dir.len || sts_str_is(base_dir, "."))
+        return sts_arena_dup(arena, name);
+    bool slash = base_dir.ptr[base_dir.len - 1] == '/';
+    return sts_arena_printf(arena, "%.*s%s%.*s", STS_ARG(base_dir), slash ? "" : "/",
+                            STS_ARG(name));
+}
+
+struct sts_str file_dirname(struct sts_arena *arena, struct sts_str path)
+{
+    size_t end = path.len;
+
+    while (end > 0 && path.ptr[end - 1] != '/')
+        end--;
+    if (end == 0)
+        return sts_arena_dup(arena, STS_STR("."));
+    while (end > 1 && path.ptr[end - 1] == '/')
+        end--;
+    return sts_arena_dup(arena, sts_str_sub(path, 0, end));
+}
+
+static int write_all(int fd, struct sts_str text)
+{
+    for (size_t done = 0; done < text.len;) {
+        ssize_t n = write(fd, text.ptr + done, text.len - done);
+        if (n < 0 && errno != EINTR)
+            return -1;
+        if (n > 0)
+            done += (size_t)n;
+    }
+    return 0;
+}
+
+int file_write_atomic(const char *path, struct sts_str text, mode_t mode)
+{
+    struct sts_buf temporary = {0};
+    int result = -1;
+
+    sts_buf_printf(&temporary, "%s.XXXXXX", path);
+    int fd = mkostemp(temporary.ptr, O_CLOEXEC);
+    if (fd >= 0) {
+        result = write_all(fd, text) == 0 && fchmod(fd, mode) == 0 && fsync(fd) == 0 ? 0 : -1;
+        int error = errno;
+        close(fd);
+        errno = error;
+        if (result == 0)
+            result = rename(temporary.ptr, path);
+        if (result != 0) {
+            error = errno;
+            unlink(temporary.ptr);
+            errno = error;
+        }
+    }
+    sts_buf_fini(&temporary);
+    return result;
+}
