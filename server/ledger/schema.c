@@ -1,0 +1,103 @@
+#include "server/ledger/schema.h"
+
+#include <stdio.h>
+
+/* Step N brings version N to N + 1. Never edit a released step; add one. */
+static const char *const steps[] = {
+    "CREATE TABLE instance ("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  domain TEXT NOT NULL,"
+    "  id TEXT NOT NULL,"
+    "  digest BLOB NOT NULL,"
+    "  body TEXT NOT NULL,"
+    "  mode TEXT NOT NULL,"
+    "  max_age INTEGER NOT NULL,"
+    "  first_served INTEGER NOT NULL,"
+    "  last_served INTEGER," /* NULL: served now */
+    "  UNIQUE (domain, id)"
+    ");"
+    "CREATE INDEX instance_domain_seq ON instance (domain, seq);"
+    "CREATE UNIQUE INDEX instance_current ON instance (domain) WHERE last_served IS NULL;"
+    /* One row: when the server last said that it is alive. */
+    "CREATE TABLE alive (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL);"
+    "INSERT INTO alive VALUES (1, 0);",
+};
+
+enum { VERSION = sizeof(steps) / sizeof(*steps) };
+
+int ledger_schema_version(void)
+{
+    return VERSION;
+}
+
+static int pragma(sqlite3 *db, const char *sql, int *out)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+
+    if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        *out = sqlite3_column_int(stmt, 0);
+        rc = SQLITE_OK;
+    }
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+static int read_version(sqlite3 *db, int *version)
+{
+    int application = 0, objects = 0;
+    int rc = pragma(db, "PRAGMA application_id", &application);
+
+    if (rc == SQLITE_OK)
+        rc = pragma(db, "PRAGMA user_version", version);
+    if (rc == SQLITE_OK)
+        rc = pragma(db, "SELECT count(*) FROM sqlite_schema", &objects);
+    if (rc != SQLITE_OK)
+        return rc;
+    if (application != LEDGER_APPLICATION_ID && (application != 0 || objects != 0))
+        return SQLITE_MISMATCH;
+    return *version > VERSION ? SQLITE_SCHEMA : SQLITE_OK;
+}
+
+int ledger_schema_check(sqlite3 *db)
+{
+    int version = 0;
+    int rc = read_version(db, &version);
+
+    if (rc != SQLITE_OK)
+        return rc;
+    return version == VERSION ? SQLITE_OK : SQLITE_EMPTY;
+}
+
+static int apply(sqlite3 *db, int version)
+{
+    char stamp[96];
+    int rc = SQLITE_OK;
+
+    for (; rc == SQLITE_OK && version < VERSION; version++)
+        rc = sqlite3_exec(db, steps[version], NULL, NULL, NULL);
+    snprintf(stamp, sizeof(stamp), "PRAGMA application_id = %d; PRAGMA user_version = %d",
+             LEDGER_APPLICATION_ID, VERSION);
+    return rc == SQLITE_OK ? sqlite3_exec(db, stamp, NULL, NULL, NULL) : rc;
+}
+
+int ledger_schema_migrate(sqlite3 *db)
+{
+    int version = 0;
+    int rc = ledger_schema_check(db);
+
+    if (rc != SQLITE_EMPTY)
+        return rc;
+    /* Look again inside the write lock: another process may have migrated meanwhile. */
+    rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (rc != SQLITE_OK)
+        return rc;
+    rc = read_version(db, &version);
+    if (rc == SQLITE_OK)
+        rc = apply(db, version);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    if (rc != SQLITE_OK)
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
+}
