@@ -26,6 +26,13 @@ struct tenant {
     const struct sts_str *tls_reports;
     size_t tls_report_count;
     struct cert_identity identity; /* empty when no certificate */
+    size_t order;                  /* in which it was found, over all files */
+};
+
+/* One file, and the SHA-256 of its bytes by which the next snapshot knows it again. */
+struct snapshot_source {
+    struct sts_source *source; /* referenced */
+    unsigned char digest[STS_DIGEST_LEN];
 };
 
 struct snapshot {
@@ -35,7 +42,7 @@ struct snapshot {
     struct sts_arena *arena;
     struct sts_settings settings; /* of the main source, which this snapshot keeps alive */
     struct sts_str main_file, base_dir;
-    struct sts_source **sources; /* referenced */
+    struct snapshot_source *sources;
     size_t source_count;
     struct cert_store *certificates; /* referenced; NULL when not loaded */
     struct tenant *tenants;          /* sorted by domain */

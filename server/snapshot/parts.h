@@ -1,0 +1,30 @@
+/* Shared by the files of this folder: a snapshot under construction. */
+#ifndef MTASTS_SNAPSHOT_PARTS_H
+#define MTASTS_SNAPSHOT_PARTS_H
+
+#include "server/snapshot/snapshot.h"
+
+struct build {
+    const struct snapshot_input *input;
+    struct snapshot *snapshot;
+    struct sts_diags *diags;
+    size_t source_capacity;
+    const struct sts_named_policy **policies; /* sorted by name, over all sources */
+    size_t policy_count;
+};
+
+/* Reads the file and adds its source, or reuses the previous snapshot's when the bytes are the
+ * same. NULL (with a diagnostic) when the file cannot be read. */
+struct sts_source *sources_add(struct build *b, struct sts_str path, bool is_main,
+                               struct sts_pos where);
+/* Adds every file that an include pattern names. */
+void sources_include(struct build *b, const struct sts_path *pattern);
+
+/* Tenants of all sources, resolved, rendered and sorted by domain. */
+void tenants_build(struct build *b);
+/* Certificates for the tenants; sets identity and state. */
+void tenants_certify(struct build *b);
+/* The host index. */
+void index_build(struct snapshot *s);
+
+#endif

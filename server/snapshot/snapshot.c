@@ -1,0 +1,126 @@
+/* The one builder, reference counts, and look-ups. */
+#include "server/snapshot/snapshot.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/memory.h"
+#include "server/snapshot/parts.h"
+#include "server/sys/file.h"
+
+void index_build(struct snapshot *s)
+{
+    size_t size = 16;
+
+    while (size < s->tenant_count * 2)
+        size *= 2;
+    s->index = STS_ARRAY(s->arena, size, struct tenant *);
+    s->index_size = size;
+    for (size_t i = 0; i < s->tenant_count; i++) {
+        size_t slot = sts_str_hash(s->tenants[i].host) & (size - 1);
+        while (s->index[slot])
+            slot = (slot + 1) & (size - 1);
+        s->index[slot] = &s->tenants[i];
+    }
+}
+
+const struct tenant *snapshot_find_host(const struct snapshot *s, struct sts_str host)
+{
+    size_t slot = sts_str_hash(host) & (s->index_size - 1);
+
+    while (s->index[slot] && !sts_str_eq(s->index[slot]->host, host))
+        slot = (slot + 1) & (s->index_size - 1);
+    return s->index[slot];
+}
+
+static int to_domain(const void *key, const void *tenant)
+{
+    return sts_str_cmp(*(const struct sts_str *)key, ((const struct tenant *)tenant)->domain);
+}
+
+const struct tenant *snapshot_find_domain(const struct snapshot *s, struct sts_str domain)
+{
+    return s->tenant_count
+               ? bsearch(&domain, s->tenants, s->tenant_count, sizeof(*s->tenants), to_domain)
+               : NULL;
+}
+
+static void count_states(struct snapshot *s)
+{
+    for (size_t i = 0; i < s->tenant_count; i++) {
+        s->served += s->tenants[i].state == TENANT_SERVED;
+        s->without_certificate += s->tenants[i].state == TENANT_NO_CERTIFICATE;
+        s->refused += s->tenants[i].state == TENANT_REFUSED;
+    }
+}
+
+static void warn_no_tenants(struct build *b)
+{
+    struct snapshot *s = b->snapshot;
+    if (s->tenant_count)
+        return;
+    struct sts_diag *diag = sts_diag_add(b->diags, STS_WARNING, "config-no-tenants",
+                                         (struct sts_pos){s->main_file, 0, 0},
+                                         "there is no tenant, so nothing is served");
+    sts_diag_help(b->diags, diag, "add tenants: with a mail domain, mode and mx");
+}
+
+static bool build(struct build *b)
+{
+    struct snapshot *s = b->snapshot;
+    struct sts_source *main_source =
+        sources_add(b, s->main_file, true, (struct sts_pos){s->main_file, 0, 0});
+
+    if (!main_source || main_source->broken)
+        return false;
+    s->settings = main_source->settings;
+    for (size_t i = 0; i < s->settings.include_count; i++)
+        sources_include(b, &s->settings.include[i]);
+    tenants_build(b);
+    warn_no_tenants(b);
+    tenants_certify(b);
+    count_states(s);
+    index_build(s);
+    return !(s->settings.strict && b->diags->errors);
+}
+
+struct snapshot *snapshot_build(const struct snapshot_input *input, struct sts_diags *diags)
+{
+    struct snapshot *s = sts_must(calloc(1, sizeof(*s)));
+    struct sts_diags own;
+    struct build b = {.input = input, .snapshot = s, .diags = &own};
+
+    atomic_init(&s->refs, 1);
+    s->arena = sts_arena_new();
+    sts_diags_init(&own, s->arena);
+    s->generation = input->previous ? input->previous->generation + 1 : 1;
+    s->built = input->now;
+    s->main_file = sts_arena_dup(s->arena, sts_str_from(input->main_file));
+    s->base_dir = file_dirname(s->arena, s->main_file);
+    bool good = build(&b);
+    /* Copied: the caller's diagnostics outlive a snapshot that was refused. */
+    sts_diags_append(diags, &own);
+    if (good)
+        return s;
+    snapshot_unref(s);
+    return NULL;
+}
+
+struct snapshot *snapshot_ref(struct snapshot *s)
+{
+    atomic_fetch_add(&s->refs, 1);
+    return s;
+}
+
+void snapshot_unref(struct snapshot *s)
+{
+    if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
+        return;
+    for (size_t i = 0; i < s->source_count; i++)
+        sts_source_unref(s->sources[i].source);
+    free(s->sources);
+    cert_store_unref(s->certificates);
+    sts_arena_free(s->arena);
+    free(s);
+}

@@ -1,0 +1,167 @@
+/* Tenants of all sources: named policies found, resolved, rendered, certified. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/memory.h"
+#include "server/snapshot/parts.h"
+
+static int by_name(const void *a, const void *b)
+{
+    const struct sts_named_policy *x = *(const struct sts_named_policy *const *)a;
+    const struct sts_named_policy *y = *(const struct sts_named_policy *const *)b;
+    return sts_str_cmp(x->name, y->name);
+}
+
+static void collect_policies(struct build *b)
+{
+    const struct snapshot *s = b->snapshot;
+    size_t total = 0, kept = 0;
+
+    for (size_t i = 0; i < s->source_count; i++)
+        total += s->sources[i].source->policy_count;
+    b->policies = STS_ARRAY(s->arena, total, const struct sts_named_policy *);
+    for (size_t i = 0; i < s->source_count; i++)
+        for (size_t j = 0; j < s->sources[i].source->policy_count; j++)
+            b->policies[kept++] = &s->sources[i].source->policies[j];
+    qsort(b->policies, total, sizeof(*b->policies), by_name);
+    b->policy_count = total;
+    for (size_t i = 1; i < total; i++) {
+        if (!sts_str_eq(b->policies[i - 1]->name, b->policies[i]->name))
+            continue;
+        struct sts_diag *diag =
+            sts_diag_add(b->diags, STS_ERROR, "policy-duplicate", b->policies[i]->where,
+                         "the policy \"%.*s\" is defined twice", STS_ARG(b->policies[i]->name));
+        diag->related = b->policies[i - 1]->where;
+        sts_diag_help(b->diags, diag, "rename or remove one of the two");
+    }
+}
+
+static const struct sts_named_policy *find_policy(const struct build *b, struct sts_str name)
+{
+    const struct sts_named_policy key = {.name = name}, *pointer = &key;
+
+    if (!name.len || !b->policy_count)
+        return NULL;
+    const struct sts_named_policy **found =
+        bsearch(&pointer, b->policies, b->policy_count, sizeof(*b->policies), by_name);
+    return found ? *found : NULL;
+}
+
+static void build_tenant(struct build *b, const struct sts_source *source,
+                         const struct sts_tenant_decl *decl, struct tenant *t)
+{
+    struct snapshot *s = b->snapshot;
+    struct sts_buf body = {0};
+
+    t->domain = decl->domain;
+    t->host = sts_arena_printf(s->arena, "mta-sts.%.*s", STS_ARG(decl->domain));
+    t->where = decl->where;
+    t->tls_reports = decl->has_tls_reports ? decl->tls_reports : s->settings.tls_reports;
+    t->tls_report_count =
+        decl->has_tls_reports ? decl->tls_report_count : s->settings.tls_report_count;
+    t->state = TENANT_REFUSED;
+    /* Of a file with an error outside its tenants nothing is used; its hosts stay known. */
+    if (source->broken)
+        return;
+    if (!sts_tenant_resolve(s->arena, decl, find_policy(b, decl->policy_name), &s->settings,
+                            b->diags, &t->policy))
+        return;
+    t->state = TENANT_SERVED;
+    sts_policy_render(&body, &t->policy);
+    t->body = sts_arena_dup(s->arena, sts_buf_str(&body));
+    sts_buf_fini(&body);
+}
+
+static int by_domain(const void *a, const void *b)
+{
+    return sts_str_cmp(((const struct tenant *)a)->domain, ((const struct tenant *)b)->domain);
+}
+
+/* One domain in two files: neither can be told to be the right one, so the first file's stays and
+ * the other is an error. Positions order them, as files were read in order. */
+static void drop_duplicates(struct build *b)
+{
+    struct snapshot *s = b->snapshot;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->tenant_count; i++) {
+        struct tenant *t = &s->tenants[i];
+        if (kept == 0 || !sts_str_eq(s->tenants[kept - 1].domain, t->domain)) {
+            s->tenants[kept++] = *t;
+            continue;
+        }
+        struct tenant *first = &s->tenants[kept - 1];
+        if (t->order < first->order) {
+            struct tenant swap = *first;
+            *first = *t;
+            *t = swap;
+        }
+        struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, "tenant-duplicate", t->where,
+                                             "the tenant %.*s is there twice", STS_ARG(t->domain));
+        diag->tenant = t->domain;
+        diag->related = first->where;
+        sts_diag_help(b->diags, diag, "remove one of the two; the first one counts");
+    }
+    s->tenant_count = kept;
+}
+
+void tenants_build(struct build *b)
+{
+    struct snapshot *s = b->snapshot;
+    size_t total = 0;
+
+    collect_policies(b);
+    for (size_t i = 0; i < s->source_count; i++)
+        total += s->sources[i].source->tenant_count;
+    s->tenants = STS_ARRAY(s->arena, total, struct tenant);
+    for (size_t i = 0; i < s->source_count; i++) {
+        const struct sts_source *source = s->sources[i].source;
+        for (size_t j = 0; j < source->tenant_count; j++) {
+            if (!source->tenants[j].domain.len)
+                continue;
+            s->tenants[s->tenant_count].order = s->tenant_count;
+            build_tenant(b, source, &source->tenants[j], &s->tenants[s->tenant_count++]);
+        }
+    }
+    if (s->tenant_count)
+        qsort(s->tenants, s->tenant_count, sizeof(*s->tenants), by_domain);
+    drop_duplicates(b);
+}
+
+static bool any_tls(const struct sts_settings *settings)
+{
+    for (size_t i = 0; i < settings->listen_count; i++)
+        if (settings->listen[i].tls)
+            return true;
+    return false;
+}
+
+static void certify(struct build *b, struct tenant *t)
+{
+    struct snapshot *s = b->snapshot;
+
+    if (cert_store_find(s->certificates, t->host, &t->identity) || t->state != TENANT_SERVED)
+        return;
+    t->state = TENANT_NO_CERTIFICATE;
+    struct sts_str why = cert_store_why_not(s->certificates, s->arena, t->host);
+    struct sts_diag *diag =
+        sts_diag_add(b->diags, STS_ERROR, "tenant-no-certificate", t->where,
+                     "%.*s has no usable certificate: %.*s", STS_ARG(t->host), STS_ARG(why));
+    diag->tenant = t->domain;
+    sts_diag_help(b->diags, diag,
+                  "put a certificate for %.*s below one of certificates:", STS_ARG(t->host));
+}
+
+void tenants_certify(struct build *b)
+{
+    struct snapshot *s = b->snapshot;
+    const struct snapshot *previous = b->input->previous;
+
+    if (!b->input->with_certificates || !any_tls(&s->settings))
+        return;
+    s->certificates =
+        cert_store_load(s->settings.certificates, s->settings.certificate_count, s->base_dir,
+                        previous ? previous->certificates : NULL, b->input->now, b->diags);
+    for (size_t i = 0; i < s->tenant_count; i++)
+        certify(b, &s->tenants[i]);
+}
