@@ -9,7 +9,7 @@
 
 enum sts_severity { STS_NOTE, STS_WARNING, STS_ERROR };
 
-/* A place in a source. line and column count from 1 (columns in characters); 0 means "not known". */
+/* A place in a source. line and column count from 1 (columns in characters); 0: not known. */
 struct sts_pos {
     struct sts_str source; /* file name, "-" for standard input */
     uint32_t line, column;

@@ -20,6 +20,9 @@ const char *sts_severity_name(enum sts_severity s)
 
 /* Input bytes end up in messages, so the result is escaped as a whole: one printable line. */
 static struct sts_str format_line(struct sts_arena *arena, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+static struct sts_str format_line(struct sts_arena *arena, const char *fmt, va_list ap)
 {
     struct sts_buf line = {0};
     char *text;

@@ -120,7 +120,7 @@ void on_listener_ready(h2o_socket_t *sock, const char *error)
 
     (void)error;
     for (unsigned i = 0; i < BATCH; i++) {
-        struct sockaddr_storage from;
+        struct sockaddr_storage from = {0};
         socklen_t len = sizeof(from);
 
         if (atomic_fetch_add(&server->connections, 1) >= server->max_connections) {

@@ -1,5 +1,6 @@
 #include "server/http/worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -131,6 +132,7 @@ static void on_message(h2o_multithread_receiver_t *receiver, h2o_linklist_t *mes
     while (!h2o_linklist_is_empty(messages)) {
         struct worker_message *message =
             H2O_STRUCT_FROM_MEMBER(struct worker_message, super.link, messages->next);
+        assert(h2o_linklist_is_linked(&message->super.link));
         h2o_linklist_unlink(&message->super.link);
         if (message->order == WORKER_PUBLISH) {
             struct snapshot *old = worker->snapshot;
