@@ -52,7 +52,8 @@ LINK_tsan     := -fsanitize=thread
 LINK_fuzz     := -fsanitize=address,undefined
 
 # H2O_USE_LIBUV=0: the pkg-config file forgets it, and the wrong layout corrupts memory.
-CPPFLAGS += -Iinclude -I. -D_GNU_SOURCE -DH2O_USE_LIBUV=0
+VERSION  := 0.1.0
+CPPFLAGS += -Iinclude -I. -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -DMTA_STSD_VERSION='"$(VERSION)"'
 CFLAGS   += -std=gnu11 $(WARNINGS) $(FLAGS_$(BUILD))
 LDFLAGS  += $(LINK_$(BUILD)) -Wl,--as-needed
 LDLIBS   = $(shell pkg-config --libs $(PKGS)) -lpthread

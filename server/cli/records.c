@@ -1,0 +1,182 @@
+/* records: the DNS records of tenants. Ids come from the ledger: while a server runs, only those of
+ * policies that it serves (RFC 8461 §8.1: served first, announced second); without one, changed
+ * policies get theirs here. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mtasts/domain.h"
+#include "mtasts/record.h"
+#include "server/cli/command.h"
+#include "server/ledger/ledger.h"
+#include "server/snapshot/snapshot.h"
+#include "server/sys/clock.h"
+#include "server/sys/file.h"
+
+struct records {
+    struct sts_arena *arena;
+    struct sts_diags diags;
+    struct snapshot *snapshot;
+    const struct tenant **tenants; /* the ones asked for */
+    size_t count;
+    struct ledger *ledger;
+    bool server_runs;
+    bool pending;
+};
+
+static bool choose_all(struct records *r)
+{
+    for (size_t i = 0; i < r->snapshot->tenant_count; i++)
+        if (r->snapshot->tenants[i].state != TENANT_REFUSED)
+            r->tenants[r->count++] = &r->snapshot->tenants[i];
+    return true;
+}
+
+static bool choose_one(struct records *r, const char *name)
+{
+    struct sts_str domain;
+    struct sts_pos nowhere = {0};
+
+    if (!sts_domain_parse(r->arena, sts_str_from(name), STS_DOMAIN_CONFIG, nowhere, &r->diags,
+                          &domain))
+        return false;
+    const struct tenant *t = snapshot_find_domain(r->snapshot, domain);
+    if (t && t->state != TENANT_REFUSED) {
+        r->tenants[r->count++] = t;
+        return true;
+    }
+    struct sts_diag *diag =
+        sts_diag_add(&r->diags, STS_ERROR, t ? "tenant-refused" : "tenant-unknown", nowhere,
+                     "%.*s %s", STS_ARG(domain), t ? "has errors" : "is not a tenant");
+    sts_diag_help(&r->diags, diag, "%s",
+                  t ? "mend its configuration" : "write it as under tenants:, without mta-sts.");
+    return false;
+}
+
+static bool choose(struct records *r, const struct options *options)
+{
+    bool good = true;
+
+    r->tenants = STS_ARRAY(r->arena, r->snapshot->tenant_count + options->argument_count,
+                           const struct tenant *);
+    if (!options->argument_count)
+        return choose_all(r);
+    for (size_t i = 0; i < options->argument_count; i++)
+        good = choose_one(r, options->arguments[i]) && good;
+    return good;
+}
+
+/* Issues ids for changed policies; only while no server holds the lock. */
+static void commit(struct records *r)
+{
+    struct ledger_entry *entries = STS_ARRAY(r->arena, r->count, struct ledger_entry);
+
+    for (size_t i = 0; i < r->count; i++)
+        entries[i] = (struct ledger_entry){r->tenants[i]->domain, &r->tenants[i]->policy};
+    if (!ledger_commit(r->ledger, entries, r->count, clock_wall(), &r->diags)) {
+        ledger_close(r->ledger);
+        r->ledger = NULL;
+    }
+}
+
+static void open_ledger(struct records *r, int *lock)
+{
+    const struct sts_settings *settings = &r->snapshot->settings;
+    struct sts_str path = file_resolve(r->arena, r->snapshot->base_dir, settings->ledger.path);
+
+    *lock = ledger_lock(path.ptr, true);
+    r->server_runs = *lock < 0 && errno == EWOULDBLOCK;
+    r->ledger = ledger_open(path.ptr, r->server_runs ? LEDGER_READ : LEDGER_WRITE,
+                            settings->ledger.where, &r->diags);
+    if (r->ledger && !r->server_runs)
+        commit(r);
+}
+
+static const char *why_pending(struct records *r, const struct tenant *t,
+                               struct ledger_instance *instance)
+{
+    unsigned char digest[STS_DIGEST_LEN];
+
+    if (!r->ledger)
+        return "the ledger cannot be used, so there is no id";
+    if (!ledger_latest(r->ledger, r->arena, t->domain, instance, &r->diags))
+        return "the running server does not serve it yet";
+    sts_policy_digest(&t->policy, digest);
+    if (instance->last_served || memcmp(digest, instance->digest, sizeof(digest)) != 0)
+        return "the running server has not loaded this policy yet";
+    return NULL;
+}
+
+static void make_set(struct records *r, const struct tenant *t, struct sts_record_set *out)
+{
+    const struct sts_settings *settings = &r->snapshot->settings;
+    struct ledger_instance instance;
+    const char *pending = why_pending(r, t, &instance);
+
+    r->pending |= pending != NULL;
+    const struct sts_record_input input = {
+        .domain = t->domain,
+        .id = sts_str_from(pending ? NULL : instance.id),
+        .pending = sts_str_from(pending),
+        .ttl = settings->ttl,
+        .policy_host = settings->policy_host,
+        .addresses = settings->addresses,
+        .address_count = settings->address_count,
+        .rua = t->tls_reports,
+        .rua_count = t->tls_report_count,
+    };
+    sts_record_set_make(r->arena, &input, out);
+}
+
+static bool print(struct records *r, const struct sts_record_format *format)
+{
+    struct sts_record_set *sets = STS_ARRAY(r->arena, r->count, struct sts_record_set);
+    struct sts_buf out = {0};
+
+    for (size_t i = 0; i < r->count; i++)
+        make_set(r, r->tenants[i], &sets[i]);
+    format->render(&out, sets, r->count, isatty(STDOUT_FILENO));
+    bool good = output_write(sts_buf_str(&out));
+    sts_buf_fini(&out);
+    return good;
+}
+
+static enum exit_code run(struct records *r, const struct options *options,
+                          const struct sts_record_format *format)
+{
+    const struct snapshot_input input = {.main_file = options->config, .now = clock_wall()};
+    int lock;
+
+    r->snapshot = snapshot_build(&input, &r->diags);
+    if (!r->snapshot)
+        return output_blind(&r->diags, options->config) ? EXIT_BLIND : EXIT_ERRORS;
+    bool good = choose(r, options);
+    open_ledger(r, &lock);
+    bool written = print(r, format);
+    ledger_close(r->ledger);
+    if (lock >= 0)
+        close(lock);
+    if (!written)
+        return EXIT_BLIND;
+    return good && !r->pending && !r->diags.errors ? EXIT_FINE : EXIT_ERRORS;
+}
+
+enum exit_code command_records(const struct options *options)
+{
+    const char *name = options->format ? options->format : "table";
+    const struct sts_record_format *format = sts_record_format_find(sts_str_from(name));
+    struct records r = {0};
+
+    if (!format) {
+        output_error("unknown format \"%s\"; see mta-stsd help formats", name);
+        return EXIT_USAGE;
+    }
+    r.arena = sts_arena_new();
+    sts_diags_init(&r.diags, r.arena);
+    enum exit_code code = run(&r, options, format);
+    output_diags(&r.diags);
+    snapshot_unref(r.snapshot);
+    sts_arena_free(r.arena);
+    return code;
+}

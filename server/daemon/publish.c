@@ -1,0 +1,96 @@
+#include "server/daemon/publish.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "server/sys/clock.h"
+#include "server/sys/file.h"
+#include "server/sys/log.h"
+
+void log_diags(const struct sts_diags *diags)
+{
+    for (const struct sts_diag *diag = diags->first; diag; diag = diag->next)
+        if (diag->severity != STS_NOTE)
+            log_diag(diag);
+}
+
+static void open_ledger(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
+{
+    const struct sts_path *setting = &s->settings.ledger;
+    struct sts_str path = file_resolve(diags->arena, s->base_dir, setting->path);
+
+    if (p->lock < 0)
+        p->lock = ledger_lock(path.ptr, false);
+    if (p->lock < 0 && errno == EWOULDBLOCK) {
+        struct sts_diag *diag =
+            sts_diag_add(diags, STS_WARNING, "ledger-busy", setting->where,
+                         "the ledger %.*s is held by another command", STS_ARG(path));
+        sts_diag_help(diags, diag, "it is tried again within a minute");
+        return;
+    }
+    p->ledger = ledger_open(path.ptr, LEDGER_WRITE, setting->where, diags);
+}
+
+static bool end_removed(struct publisher *p, const struct snapshot *s, const struct snapshot *old,
+                        struct sts_diags *diags)
+{
+    struct sts_str *ended = STS_ARRAY(diags->arena, old->tenant_count, struct sts_str);
+    size_t count = 0;
+
+    for (size_t i = 0; i < old->tenant_count; i++) {
+        const struct tenant *was = &old->tenants[i], *is = snapshot_find_domain(s, was->domain);
+        if (was->state == TENANT_SERVED && (!is || is->state != TENANT_SERVED))
+            ended[count++] = was->domain;
+    }
+    return count == 0 || ledger_end(p->ledger, ended, count, clock_wall(), diags);
+}
+
+static bool commit(struct publisher *p, const struct snapshot *s, const struct snapshot *old,
+                   struct sts_diags *diags)
+{
+    struct ledger_entry *entries = STS_ARRAY(diags->arena, s->tenant_count, struct ledger_entry);
+    size_t count = 0;
+
+    if (!p->ledger)
+        open_ledger(p, s, diags);
+    if (!p->ledger)
+        return false;
+    for (size_t i = 0; i < s->tenant_count; i++)
+        if (s->tenants[i].state == TENANT_SERVED)
+            entries[count++] = (struct ledger_entry){s->tenants[i].domain, &s->tenants[i].policy};
+    return ledger_commit(p->ledger, entries, count, clock_wall(), diags) &&
+           (!old || end_removed(p, s, old, diags)) && ledger_touch(p->ledger, clock_wall(), diags);
+}
+
+void publisher_commit(struct publisher *p, const struct snapshot *s, const struct snapshot *old)
+{
+    struct sts_arena *arena = sts_arena_new();
+    struct sts_diags diags;
+    bool was_pending = p->pending;
+
+    sts_diags_init(&diags, arena);
+    p->pending = !commit(p, s, old, &diags);
+    /* Said once, not each minute. */
+    if (!was_pending || !p->pending)
+        log_diags(&diags);
+    if (was_pending && !p->pending) {
+        struct log_line line;
+        log_begin(&line, LOG_LEVEL_INFO, "ledger-recovered");
+        log_end(&line);
+    }
+    sts_arena_free(arena);
+}
+
+void publisher_tick(struct publisher *p, const struct snapshot *s)
+{
+    publisher_commit(p, s, NULL);
+}
+
+void publisher_close(struct publisher *p)
+{
+    ledger_close(p->ledger);
+    p->ledger = NULL;
+    if (p->lock >= 0)
+        close(p->lock);
+    p->lock = -1;
+}

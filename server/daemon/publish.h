@@ -1,0 +1,24 @@
+/* After a snapshot is live: the ledger learns of it, and issues ids (RFC 8461 §8.1). */
+#ifndef MTASTS_DAEMON_PUBLISH_H
+#define MTASTS_DAEMON_PUBLISH_H
+
+#include "server/ledger/ledger.h"
+#include "server/snapshot/snapshot.h"
+
+struct publisher {
+    struct ledger *ledger; /* NULL while it cannot be opened */
+    int lock;              /* shared: tells `records` that a server runs */
+    bool pending;          /* something served is not committed yet; tried again each minute */
+};
+
+/* Makes the ledger say what `s` serves; `old` (may be NULL) says what ended. Failures are logged
+ * and leave `pending` set: what is served stays served, and no id is announced. */
+void publisher_commit(struct publisher *p, const struct snapshot *s, const struct snapshot *old);
+/* Each minute: commits what is pending, and notes that the server is alive. */
+void publisher_tick(struct publisher *p, const struct snapshot *s);
+void publisher_close(struct publisher *p);
+
+/* Logs warnings and errors of `diags`, one line each. */
+void log_diags(const struct sts_diags *diags);
+
+#endif
