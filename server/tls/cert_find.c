@@ -63,24 +63,39 @@ void cert_candidates_fini(struct cert_candidates *list)
     *list = (struct cert_candidates){0};
 }
 
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* Also "..data" of Kubernetes is hidden: the links one level up point through it. */
+static int is_visible(const struct dirent *e)
+{
+    return e->d_name[0] != '.';
+}
+
+static int is_visible_key(const struct dirent *e)
+{
+    return is_visible(e) && sts_str_ends(sts_str_from(e->d_name), STS_STR(".key"));
+}
+
+static void free_entries(struct dirent **entries, int count)
+{
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+}
+
 /* The only "*.key" of a directory (acme.sh names it after the host), or empty. */
 static struct sts_str only_key(struct sts_arena *a, struct sts_str dir)
 {
+    struct dirent **entries = NULL;
     struct sts_str found = {0};
-    DIR *d = opendir(dir.ptr);
-    struct dirent *e;
+    int count = scandir(dir.ptr, &entries, is_visible_key, by_name);
 
-    while (d && (e = readdir(d))) {
-        if (e->d_name[0] == '.' || !sts_str_ends(sts_str_from(e->d_name), STS_STR(".key")))
-            continue;
-        if (found.len) {
-            found = (struct sts_str){0};
-            break;
-        }
-        found = in_dir(a, dir, e->d_name);
-    }
-    if (d)
-        closedir(d);
+    if (count == 1)
+        found = in_dir(a, dir, entries[0]->d_name);
+    free_entries(entries, count);
     return found;
 }
 
@@ -92,7 +107,7 @@ static bool first_that_exists(struct sts_str a, struct sts_str b, struct sts_str
     return true;
 }
 
-/* The key that belongs to a file of this name; empty means "not a certificate by its name". */
+/* Fills in *c by the name of the file; false when it does not look like a certificate's. */
 static bool match_layout(struct sts_arena *a, struct sts_str dir, struct sts_str file,
                          struct cert_candidate *c)
 {
@@ -153,62 +168,31 @@ static void unreadable(struct sts_diags *diags, struct sts_pos where, struct sts
         sts_diag_help(diags, d, "let the user of the service read it (and enter its folders)");
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Entries of a directory, sorted so that every run sees the same order. NULL with errno. */
-static char **list_dir(struct sts_arena *a, struct sts_str dir, size_t *count)
-{
-    size_t capacity = 16;
-    char **names;
-    DIR *d = opendir(dir.ptr);
-    struct dirent *e;
-
-    if (!d)
-        return NULL;
-    names = sts_must(malloc(capacity * sizeof(*names)));
-    *count = 0;
-    while ((e = readdir(d))) {
-        if (e->d_name[0] == '.')
-            continue; /* also "..data" of Kubernetes: its links point there from above */
-        if (*count == capacity) {
-            capacity = sts_mul_size(capacity, 2);
-            names = sts_must(realloc(names, sts_mul_size(capacity, sizeof(*names))));
-        }
-        names[(*count)++] = (char *)sts_arena_dup(a, sts_str_from(e->d_name)).ptr;
-    }
-    closedir(d);
-    qsort(names, *count, sizeof(*names), by_name);
-    return names;
-}
-
 static void walk(struct cert_candidates *list, struct sts_str dir, int depth, struct sts_pos where,
                  struct sts_diags *diags)
 {
-    size_t count;
-    char **names = list_dir(list->arena, dir, &count);
+    struct dirent **entries = NULL;
+    int count = scandir(dir.ptr, &entries, is_visible, by_name); /* same order in every run */
 
-    if (!names) {
+    if (count < 0) {
         unreadable(diags, where, dir);
         return;
     }
     bool certbot = exists(in_dir(list->arena, dir, "live"));
-    for (size_t i = 0; i < count; i++) {
-        struct sts_str path = in_dir(list->arena, dir, names[i]);
+    for (int i = 0; i < count; i++) {
+        const char *name = entries[i]->d_name;
+        struct sts_str path = in_dir(list->arena, dir, name);
         struct cert_candidate c = {.where = where};
         struct stat st;
         if (stat(path.ptr, &st) == 0 && S_ISDIR(st.st_mode)) {
             /* certbot's archive/ holds what live/ links to, old versions included */
-            if (depth < DEPTH_MAX && !(certbot && strcmp(names[i], "archive") == 0))
+            if (depth < DEPTH_MAX && !(certbot && strcmp(name, "archive") == 0))
                 walk(list, path, depth + 1, where, diags);
-        } else if (!is_key_name(sts_str_from(names[i])) &&
-                   match_layout(list->arena, dir, path, &c)) {
+        } else if (!is_key_name(sts_str_from(name)) && match_layout(list->arena, dir, path, &c)) {
             add(list, &c);
         }
     }
-    free(names);
+    free_entries(entries, count);
 }
 
 static void add_file(struct cert_candidates *list, struct sts_str path, struct sts_pos where)

@@ -2,9 +2,10 @@
  * their subjectAltName (RFC 8461 §3.3: the CN does not count; one-level wildcards do).
  *
  * Immutable once loaded and shared between snapshots by reference; unchanged files reuse the pairs
- * of the previous store. Layouts are found by themselves (DESIGN §6):
- * NAME/fullchain.pem+privkey.pem, NAME.pem (combined), NAME.crt+NAME.key, tls.crt+tls.key, and
- * plain files named in the configuration. */
+ * of the previous store. Layouts are found by themselves: NAME/fullchain.pem+privkey.pem (certbot,
+ * dehydrated), NAME/fullchain.cer+*.key (acme.sh), NAME.crt+NAME.key (lego, Caddy), tls.crt+tls.key
+ * (Kubernetes), cert.pem+key.pem, NAME.pem+NAME-key.pem (mkcert), NAME.pem (combined), and plain
+ * files named in the configuration. */
 #ifndef MTASTS_TLS_CERT_STORE_H
 #define MTASTS_TLS_CERT_STORE_H
 
@@ -32,10 +33,13 @@ struct cert_identity {
 };
 const struct cert_info *cert_pair_info(const struct cert_pair *pair);
 
-/* Loads every pair. Unusable ones (key does not match, not yet valid, expired, unreadable, FIFO,
- * no DNS name, weak key, leaf not first, chain out of order or incomplete...) are reported with
- * codes "certificate-..." and left out; with `previous`, a pair caught half-renewed keeps the
- * earlier one. Never NULL. Relative paths are taken from base_dir. */
+/* Loads every pair; directories are searched two levels deep. Unusable ones (key does not match,
+ * not yet valid, expired, unreadable, FIFO, no DNS name, weak key or signature, leaf not first,
+ * chain out of order or with a gap...) are reported with codes "certificate-..." and left out. A
+ * leaf without any intermediate is served with a warning: whether its issuer is a trusted root is
+ * not known here. With `previous`, a pair caught half-renewed, or whose files vanished below a path
+ * that is still configured, keeps the earlier one until that expires ("certificate-kept", a
+ * warning). Never NULL. Relative paths are taken from base_dir. */
 struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
                                    struct sts_str base_dir, const struct cert_store *previous,
                                    time_t now, struct sts_diags *diags);

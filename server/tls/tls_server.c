@@ -8,12 +8,15 @@
 #include <string.h>
 
 #include "server/base/memory.h"
+#include "server/sys/clock.h"
 #include "server/tls/cert_pair.h"
 #include "server/tls/tls_parts.h"
+#include "server/tls/tls_ticket.h"
 
 struct tls_server {
     struct tls_hooks hooks;
     SSL_CTX *context;
+    struct tickets tickets;
 };
 
 /* ECDHE and AEAD only. ECDSA first: with a server's preference this also decides which of two
@@ -125,10 +128,21 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+static struct tls_server *server_of(const SSL *ssl)
+{
+    return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), context_index);
+}
+
 static void on_info(const SSL *ssl, int where, int value)
 {
-    const struct tls_server *server = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), context_index);
-    alert_deliver(ssl, &server->hooks, where, value);
+    alert_deliver(ssl, &server_of(ssl)->hooks, where, value);
+}
+
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                     EVP_MAC_CTX *mac, int seal)
+{
+    return tickets_use(&server_of(ssl)->tickets, clock_monotonic_ms(), name, iv, cipher, mac,
+                       seal != 0);
 }
 
 /* Everything is set here, so that no openssl.cnf of the machine decides. */
@@ -149,6 +163,7 @@ static bool set_up(struct tls_server *server)
     SSL_CTX_set_cert_cb(ctx, on_certificate, server);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
     SSL_CTX_set_info_callback(ctx, on_info);
+    SSL_CTX_set_timeout(ctx, TICKET_KEY_LIFE_MS / 1000);
     return SSL_CTX_set_ex_data(ctx, context_index, server) == 1 &&
            SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 &&
@@ -156,6 +171,7 @@ static bool set_up(struct tls_server *server)
            SSL_CTX_set_ciphersuites(ctx, SUITES_TLS13) == 1 &&
            SSL_CTX_set1_groups_list(ctx, GROUPS) == 1 &&
            SSL_CTX_set1_sigalgs_list(ctx, SIGNATURES) == 1 &&
+           SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) == 1 &&
            SSL_CTX_set_num_tickets(ctx, TICKETS) == 1 && SSL_CTX_set_max_early_data(ctx, 0) == 1 &&
            SSL_CTX_set_recv_max_early_data(ctx, 0) == 1;
 }
@@ -167,7 +183,7 @@ struct tls_server *tls_server_new(const struct tls_hooks *hooks, struct sts_diag
     pthread_once(&context_index_once, make_context_index);
     server->hooks = *hooks;
     server->context = SSL_CTX_new(TLS_server_method());
-    if (server->context && set_up(server))
+    if (tickets_init(&server->tickets, clock_monotonic_ms()) && server->context && set_up(server))
         return server;
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
     sts_diag_add(diags, STS_ERROR, "tls-setup", (struct sts_pos){0},
@@ -182,6 +198,7 @@ void tls_server_free(struct tls_server *server)
     if (!server)
         return;
     SSL_CTX_free(server->context);
+    tickets_fini(&server->tickets);
     free(server);
 }
 

@@ -14,7 +14,8 @@ struct tls_hooks {
     /* The identity to present for the SNI `host` (lower-case, validated as a host name), and the
      * canonical name that separates sessions of tenants. False refuses the handshake. Is
      * called several times in one handshake (each ClientHello, then certificate selection): the
-     * answer must be looked up afresh each time. `transport` is BIO_get_data of the connection's read BIO. */
+     * answer must be looked up afresh each time. `transport` is BIO_get_data of the connection's
+     * read BIO. */
     bool (*identify)(void *transport, struct sts_str host, struct cert_identity *out);
     int (*descriptor)(void *transport); /* socket, for the plaintext fatal alert */
 };

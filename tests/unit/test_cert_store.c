@@ -265,7 +265,9 @@ static void names_match_by_san(void **state)
 {
     (void)state;
     write_host("d/w.pem", "DNS:*.example.org,DNS:Mta-Sts.Example.NET", 90 * DAYS);
-    write_host("d/x.pem", "DNS:mta-sts.example.org,IP:192.0.2.1,email:a@b.example", 10 * DAYS);
+    write_host("d/x.pem",
+               "DNS:mta-sts.example.org,DNS:MTA-STS.example.org,IP:192.0.2.1,email:a@b.example",
+               10 * DAYS);
     struct cert_store *s = load("d");
     assert_silent();
     const struct cert_pair *wild = find(s, "anything.example.org").ec;

@@ -10,6 +10,7 @@
 #include "server/tls/cert_store.h"
 #include "server/tls/tls_parts.h"
 #include "server/tls/tls_server.h"
+#include "server/tls/tls_ticket.h"
 
 #define HOST_A "mta-sts.a.example" /* EC and RSA */
 #define HOST_B "mta-sts.b.example" /* EC */
@@ -23,8 +24,8 @@ struct transport {
     struct sts_buf out;
     struct sts_buf in; /* bytes to read before those of the socket */
     size_t in_at;
-    unsigned identified;
-    char host[STS_DOMAIN_MAX + 1]; /* of the last call */
+    unsigned identified, give_up_at; /* the call of identify that says no, 0: none */
+    char host[STS_DOMAIN_MAX + 1];   /* of the last call */
 };
 
 static struct test_cert root, mid, cert_a, cert_ar, cert_b, cert_r;
@@ -68,7 +69,8 @@ static bool identify(void *transport, struct sts_str host, struct cert_identity 
 {
     struct transport *t = transport;
 
-    t->identified++;
+    if (++t->identified == t->give_up_at)
+        return false;
     snprintf(t->host, sizeof(t->host), "%.*s", STS_ARG(host));
     return cert_store_find(t->store, host, out);
 }
@@ -413,7 +415,7 @@ static void unknown_and_odd_names_are_refused(void **state)
         NULL,                  /* no SNI */
         "mta-sts.c.example",   /* nobody's */
         "b.example",           /* the mail domain itself */
-        HOST_B ".",            /* RFC 6066 §3: no trailing dot */
+        "mta-sts.b.example.",  /* RFC 6066 §3: no trailing dot */
         "mta-sts..b.example",  /* */
         "mta_sts.b.example",   /* */
         "*.b.example",         /* */
@@ -533,6 +535,20 @@ static void a_name_that_vanishes_is_refused(void **state)
                      SSL_AD_REASON_OFFSET + SSL_AD_UNRECOGNIZED_NAME);
     conn_close(&c);
     cert_store_unref(less);
+}
+
+/* It vanishes between ClientHello and the choice of the certificate. */
+static void a_name_without_certificate_ends_the_handshake(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct conn c;
+        conn_open(&c, HOST_B);
+        only_version(&c, versions[i]);
+        c.transport.give_up_at = 2;
+        assert_alert(&c, SSL_AD_INTERNAL_ERROR);
+        conn_close(&c);
+    }
 }
 
 /* After the server's flight an alert in plaintext would be a forgery to the client. */
@@ -681,6 +697,34 @@ static void a_ticket_of_a_removed_tenant_is_refused(void **state)
     cert_store_unref(less);
 }
 
+static void ticket_keys_are_replaced(void **state)
+{
+    (void)state;
+    const uint64_t life = TICKET_KEY_LIFE_MS;
+    struct tickets t;
+    struct ticket_key first, key;
+    bool renew;
+
+    assert_true(tickets_init(&t, 1000));
+    assert_true(tickets_seal(&t, 1000 + life - 1, &first));
+    assert_true(tickets_open(&t, 1000 + life - 1, first.name, &key, &renew));
+    assert_false(renew);
+    assert_memory_equal(&key, &first, sizeof(key));
+    assert_true(tickets_seal(&t, 1000 + life, &key));
+    assert_memory_not_equal(key.name, first.name, sizeof(key.name));
+    assert_memory_not_equal(key.cipher, first.cipher, sizeof(key.cipher));
+    assert_true(tickets_open(&t, 1000 + life, first.name, &key, &renew));
+    assert_true(renew);
+    assert_memory_equal(&key, &first, sizeof(key));
+    assert_false(tickets_open(&t, 1000 + 2 * life, first.name, &key, &renew));
+    /* a long quiet time: nothing of before it is opened */
+    assert_true(tickets_seal(&t, 1000 + 2 * life, &first));
+    assert_false(tickets_open(&t, 1000 + 9 * life, first.name, &key, &renew));
+    unsigned char none[16] = {0};
+    assert_false(tickets_open(&t, 1000 + 9 * life, none, &key, &renew));
+    tickets_fini(&t);
+}
+
 /* --- settings and parsing --------------------------------------------------------------------- */
 
 static void settings_are_as_promised(void **state)
@@ -718,25 +762,21 @@ static void sni_is_parsed_strictly(void **state)
         struct sts_str bytes;
         enum sni result;
     } cases[] = {
-        {STS_STR("\0\x06\0\0\x03"
-                 "A.b"),
-         SNI_OK},
+        {STS_STR("\0\x06\0\0\x03\x41.b"), SNI_OK},
         {STS_STR(""), SNI_MALFORMED},
         {STS_STR("\0"), SNI_MALFORMED},
         {STS_STR("\0\0"), SNI_MALFORMED},
         {STS_STR("\0\x01\0"), SNI_MALFORMED},
-        {STS_STR("\0\x03\0\0\0"), SNI_MALFORMED},             /* empty name */
-        {STS_STR("\0\x04\x01\0\x01x"), SNI_MALFORMED},        /* not a host_name */
-        {STS_STR("\0\x04\0\0\x02x"), SNI_MALFORMED},          /* name longer than list */
-        {STS_STR("\0\x05\0\0\x01xy"), SNI_MALFORMED},         /* more behind it */
-        {STS_STR("\0\x04\0\0\x01xy"), SNI_MALFORMED},         /* list shorter */
-        {STS_STR("\0\x08\0\0\x01x\0\0\x01y"), SNI_MALFORMED}, /* two names */
-        {STS_STR("\0\x06\0\0\x03x\0y"), SNI_NOT_A_HOST},      /* NUL */
-        {STS_STR("\0\x05\0\0\x02x."), SNI_NOT_A_HOST},        /* trailing dot */
-        {STS_STR("\0\x05\0\0\x02\xc3\xa4"), SNI_NOT_A_HOST},  /* UTF-8 */
-        {STS_STR("\0\x0a\0\0\x07"
-                 "1.2.3.4"),
-         SNI_NOT_A_HOST}, /* address */
+        {STS_STR("\0\x03\0\0\0"), SNI_MALFORMED},              /* empty name */
+        {STS_STR("\0\x04\x01\0\x01x"), SNI_MALFORMED},         /* not a host_name */
+        {STS_STR("\0\x04\0\0\x02x"), SNI_MALFORMED},           /* name longer than list */
+        {STS_STR("\0\x05\0\0\x01xy"), SNI_MALFORMED},          /* more behind it */
+        {STS_STR("\0\x04\0\0\x01xy"), SNI_MALFORMED},          /* list shorter */
+        {STS_STR("\0\x08\0\0\x01x\0\0\x01y"), SNI_MALFORMED},  /* two names */
+        {STS_STR("\0\x06\0\0\x03x\0y"), SNI_NOT_A_HOST},       /* NUL */
+        {STS_STR("\0\x05\0\0\x02x."), SNI_NOT_A_HOST},         /* trailing dot */
+        {STS_STR("\0\x05\0\0\x02\xc3\xa4"), SNI_NOT_A_HOST},   /* UTF-8 */
+        {STS_STR("\0\x0a\0\0\x07\x31.2.3.4"), SNI_NOT_A_HOST}, /* address */
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_int_equal(sni_parse(cases[i].bytes, &host), cases[i].result);
@@ -779,12 +819,14 @@ int main(void)
         cmocka_unit_test(a_nul_in_the_name_is_refused),
         cmocka_unit_test(no_common_ground_is_told),
         cmocka_unit_test(a_name_that_vanishes_is_refused),
+        cmocka_unit_test(a_name_without_certificate_ends_the_handshake),
         cmocka_unit_test(nothing_in_plaintext_after_the_server_flight),
         cmocka_unit_test(what_is_not_tls_ends_quietly),
         cmocka_unit_test(a_closed_or_missing_socket_harms_nothing),
         cmocka_unit_test(renegotiation_is_refused),
         cmocka_unit_test(a_ticket_is_good_for_its_tenant_only),
         cmocka_unit_test(a_ticket_of_a_removed_tenant_is_refused),
+        cmocka_unit_test(ticket_keys_are_replaced),
         cmocka_unit_test(settings_are_as_promised),
         cmocka_unit_test(sni_is_parsed_strictly),
         cmocka_unit_test(host_names_have_limits),
