@@ -13,7 +13,7 @@ TENANTS = {
     f"t{i}.example.org": {"mode": "testing", "mx": [f"mx{i}.example.org"], "max_age": "1w"}
     for i in range(8)
 }
-WORKERS = 4
+LIMITS = {"workers": 4}
 CLIENTS = 8
 ROUNDS = 6
 
@@ -63,14 +63,14 @@ def load(daemon, ca, listeners):
 
 
 def test_start_load_stop(serve, certs):
-    daemon = serve(TENANTS, listen=["127.0.0.1:0", "[::1]:0"], workers=WORKERS)
+    daemon = serve(TENANTS, listen=["127.0.0.1:0", "[::1]:0"], limits=LIMITS)
     load(daemon, certs.ca, 2)
     assert daemon.stop() == 0
 
 
 def test_stop_under_load(serve, certs):
     """SIGTERM while clients ask: whatever was answered is whole, and it still ends with 0."""
-    daemon = serve(TENANTS, workers=WORKERS)
+    daemon = serve(TENANTS, limits=LIMITS)
     name = "mta-sts.t0.example.org"
     started = threading.Event()
     whole = []
@@ -98,5 +98,5 @@ def test_stop_under_load(serve, certs):
 def test_start_stop_again(serve):
     """Nothing that one run leaves behind stops the next."""
     for _ in range(3):
-        daemon = serve(TENANTS, workers=WORKERS)
+        daemon = serve(TENANTS, limits=LIMITS)
         assert daemon.stop() == 0

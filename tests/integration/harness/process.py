@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 
-from . import BINARY, DEADLINE, TOP
+from . import BINARY, DEADLINE
 
 SANITIZER = re.compile(
     r"ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed"
@@ -30,8 +30,8 @@ def environment(**extra):
         "LC_ALL": "C.UTF-8",
         "ASAN_OPTIONS": "exitcode=99:detect_leaks=1:detect_stack_use_after_return=1",
         "UBSAN_OPTIONS": "exitcode=99:print_stacktrace=1",
-        "LSAN_OPTIONS": f"exitcode=99:suppressions={TOP}/tests/integration/lsan.supp",
-        "TSAN_OPTIONS": f"exitcode=99:suppressions={TOP}/tests/integration/tsan.supp",
+        "LSAN_OPTIONS": "exitcode=99",
+        "TSAN_OPTIONS": "exitcode=99",
     }
     env.update(extra)
     return env
