@@ -16,12 +16,13 @@ enum sts_domain_form { STS_DOMAIN_WIRE, STS_DOMAIN_CONFIG };
 /* True and *out canonical (in the arena) when `in` is a host name: labels of letters, digits and
  * inner hyphens, 63 octets a label, 253 in all; with STS_DOMAIN_CONFIG also U-labels (IDNA2008 by
  * libidn2) and a trailing dot. Upper case is always accepted and folded. Otherwise false with one
- * error in `diags` (codes "domain-..."). IP addresses are refused ("domain-ip-address"). */
+ * error in `diags` (codes "domain-..."). IP addresses, whole or in part, are refused
+ * ("domain-ip-address"), and so are A-labels that are none (RFC 5891 §4.2; "domain-idna"). */
 bool sts_domain_parse(struct sts_arena *arena, struct sts_str in, enum sts_domain_form form,
                       struct sts_pos where, struct sts_diags *diags, struct sts_str *out);
 
-/* Same for an mx pattern: a domain with an optional "*." in front (RFC 8461 §3.2; codes "mx-...").
- * In the wire form upper case is legal and folded. */
+/* Same for an mx pattern: a domain with an optional "*." in front (RFC 8461 §3.2; codes as
+ * above and "mx-bare-wildcard"). In the wire form upper case is legal and folded. */
 bool sts_mx_parse(struct sts_arena *arena, struct sts_str in, enum sts_domain_form form,
                   struct sts_pos where, struct sts_diags *diags, struct sts_str *out);
 

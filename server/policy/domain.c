@@ -28,48 +28,78 @@ static bool is_ascii(struct sts_str s)
     return true;
 }
 
-/* Digits and dots alone, or a colon-separated or bracketed form: never a host name. */
+/* How many octets from `from` on are in `set`. */
+static size_t span(struct sts_str s, size_t from, const char *set)
+{
+    size_t i = from;
+    while (i < s.len && s.ptr[i] && strchr(set, s.ptr[i]))
+        i++;
+    return i - from;
+}
+
+/* IPv4, IPv6 with an optional zone, a prefix, or the bracketed literal: never a host name. */
 static bool looks_like_address(struct sts_str s)
 {
-    size_t dots = 0, digits = 0, colons = 0;
+    size_t dots = 0, colons = 0;
 
     for (size_t i = 0; i < s.len; i++) {
         dots += s.ptr[i] == '.';
         colons += s.ptr[i] == ':';
-        digits += sts_is_digit(s.ptr[i]);
     }
-    if (s.len && s.ptr[0] == '[')
-        return true;
-    return (dots == 3 && dots + digits == s.len) || colons > 1;
+    size_t hex = span(s, 0, "0123456789abcdefABCDEF:./");
+    return s.ptr[0] == '[' ||
+           (dots >= 3 && sts_is_digit(s.ptr[0]) && span(s, 0, "0123456789./") == s.len) ||
+           (colons > 1 && (hex == s.len || s.ptr[hex] == '%'));
+}
+
+static bool check_printable(struct sts_str in, struct sts_pos where, struct sts_diags *diags)
+{
+    for (size_t i = 0; i < in.len; i++) {
+        unsigned char c = (unsigned char)in.ptr[i];
+        if (c == ' ')
+            return refuse(diags, where, "domain-space", in, "contains a space",
+                          "write one bare host name, without a preference or comment");
+        if (c < ' ' || c == 0x7f) {
+            struct sts_diag *diag = sts_diag_add(
+                diags, STS_ERROR, "domain-control-character", where,
+                "the name contains the control character 0x%02X (octet %zu)", (unsigned)c, i + 1);
+            sts_diag_help(diags, diag, "write one bare host name");
+            return false;
+        }
+    }
+    return true;
 }
 
 /* The mistakes people make, said plainly before the grammar says it dryly. */
 static bool check_shape(struct sts_str in, struct sts_pos where, struct sts_diags *diags)
 {
+    static const struct {
+        char sign;
+        const char *code, *what, *help;
+    } mistakes[] = {
+        {'/', "domain-url", "is a URL or path, not a host name",
+         "write the host name alone, without https:// and path"},
+        {'@', "domain-mail-address", "is a mail address, not a domain",
+         "write the part behind the @"},
+        {',', "domain-list", "is a list, not one host name", "write one name in each entry"},
+        {';', "domain-list", "is a list, not one host name", "write one name in each entry"},
+        {':', "domain-port", "has a port", "write the host name alone; mail goes to port 25"},
+    };
+
     if (in.len == 0)
         return refuse(diags, where, "domain-empty", in, "is not a domain: it is empty",
                       "write a name such as example.org");
     if (in.len > INPUT_MAX)
         return refuse(diags, where, "domain-too-long", in, "is longer than 253 octets",
                       "RFC 1035 section 2.3.4 allows 253 octets");
+    if (!check_printable(in, where, diags))
+        return false;
     if (looks_like_address(in))
         return refuse(diags, where, "domain-ip-address", in, "is an IP address, not a host name",
                       "senders compare names of MX records; write the host name");
-    for (size_t i = 0; i < in.len; i++) {
-        unsigned char c = (unsigned char)in.ptr[i];
-        if (c <= ' ' || c == 0x7f)
-            return refuse(diags, where, "domain-character", in,
-                          "contains a space or control character", "write the bare host name");
-    }
-    if (sts_str_find(in, '/', 0) < in.len)
-        return refuse(diags, where, "domain-url", in, "is a URL or path, not a host name",
-                      "write the host name alone, without https:// and path");
-    if (sts_str_find(in, '@', 0) < in.len)
-        return refuse(diags, where, "domain-mail-address", in, "is a mail address, not a domain",
-                      "write the part behind the @");
-    if (sts_str_find(in, ':', 0) < in.len)
-        return refuse(diags, where, "domain-port", in, "has a port",
-                      "write the host name alone; senders always use port 25");
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(*mistakes); i++)
+        if (sts_str_find(in, mistakes[i].sign, 0) < in.len)
+            return refuse(diags, where, mistakes[i].code, in, mistakes[i].what, mistakes[i].help);
     return true;
 }
 
@@ -133,6 +163,21 @@ static bool check_labels(struct sts_str name, struct sts_pos where, struct sts_d
     return true;
 }
 
+/* A top label of digits alone is an address or a part of one, also when it comes out of IDNA
+ * mapping (full-width digits); no such top-level domain exists (RFC 3696 §2). */
+static bool check_top_label(struct sts_str name, struct sts_pos where, struct sts_diags *diags)
+{
+    size_t i = name.len;
+
+    while (i > 0 && sts_is_digit(name.ptr[i - 1]))
+        i--;
+    if (i == name.len || (i > 0 && name.ptr[i - 1] != '.'))
+        return true;
+    return refuse(diags, where, "domain-ip-address", name,
+                  "ends in a number: this is an IP address or part of one, not a host name",
+                  "senders compare names of MX records; write the host name");
+}
+
 bool sts_name_check_wire(struct sts_str name)
 {
     if (name.len == 0 || name.len > STS_DOMAIN_MAX)
@@ -168,20 +213,41 @@ static bool has_a_label(struct sts_str lowered)
     return false;
 }
 
+/* Without the dot that ends a fully qualified name, where that is a matter of taste. */
+static bool strip_dot(struct sts_str *name, enum sts_domain_form form, struct sts_pos where,
+                      struct sts_diags *diags)
+{
+    if (name->len < 2 || name->ptr[name->len - 1] != '.')
+        return true;
+    if (form == STS_DOMAIN_WIRE)
+        return refuse(diags, where, "domain-trailing-dot", *name, "ends with a dot",
+                      "leave the dot away: with it mox refuses the policy, others match nothing");
+    *name = sts_str_sub(*name, 0, name->len - 1);
+    return true;
+}
+
+/* What claims to be an A-label must be one, as the registry would say (RFC 5891 §4.2). */
+static bool check_a_labels(struct sts_arena *arena, struct sts_str name, struct sts_pos where,
+                           struct sts_diags *diags)
+{
+    struct sts_str again;
+
+    if (!has_a_label(name))
+        return true;
+    if (!to_a_labels(arena, name, where, diags, &again))
+        return false;
+    return sts_str_eq(name, again) ||
+           refuse(diags, where, "domain-idna", name, "has an A-label that stands for another name",
+                  "write the U-label or A-label (xn--...) as registered");
+}
+
 bool sts_domain_parse(struct sts_arena *arena, struct sts_str in, enum sts_domain_form form,
                       struct sts_pos where, struct sts_diags *diags, struct sts_str *out)
 {
     struct sts_str name = in;
 
-    if (!check_shape(in, where, diags))
+    if (!check_shape(in, where, diags) || !strip_dot(&name, form, where, diags))
         return false;
-    if (in.ptr[in.len - 1] == '.') {
-        if (form == STS_DOMAIN_WIRE)
-            return refuse(
-                diags, where, "domain-trailing-dot", in, "ends with a dot",
-                "leave the dot away: senders then match nothing (RFC 5321 section 4.1.2)");
-        name = sts_str_sub(in, 0, in.len - 1);
-    }
     if (!is_ascii(name)) {
         if (form == STS_DOMAIN_WIRE)
             return refuse(diags, where, "domain-u-label", in, "is not ASCII",
@@ -190,16 +256,13 @@ bool sts_domain_parse(struct sts_arena *arena, struct sts_str in, enum sts_domai
             return false;
     }
     name = lower(arena, name);
-    if (!check_labels(name, where, diags))
+    if (!check_labels(name, where, diags) || !check_top_label(name, where, diags))
         return false;
     if (name.len > STS_DOMAIN_MAX)
         return refuse(diags, where, "domain-too-long", in, "is longer than 253 octets",
                       "RFC 1035 section 2.3.4 allows 253 octets");
-    if (has_a_label(name)) {
-        struct sts_str again;
-        if (!to_a_labels(arena, name, where, diags, &again))
-            return false;
-    }
+    if (!check_a_labels(arena, name, where, diags))
+        return false;
     *out = name;
     return true;
 }

@@ -11,9 +11,9 @@ bool sts_mx_parse(struct sts_arena *arena, struct sts_str in, enum sts_domain_fo
 {
     struct sts_str domain;
 
-    if (sts_str_is(in, "*")) {
-        struct sts_diag *diag =
-            sts_diag_add(diags, STS_ERROR, "mx-bare-wildcard", where, "\"*\" alone is not an mx");
+    if (sts_str_is(in, "*") || sts_str_is(in, "*.")) {
+        struct sts_diag *diag = sts_diag_add(diags, STS_ERROR, "mx-bare-wildcard", where,
+                                             "\"%.*s\" alone is not an mx", STS_ARG(in));
         sts_diag_help(diags, diag, "write *.example.org, or name each mail server");
         return false;
     }
@@ -26,8 +26,10 @@ bool sts_mx_parse(struct sts_arena *arena, struct sts_str in, enum sts_domain_fo
         return true;
     }
     if (domain.len + star.len > STS_DOMAIN_MAX) {
-        sts_diag_add(diags, STS_ERROR, "domain-too-long", where,
-                     "\"*.%.*s\" is longer than 253 octets", STS_ARG(domain));
+        struct sts_diag *diag =
+            sts_diag_add(diags, STS_ERROR, "domain-too-long", where,
+                         "\"*.%.*s\" is longer than 253 octets", STS_ARG(domain));
+        sts_diag_help(diags, diag, "RFC 1035 section 2.3.4 allows 253 octets");
         return false;
     }
     *out = sts_arena_printf(arena, "*.%.*s", STS_ARG(domain));
