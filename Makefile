@@ -218,9 +218,9 @@ lint-format:
 	@clang-format --dry-run -Werror $(all_c)
 
 lint-tidy:
-	@printf '%s\n' $(filter server/% tests/fuzz/%,$(all_src)) | xargs -P $(JOBS) -n 4 bash -c \
-		'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=gnu11 $(CPPFLAGS) \
-		2> >(grep -v "warnings\? generated" >&2)' clang-tidy
+	@printf '%s\n' $(filter server/% tests/fuzz/%,$(all_src)) | xargs -P $(JOBS) -I{} \
+		clang-tidy --quiet --warnings-as-errors='*' {} -- -std=gnu11 $(CPPFLAGS) \
+		2> >(grep -v 'warnings\? generated' >&2)
 
 lint-cppcheck:
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j $(JOBS) \

@@ -26,7 +26,7 @@ static bool read_row(sqlite3_stmt *stmt, struct ledger_instance *out)
 bool ledger_latest(struct ledger *ledger, struct sts_arena *arena, struct sts_str domain,
                    struct ledger_instance *out, struct sts_diags *diags)
 {
-    struct ledger_instance found;
+    struct ledger_instance found = {0};
     int rc;
     sqlite3_stmt *stmt = ledger_prepare(
         ledger, "SELECT " COLUMNS " FROM instance WHERE domain = ?1 ORDER BY seq DESC LIMIT 1",
