@@ -5,6 +5,8 @@
 
 #include "server/config/schema.h"
 
+enum { ENTRIES_MAX = 64 };
+
 static const char address_help[] =
     "write \"[::]:443\", \"192.0.2.1:443\" or \"unix:/run/mta-stsd.sock\" (in quotes)";
 
@@ -92,6 +94,27 @@ static void bind_entry(struct binder *b, const struct yaml_node *node, struct st
     b->listen = NULL;
 }
 
+static bool same_socket(const struct sts_listen *a, const struct sts_listen *b)
+{
+    return a->host.len && a->is_unix == b->is_unix && sts_str_eq(a->host, b->host) &&
+           a->port == b->port && (a->is_unix || a->port);
+}
+
+static void check_repeated(struct binder *b, const struct sts_listen *entries, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        for (size_t j = 0; j < i; j++) {
+            if (!same_socket(&entries[i], &entries[j]))
+                continue;
+            struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, "listen-duplicate",
+                                                 entries[i].where, "\"%.*s\" is there twice",
+                                                 STS_ARG(sts_str_sub(entries[i].address, 0, 200)));
+            diag->related = entries[j].where;
+            sts_diag_help(b->diags, diag, "remove one of the two");
+            break;
+        }
+}
+
 void bind_listen(struct binder *b, const struct yaml_node *node)
 {
     bool one = node->kind != YAML_LIST;
@@ -100,8 +123,13 @@ void bind_listen(struct binder *b, const struct yaml_node *node)
 
     if (count == 0)
         value_error(b, node, "listen-address", "is an empty list", address_help);
+    if (count > ENTRIES_MAX) {
+        value_error(b, node, "value-too-many", "has more than 64 entries", "listen on fewer");
+        return;
+    }
     for (size_t i = 0; i < count; i++)
         bind_entry(b, one ? node : &node->items[i], &entries[i]);
+    check_repeated(b, entries, count);
     b->source->settings.listen = entries;
     b->source->settings.listen_count = count;
 }

@@ -5,6 +5,29 @@
 #include "server/base/memory.h"
 #include "server/config/schema.h"
 
+enum {
+    DOMAIN_MAX = STS_DOMAIN_MAX - (int)sizeof("_smtp._tls.") + 1,
+    /* A file of nothing but mistakes must not fill the memory with messages. */
+    ERRORS_MAX = 10000
+};
+
+/* Words that people write for a mode and that no spelling correction finds. */
+static const char *mode_meant(struct sts_str text)
+{
+    static const char *const words[][2] = {
+        {"off", "none"},          {"no", "none"},         {"false", "none"},
+        {"disabled", "none"},     {"null", "none"},       {"~", "none"},
+        {"on", "enforce"},        {"yes", "enforce"},     {"true", "enforce"},
+        {"strict", "enforce"},    {"reject", "enforce"},  {"report", "testing"},
+        {"reporting", "testing"}, {"monitor", "testing"},
+    };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (sts_str_eq_nocase(text, sts_str_from(words[i][0])))
+            return words[i][1];
+    return sts_suggest(text, sts_mode_names);
+}
+
 void bind_mode(struct binder *b, const struct yaml_node *node)
 {
     struct sts_str text;
@@ -13,13 +36,11 @@ void bind_mode(struct binder *b, const struct yaml_node *node)
     b->decl->has_mode = true;
     if (!value_string(b, node, &text) || sts_mode_from(text, &b->decl->policy.mode))
         return;
-    const char *near = sts_suggest(text, sts_mode_names);
-    if (sts_str_eq_nocase(text, STS_STR("off")) || sts_str_eq_nocase(text, STS_STR("false")))
-        near = "none";
+    const char *near = mode_meant(text);
     struct sts_diag *diag =
         value_error(b, node, "policy-mode", "is not a mode", "write enforce, testing or none");
     if (near)
-        sts_diag_help(b->diags, diag, "did you mean %s?", near);
+        sts_diag_help(b->diags, diag, "did you mean %s? (modes: enforce, testing, none)", near);
 }
 
 void bind_mx(struct binder *b, const struct yaml_node *node)
@@ -63,6 +84,15 @@ void bind_tenant_reports(struct binder *b, const struct yaml_node *node)
     value_reports(b, node, &b->tenant->tls_reports, &b->tenant->tls_report_count);
 }
 
+static void check_all_read(struct binder *b, const struct yaml_node *map, size_t count)
+{
+    if (count == map->count)
+        return;
+    sts_diag_add(b->diags, STS_ERROR, "config-too-many-errors", map->pairs[count].where,
+                 "too many errors; the rest of the file was not read");
+    b->source->broken = true;
+}
+
 void bind_policies(struct binder *b, const struct yaml_node *node)
 {
     if (!value_is_map(b, node)) {
@@ -70,23 +100,35 @@ void bind_policies(struct binder *b, const struct yaml_node *node)
         return;
     }
     struct sts_named_policy *policies = STS_ARRAY(b->arena, node->count, struct sts_named_policy);
-    for (size_t i = 0; i < node->count; i++) {
+    size_t count = 0;
+    for (size_t i = 0; i < node->count && b->diags->errors < ERRORS_MAX; i++) {
         size_t errors = b->diags->errors;
-        policies[i].name = node->pairs[i].key;
+        count++;
+        policies[i].name = sts_arena_dup(b->arena, node->pairs[i].key);
         policies[i].where = node->pairs[i].where;
         b->decl = &policies[i].decl;
         if (value_is_map(b, &node->items[i]))
             schema_bind_map(b, &node->items[i], "policies.*");
         policies[i].broken = b->diags->errors != errors;
     }
+    check_all_read(b, node, count);
     b->source->policies = policies;
-    b->source->policy_count = node->count;
+    b->source->policy_count = count;
 }
 
 static bool tenant_domain(struct binder *b, const struct yaml_pair *pair, struct sts_str *out)
 {
     if (!sts_domain_parse(b->arena, pair->key, STS_DOMAIN_CONFIG, pair->where, b->diags, out))
         return false;
+    if (out->len > DOMAIN_MAX) {
+        struct sts_diag *diag =
+            sts_diag_add(b->diags, STS_ERROR, "domain-too-long", pair->where,
+                         "\"%.*s\" leaves no room for its records", STS_ARG(*out));
+        sts_diag_help(b->diags, diag,
+                      "_smtp._tls. in front makes more than 253 octets (RFC 1035 section 2.3.4)");
+        *out = (struct sts_str){0};
+        return false;
+    }
     /* The commonest mistake: a mail domain below mta-sts. hardly exists. */
     if (!sts_str_starts(*out, STS_STR("mta-sts.")))
         return true;
@@ -159,9 +201,13 @@ void bind_tenants(struct binder *b, const struct yaml_node *node)
         return;
     }
     struct sts_tenant_decl *tenants = STS_ARRAY(b->arena, node->count, struct sts_tenant_decl);
-    for (size_t i = 0; i < node->count; i++)
-        bind_tenant(b, &node->pairs[i], &node->items[i], &tenants[i]);
-    check_duplicates(b, tenants, node->count);
+    size_t count = 0;
+    while (count < node->count && b->diags->errors < ERRORS_MAX) {
+        bind_tenant(b, &node->pairs[count], &node->items[count], &tenants[count]);
+        count++;
+    }
+    check_all_read(b, node, count);
+    check_duplicates(b, tenants, count);
     b->source->tenants = tenants;
-    b->source->tenant_count = node->count;
+    b->source->tenant_count = count;
 }

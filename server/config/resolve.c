@@ -91,6 +91,22 @@ static void warn_repeated_mx(const struct sts_tenant_decl *decl, const struct st
         }
 }
 
+/* RFC 8461 section 8.2: the CNAME leads to the provider; to itself it leads nowhere. */
+static void check_policy_host(const struct sts_tenant_decl *decl,
+                              const struct sts_settings *settings, struct sts_diags *diags)
+{
+    static const struct sts_str label = {"mta-sts.", 8};
+    struct sts_str host = settings->policy_host;
+
+    if (!sts_str_starts(host, label) ||
+        !sts_str_eq(sts_str_sub(host, label.len, host.len), decl->domain))
+        return;
+    struct sts_diag *diag =
+        sts_diag_add(diags, STS_WARNING, "records-policy-host", decl->where,
+                     "records.policy_host is %.*s: its CNAME would point to itself", STS_ARG(host));
+    sts_diag_help(diags, diag, "name another host there, or use records.addresses");
+}
+
 bool sts_tenant_resolve(struct sts_arena *arena, const struct sts_tenant_decl *decl,
                         const struct sts_named_policy *named, const struct sts_settings *settings,
                         struct sts_diags *diags, struct sts_policy *out)
@@ -112,6 +128,7 @@ bool sts_tenant_resolve(struct sts_arena *arena, const struct sts_tenant_decl *d
                                              .max_age_where = merged.max_age_where,
                                              .mx_where = mx_places(arena, &merged, &policy)};
     bool good = sts_policy_lint(&policy, &context, diags);
+    check_policy_host(decl, settings, diags);
     for (struct sts_diag *diag = *first; diag; diag = diag->next)
         diag->tenant = decl->domain;
     if (good)

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { KEYS_MAX = 64 };
+enum { KEYS_MAX = 64, MAP_MAX = 64 };
 
 /* path, type, default, help, main file only, bind function */
 #define SCHEMA(X)                                                                                  \
@@ -29,7 +29,7 @@ enum { KEYS_MAX = 64 };
       bind_policy_host)                                                                            \
     X("records.addresses", "list of IP addresses", "",                                             \
       "addresses of this server, for A and AAAA records instead of a CNAME", true, bind_addresses) \
-    X("records.ttl", "duration", "300", "TTL of the records", true, bind_ttl)                      \
+    X("records.ttl", "duration", "5m", "TTL of the records", true, bind_ttl)                       \
     X("strict", "on or off", "off", "on refuses the whole configuration for any error", true,      \
       bind_strict)                                                                                 \
     X("access_log", "on or off", "on", "one log line for each request", true, bind_access_log)     \
@@ -97,6 +97,64 @@ static const char *below(const char *path, const char *prefix)
     return strchr(rest, '.') ? NULL : rest;
 }
 
+/* What people call a key of ours elsewhere. */
+static const struct {
+    const char *word, *key;
+} synonyms[] = {
+    {"domains", "tenants"},    {"domain", "tenants"},      {"cert", "certificates"},
+    {"certs", "certificates"}, {"tls", "certificates"},    {"rua", "tls_reports"},
+    {"tlsrpt", "tls_reports"}, {"tls_rpt", "tls_reports"}, {"hosts", "mx"},
+    {"mx_hosts", "mx"},        {"database", "ledger"},     {"bind", "listen"},
+    {"includes", "include"},   {"template", "policy"},     {"ttl", "max_age"},
+};
+
+static const char *synonym(struct sts_str word, const char *const *known)
+{
+    for (size_t i = 0; i < sizeof(synonyms) / sizeof(*synonyms); i++)
+        for (size_t j = 0; sts_str_is(word, synonyms[i].word) && known[j]; j++)
+            if (strcmp(known[j], synonyms[i].key) == 0)
+                return known[j];
+    return NULL;
+}
+
+/* The path of a key of this name in another map, or NULL: right key, wrong place. */
+static const char *elsewhere(const struct binder *b, struct sts_str key)
+{
+    const char *found = NULL;
+
+    for (size_t i = 0; sts_keys[i].path; i++) {
+        const char *dot = strrchr(sts_keys[i].path, '.');
+        bool allowed = b->source->is_main || !sts_keys[i].main_only;
+        /* The last one: of policies and tenants, tenants is what most people mean. */
+        if (allowed && sts_str_is(key, dot ? dot + 1 : sts_keys[i].path))
+            found = sts_keys[i].path;
+    }
+    return found;
+}
+
+static void unknown_help(struct binder *b, struct sts_diag *diag, struct sts_str key,
+                         const char *const *known)
+{
+    const char *near = synonym(key, known);
+    const char *other = elsewhere(b, key);
+    struct sts_buf list = {0};
+
+    if (!near && !other)
+        near = sts_suggest(key, known);
+    if (near) {
+        sts_diag_help(b->diags, diag, "did you mean %s?", near);
+    } else if (sts_str_find(key, ':', 0) < key.len) {
+        sts_diag_help(b->diags, diag, "YAML wants a space behind the colon: key: value");
+    } else if (other) {
+        sts_diag_help(b->diags, diag, "this key belongs elsewhere: %s", other);
+    } else {
+        for (size_t i = 0; known[i]; i++)
+            sts_buf_printf(&list, "%s%s", i ? ", " : "", known[i]);
+        sts_diag_help(b->diags, diag, "known here: %s", list.ptr ? list.ptr : "nothing");
+    }
+    sts_buf_fini(&list);
+}
+
 static void unknown_key(struct binder *b, const struct yaml_pair *pair, const char *prefix)
 {
     const char *known[KEYS_MAX] = {NULL};
@@ -107,37 +165,49 @@ static void unknown_key(struct binder *b, const struct yaml_pair *pair, const ch
         if (name && (b->source->is_main || !sts_keys[i].main_only))
             known[count++] = name;
     }
-    struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, "key-unknown", pair->where,
-                                         "unknown key \"%.*s\"", STS_ARG(pair->key));
-    const char *near = sts_suggest(pair->key, known);
-    if (near) {
-        sts_diag_help(b->diags, diag, "did you mean %s?", near);
-        return;
-    }
-    struct sts_buf list = {0};
-    for (size_t i = 0; i < count; i++)
-        sts_buf_printf(&list, "%s%s", i ? ", " : "", known[i]);
-    sts_diag_help(b->diags, diag, "known here: %s", list.ptr ? list.ptr : "nothing");
-    sts_buf_fini(&list);
+    struct sts_diag *diag =
+        sts_diag_add(b->diags, STS_ERROR, "key-unknown", pair->where, "unknown key \"%.*s\"",
+                     STS_ARG(sts_str_sub(pair->key, 0, 200)));
+    unknown_help(b, diag, pair->key, known);
 }
 
-static void bind_pair(struct binder *b, const struct yaml_pair *pair, const struct yaml_node *value,
-                      const char *prefix)
+static size_t find_key(const struct yaml_pair *pair, const char *prefix)
 {
-    for (size_t i = 0; sts_keys[i].path; i++) {
+    size_t i = 0;
+
+    for (; sts_keys[i].path; i++) {
         const char *name = below(sts_keys[i].path, prefix);
-        if (!name || !sts_str_is(pair->key, name))
-            continue;
-        if (b->source->is_main || !sts_keys[i].main_only) {
-            binds[i](b, value);
-            return;
-        }
-        struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, "key-main-only", pair->where,
-                                             "\"%s\" belongs into the main file", sts_keys[i].path);
-        sts_diag_help(b->diags, diag, "included files hold policies and tenants only");
+        if (name && sts_str_is(pair->key, name))
+            break;
+    }
+    return i;
+}
+
+/* `seen` has the first place of each known key: of a repeated one the first value counts. */
+static void bind_pair(struct binder *b, const struct yaml_pair *pair, const struct yaml_node *value,
+                      const char *prefix, const struct yaml_pair **seen)
+{
+    size_t i = find_key(pair, prefix);
+
+    if (!sts_keys[i].path) {
+        unknown_key(b, pair, prefix);
         return;
     }
-    unknown_key(b, pair, prefix);
+    if (seen[i]) {
+        struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, "key-duplicate", pair->where,
+                                             "the key \"%.*s\" is there twice", STS_ARG(pair->key));
+        diag->related = seen[i]->where;
+        sts_diag_help(b->diags, diag, "remove one of the two");
+        return;
+    }
+    seen[i] = pair;
+    if (b->source->is_main || !sts_keys[i].main_only) {
+        binds[i](b, value);
+        return;
+    }
+    struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, "key-main-only", pair->where,
+                                         "\"%s\" belongs into the main file", sts_keys[i].path);
+    sts_diag_help(b->diags, diag, "included files hold policies and tenants only");
 }
 
 /* Errors inside policies and tenants break those alone; any other breaks the source. */
@@ -148,10 +218,20 @@ static bool stays_local(struct sts_str key)
 
 void schema_bind_map(struct binder *b, const struct yaml_node *map, const char *prefix)
 {
+    const struct yaml_pair *seen[sizeof(sts_keys) / sizeof(*sts_keys)] = {NULL};
+    bool top = !*prefix;
+
     for (size_t i = 0; i < map->count; i++) {
         size_t errors = b->diags->errors;
-        bind_pair(b, &map->pairs[i], &map->items[i], prefix);
-        if (!*prefix && b->diags->errors != errors && !stays_local(map->pairs[i].key))
+        /* Known keys are fewer, so beyond them everything is unknown or repeated. */
+        if (i == MAP_MAX) {
+            sts_diag_add(b->diags, STS_ERROR, "value-too-many", map->pairs[i].where,
+                         "too many keys; the rest of this map was not read");
+            b->source->broken |= top;
+            break;
+        }
+        bind_pair(b, &map->pairs[i], &map->items[i], prefix, seen);
+        if (top && b->diags->errors != errors && (!stays_local(map->pairs[i].key)))
             b->source->broken = true;
     }
 }

@@ -32,6 +32,17 @@ static void bind_root(struct sts_source *source, const struct yaml_node *root)
         return;
     }
     schema_bind_map(&b, root, "");
+    if (source->is_main)
+        settings_check(&b, root);
+}
+
+/* The tree is far larger than what is made of it, so it does not stay. */
+static void parse_text(struct sts_source *source, struct sts_str text)
+{
+    struct sts_arena *scratch = sts_arena_new();
+
+    bind_root(source, yaml_tree_parse(scratch, text, source->name, &source->diags));
+    sts_arena_free(scratch);
 }
 
 struct sts_source *sts_source_parse(struct sts_str text, struct sts_str name, bool is_main)
@@ -48,7 +59,7 @@ struct sts_source *sts_source_parse(struct sts_str text, struct sts_str name, bo
         refuse(source, "config-too-large", "the file is larger than 8 MiB",
                "spread the tenants over several files (include:)");
     else
-        bind_root(source, yaml_tree_parse(source->arena, text, source->name, &source->diags));
+        parse_text(source, text);
     return source;
 }
 

@@ -4,6 +4,8 @@
 #include "mtasts/record.h"
 #include "server/config/schema.h"
 
+enum { LIST_MAX = 1000 };
+
 struct sts_diag *value_error(struct binder *b, const struct yaml_node *node, const char *code,
                              const char *message, const char *help)
 {
@@ -19,7 +21,7 @@ struct sts_diag *value_error(struct binder *b, const struct yaml_node *node, con
 bool value_string(struct binder *b, const struct yaml_node *node, struct sts_str *out)
 {
     if (node->kind == YAML_SCALAR && node->text.len > 0) {
-        *out = node->text;
+        *out = sts_arena_dup(b->arena, node->text); /* the tree does not stay */
         return true;
     }
     value_error(b, node, "value-type",
@@ -99,6 +101,11 @@ bool value_list(struct binder *b, const struct yaml_node *node, const struct yam
         value_error(b, node, "value-type",
                     node->kind == YAML_SCALAR ? "is empty" : "is a map, not a list",
                     "write a list: [first, second]");
+        return false;
+    }
+    if (node->count > LIST_MAX) {
+        value_error(b, node, "value-too-many", "has more than 1000 entries",
+                    "use wildcards or directories");
         return false;
     }
     *items = one ? node : node->items;

@@ -18,7 +18,7 @@ struct growing {
 struct builder {
     struct sts_arena *arena;
     struct sts_diags *diags;
-    struct sts_str source;
+    struct sts_str text, source;
     yaml_parser_t parser;
     yaml_event_t event;
     size_t nodes;
@@ -50,6 +50,24 @@ static const char *syntax_help(const char *problem)
     return "check indentation, brackets and quotes near this place";
 }
 
+/* The reader runs ahead of the scanner's mark, so the place is counted from the byte. */
+static bool refuse_bytes(struct builder *b)
+{
+    const yaml_parser_t *p = &b->parser;
+    bool control = p->problem && strstr(p->problem, "control");
+    yaml_mark_t mark = {0};
+
+    for (size_t i = 0; i < p->problem_offset && i < b->text.len; i++) {
+        unsigned char c = (unsigned char)b->text.ptr[i];
+        mark.column = c == '\n' ? 0 : mark.column + ((c & 0xc0) != 0x80);
+        mark.line += c == '\n';
+    }
+    if (control)
+        return refuse(b, mark, "yaml-control", "the file contains a control character",
+                      "remove it; a configuration is plain text");
+    return refuse(b, mark, "yaml-encoding", "the file is not valid UTF-8 text", "save it as UTF-8");
+}
+
 static bool refuse_syntax(struct builder *b)
 {
     const yaml_parser_t *p = &b->parser;
@@ -58,8 +76,7 @@ static bool refuse_syntax(struct builder *b)
     if (p->error == YAML_MEMORY_ERROR)
         sts_must(NULL);
     if (p->error == YAML_READER_ERROR)
-        return refuse(b, p->mark, "yaml-encoding", "the file is not valid UTF-8 text",
-                      "save it as UTF-8 without control characters");
+        return refuse_bytes(b);
     struct sts_diag *diag = sts_diag_add(
         b->diags, STS_ERROR, "yaml-syntax", place(b, p->problem_mark), "not valid YAML: %s%s%s",
         p->context ? p->context : "", p->context ? ", " : "", problem);
@@ -100,15 +117,20 @@ static bool build_scalar(struct builder *b, struct yaml_node *out)
     const yaml_event_t *e = &b->event;
     struct sts_str text = {(const char *)e->data.scalar.value, e->data.scalar.length};
 
-    if (!check_plain(b, e->data.scalar.anchor,
-                     e->data.scalar.plain_implicit || e->data.scalar.quoted_implicit
-                         ? NULL
-                         : e->data.scalar.tag))
+    bool plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    /* Of a lone "!" libyaml keeps only that the plain value is not implicit. */
+    const yaml_char_t *tag =
+        plain && !e->data.scalar.plain_implicit ? (const yaml_char_t *)"!" : e->data.scalar.tag;
+
+    if (!check_plain(b, e->data.scalar.anchor, tag))
         return false;
-    if (text.len && memchr(text.ptr, '\0', text.len))
-        return refuse(b, e->start_mark, "yaml-nul", "a value contains a NUL byte", "remove it");
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] < ' ' || text.ptr[i] == 0x7f)
+            return refuse(b, e->start_mark, "yaml-control",
+                          "a value contains a line break or control character",
+                          "write it on one line, without | or > or backslash escapes");
     *out = (struct yaml_node){.kind = YAML_SCALAR,
-                              .quoted = e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE,
+                              .quoted = !plain,
                               .where = place(b, e->start_mark),
                               .text = sts_arena_dup(b->arena, text)};
     return true;
@@ -141,38 +163,6 @@ static bool build_key(struct builder *b, struct growing *g)
     child(g);
     g->pairs[g->count] = (struct yaml_pair){key.text, key.where};
     return next(b);
-}
-
-static int by_key(const void *a, const void *b)
-{
-    const struct yaml_pair *x = *(const struct yaml_pair *const *)a;
-    const struct yaml_pair *y = *(const struct yaml_pair *const *)b;
-    int order = sts_str_cmp(x->key, y->key);
-    return order ? order : (x > y) - (x < y);
-}
-
-/* Sorting pointers finds duplicates in a map of a hundred thousand tenants, too. */
-static bool check_duplicates(struct builder *b, const struct yaml_node *map)
-{
-    const struct yaml_pair **sorted =
-        sts_must(malloc(sts_mul_size(map->count + 1, sizeof(struct yaml_pair *))));
-    bool good = true;
-
-    for (size_t i = 0; i < map->count; i++)
-        sorted[i] = &map->pairs[i];
-    qsort(sorted, map->count, sizeof(struct yaml_pair *), by_key);
-    for (size_t i = 1; i < map->count; i++) {
-        if (!sts_str_eq(sorted[i - 1]->key, sorted[i]->key))
-            continue;
-        struct sts_diag *diag =
-            sts_diag_add(b->diags, STS_ERROR, "yaml-duplicate-key", sorted[i]->where,
-                         "the key \"%.*s\" is there twice", STS_ARG(sorted[i]->key));
-        diag->related = sorted[i - 1]->where;
-        sts_diag_help(b->diags, diag, "remove one of the two");
-        good = false;
-    }
-    free(sorted);
-    return good;
 }
 
 static bool build_children(struct builder *b, struct yaml_node *out, struct growing *g)
@@ -209,7 +199,6 @@ static bool build_collection(struct builder *b, struct yaml_node *out)
             out->pairs = STS_ARRAY(b->arena, g.count, struct yaml_pair);
             if (g.count)
                 memcpy(out->pairs, g.pairs, g.count * sizeof(*g.pairs));
-            good = check_duplicates(b, out);
         }
     }
     free(g.items);
@@ -276,12 +265,17 @@ static bool is_empty_document(const struct yaml_node *root)
 struct yaml_node *yaml_tree_parse(struct sts_arena *arena, struct sts_str text,
                                   struct sts_str source, struct sts_diags *diags)
 {
-    struct builder b = {.arena = arena, .diags = diags, .source = source};
+    static const struct sts_str byte_order_mark = {"\xef\xbb\xbf", 3};
+    if (sts_str_starts(text, byte_order_mark))
+        text = sts_str_sub(text, byte_order_mark.len, text.len);
+    struct builder b = {.arena = arena, .diags = diags, .text = text, .source = source};
 
     if (!yaml_parser_initialize(&b.parser))
         sts_must(NULL);
     yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&b.parser, (const unsigned char *)text.ptr, text.len);
+    /* An empty slice may have no address, and libyaml asserts that there is one. */
+    yaml_parser_set_input_string(&b.parser, (const unsigned char *)(text.ptr ? text.ptr : ""),
+                                 text.len);
     struct yaml_node *root = build_document(&b);
     yaml_event_delete(&b.event);
     yaml_parser_delete(&b.parser);

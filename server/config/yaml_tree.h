@@ -1,6 +1,7 @@
 /* YAML as a tree with the place of every node, built from libyaml's events (from memory, no file).
  * The subset is what a configuration needs: one document, no anchors, aliases, tags or merge keys,
- * no duplicate keys, bounded depth and size. Everything else is refused with its place. */
+ * one line a value, bounded depth and size. Everything else is refused with its place. Repeated
+ * keys are left to the schema, which knows whom they hurt. */
 #ifndef MTASTS_CONFIG_YAML_TREE_H
 #define MTASTS_CONFIG_YAML_TREE_H
 

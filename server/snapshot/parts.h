@@ -10,6 +10,7 @@ struct build {
     struct sts_diags *diags;
     size_t source_capacity;
     const struct sts_named_policy **policies; /* sorted by name, over all sources */
+    const char **policy_names;                /* the same, for "did you mean"; ends with NULL */
     size_t policy_count;
 };
 

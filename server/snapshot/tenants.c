@@ -25,6 +25,9 @@ static void collect_policies(struct build *b)
             b->policies[kept++] = &s->sources[i].source->policies[j];
     qsort(b->policies, total, sizeof(*b->policies), by_name);
     b->policy_count = total;
+    b->policy_names = STS_ARRAY(s->arena, total + 1, const char *);
+    for (size_t i = 0; i < total; i++)
+        b->policy_names[i] = b->policies[i]->name.ptr; /* from an arena, so NUL-terminated */
     for (size_t i = 1; i < total; i++) {
         if (!sts_str_eq(b->policies[i - 1]->name, b->policies[i]->name))
             continue;
@@ -32,7 +35,7 @@ static void collect_policies(struct build *b)
             sts_diag_add(b->diags, STS_ERROR, "policy-duplicate", b->policies[i]->where,
                          "the policy \"%.*s\" is defined twice", STS_ARG(b->policies[i]->name));
         diag->related = b->policies[i - 1]->where;
-        sts_diag_help(b->diags, diag, "rename or remove one of the two");
+        sts_diag_help(b->diags, diag, "rename or remove one of the two; the first one counts");
     }
 }
 
@@ -44,7 +47,18 @@ static const struct sts_named_policy *find_policy(const struct build *b, struct 
         return NULL;
     const struct sts_named_policy **found =
         bsearch(&pointer, b->policies, b->policy_count, sizeof(*b->policies), by_name);
+    /* Of several with this name the first one counts. */
+    while (found && found > b->policies && sts_str_eq(found[-1]->name, name))
+        found--;
     return found ? *found : NULL;
+}
+
+/* `report` is what resolving said about a name that no file defines. */
+static void suggest_policy(struct build *b, struct sts_str name, struct sts_diag *report)
+{
+    const char *near = sts_suggest(name, b->policy_names);
+    if (near && report)
+        sts_diag_help(b->diags, report, "did you mean %s?", near);
 }
 
 static void build_tenant(struct build *b, const struct sts_source *source,
@@ -63,9 +77,13 @@ static void build_tenant(struct build *b, const struct sts_source *source,
     /* Of a file with an error outside its tenants nothing is used; its hosts stay known. */
     if (source->broken)
         return;
-    if (!sts_tenant_resolve(s->arena, decl, find_policy(b, decl->policy_name), &s->settings,
-                            b->diags, &t->policy))
+    const struct sts_named_policy *named = find_policy(b, decl->policy_name);
+    struct sts_diag **report = b->diags->tail;
+    if (!sts_tenant_resolve(s->arena, decl, named, &s->settings, b->diags, &t->policy)) {
+        if (!named && decl->policy_name.len)
+            suggest_policy(b, decl->policy_name, *report);
         return;
+    }
     t->state = TENANT_SERVED;
     sts_policy_render(&body, &t->policy);
     t->body = sts_arena_dup(s->arena, sts_buf_str(&body));

@@ -1,0 +1,37 @@
+/* What does not fit together in the main file, although each value alone is right. */
+#include "server/config/bind_settings.h"
+
+static void warn(struct binder *b, const struct yaml_node *root, const char *section,
+                 const char *code, const char *message, const char *help)
+{
+    const struct yaml_node *node = yaml_tree_get(root, section);
+    struct sts_pos where = node ? node->where : (struct sts_pos){b->source->name, 1, 1};
+    struct sts_diag *diag = sts_diag_add(b->diags, STS_WARNING, code, where, "%s", message);
+
+    sts_diag_help(b->diags, diag, "%s", help);
+}
+
+static bool any_tls(const struct sts_settings *s)
+{
+    for (size_t i = 0; i < s->listen_count; i++)
+        if (s->listen[i].tls)
+            return true;
+    return false;
+}
+
+void settings_check(struct binder *b, const struct yaml_node *root)
+{
+    const struct sts_settings *s = &b->source->settings;
+
+    if (!any_tls(s) && s->certificate_count)
+        warn(b, root, "certificates", "certificates-unused",
+             "every listen entry says tls: off, so no certificate is used",
+             "remove certificates:, or tls: off from an entry");
+    if (s->policy_host.len && s->address_count)
+        warn(b, root, "records", "records-both", "policy_host is used, so addresses are not",
+             "keep policy_host for a CNAME, or addresses for A and AAAA records");
+    if (!b->source->broken && !b->source->tenant_count && !s->include_count &&
+        !yaml_tree_get(root, "tenants"))
+        warn(b, root, "tenants", "tenants-missing", "there are no tenants, so nothing is served",
+             "write tenants: with a mail domain, or include: with the files that have them");
+}
