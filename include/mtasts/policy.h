@@ -61,6 +61,12 @@ struct sts_lint {
 };
 extern const struct sts_lint sts_lints[]; /* ends with code NULL */
 
+/* sts_policy_parse that also tells where things are, for the lints: sets the places of `places`
+ * and nothing else in it. Only written on success. */
+bool sts_policy_parse_places(struct sts_arena *arena, struct sts_str body, struct sts_str source,
+                             struct sts_diags *diags, struct sts_policy *out,
+                             struct sts_lint_context *places);
+
 /* Runs all lints on a canonical, valid policy. Adds diagnostics; true if none was an error. */
 bool sts_policy_lint(const struct sts_policy *policy, const struct sts_lint_context *context,
                      struct sts_diags *diags);

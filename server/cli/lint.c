@@ -44,9 +44,9 @@ static bool lint_policy(struct sts_arena *arena, struct sts_str text, struct sts
                         struct sts_diags *diags)
 {
     struct sts_policy policy;
-    const struct sts_lint_context context = {.where = {source, 0, 0}};
+    struct sts_lint_context context = {0};
 
-    return sts_policy_parse(arena, text, source, diags, &policy) &&
+    return sts_policy_parse_places(arena, text, source, diags, &policy, &context) &&
            sts_policy_lint(&policy, &context, diags);
 }
 

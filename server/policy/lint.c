@@ -1,9 +1,17 @@
 /* Lints: policies that RFC 8461 allows and a real sender or checker does not like. One row a lint,
  * one check a row; both tables are walked together. */
-#include "mtasts/domain.h"
 #include "mtasts/policy.h"
 
-enum { DAY = 86400, WARN_SIZE = 4096 };
+#include <stdlib.h>
+#include <string.h>
+
+#include "mtasts/domain.h"
+
+enum {
+    DAY = 86400,
+    WARN_SIZE = 4096,
+    DOMAIN_ROOM = STS_DOMAIN_MAX - (sizeof("_smtp._tls.") - 1) /* the longest name in front */
+};
 
 enum lint {
     MX_MISSING,
@@ -24,6 +32,7 @@ enum lint {
     MODE_TESTING,
     DOMAIN_PUBLIC_SUFFIX,
     DOMAIN_SINGLE_LABEL,
+    DOMAIN_NO_ROOM,
     LINTS
 };
 
@@ -35,21 +44,24 @@ const struct sts_lint sts_lints[] = {
                          "they refuse mode none without mx and go on enforcing the older policy",
                          "keep the mx lines, they are allowed and harmless"},
     [MAX_AGE_ZERO] = {"max-age-zero", STS_ERROR, "chasquid, rest-mail, Mimecast",
-                      "they refuse a policy with max_age 0", "write 1d or more"},
+                      "they refuse a policy with max_age 0", "write 1d (86400 seconds) or more"},
     [MAX_AGE_ABOVE_LIMIT] = {"max-age-above-limit", STS_ERROR,
                              "postfix-mta-sts-resolver, checkdmarc",
                              "31557600 seconds is the limit of RFC 8461 section 3.2",
-                             "write 31557600s or less"},
+                             "write 31557600s or less, one year is 365d"},
     [MAX_AGE_BELOW_DAY] = {"max-age-below-day", STS_WARNING, "Google, Mimecast, aykevl",
                            "less than a day protects nobody: a cache is gone before the next mail",
-                           "write 1d or more, 4w when the policy has settled"},
-    [MAX_AGE_BELOW_WEEK] = {"max-age-below-week", STS_WARNING, "Mimecast, NCSC, aykevl",
-                            "Mimecast raises it to a week in mode enforce",
-                            "write 4w (RFC 8461 section 3.2 expects weeks or more)"},
+                           "write 1d (86400 seconds) or more, 4w when the policy has settled"},
+    [MAX_AGE_BELOW_WEEK] =
+        {"max-age-below-week", STS_WARNING, "Mimecast, NCSC, aykevl",
+         "Mimecast raises it to a week in mode enforce",
+         "write 4w, 2419200 seconds (RFC 8461 section 3.2 expects weeks or more)"},
     [MAX_AGE_BELOW_FORTNIGHT] = {"max-age-below-fortnight", STS_WARNING, "NCSC, aykevl",
-                                 "NCSC Mail Check wants two weeks in mode enforce", "write 4w"},
+                                 "NCSC Mail Check wants two weeks in mode enforce",
+                                 "write 4w (2419200 seconds)"},
     [MAX_AGE_BELOW_FOUR_WEEKS] = {"max-age-below-four-weeks", STS_NOTE, "aykevl",
-                                  "its checker wants four weeks outside testing", "write 4w"},
+                                  "its checker wants four weeks outside testing",
+                                  "write 4w (2419200 seconds)"},
     [BODY_HUGE] = {"body-huge", STS_ERROR, "chasquid",
                    "it cuts a body of more than 10 KiB without a word", "use wildcards"},
     [BODY_LARGE] = {"body-large", STS_WARNING, "aykevl",
@@ -78,6 +90,9 @@ const struct sts_lint sts_lints[] = {
     [DOMAIN_SINGLE_LABEL] = {"domain-single-label", STS_WARNING, "every sender",
                              "a name without a dot has no public policy host",
                              "write the full mail domain"},
+    [DOMAIN_NO_ROOM] = {"domain-no-room", STS_ERROR, "every sender",
+                        "with mta-sts. or _smtp._tls. in front it has more than 253 octets",
+                        "there is no MTA-STS for a name this long, use a shorter one"},
     [LINTS] = {NULL, STS_NOTE, NULL, NULL, NULL},
 };
 
@@ -142,13 +157,23 @@ static void lint_size(struct linter *l)
     sts_buf_fini(&body);
 }
 
-static bool covered(const struct sts_policy *policy, size_t i)
+static int by_bytes(const void *a, const void *b)
 {
-    /* Only wildcards cover others; there are few of them, and they sort first. */
-    for (size_t j = 0; j < policy->mx_count && policy->mx[j].ptr[0] == '*'; j++)
-        if (j != i && sts_mx_covers(policy->mx[j], policy->mx[i]))
-            return true;
-    return false;
+    return sts_str_cmp(*(const struct sts_str *)a, *(const struct sts_str *)b);
+}
+
+/* Only the wildcard one label up covers a name, and the patterns are sorted. */
+static bool covered(const struct sts_policy *policy, struct sts_str mx)
+{
+    char wide[STS_DOMAIN_MAX + 2];
+    size_t dot = sts_str_find(mx, '.', 0);
+
+    if (mx.ptr[0] == '*' || dot == mx.len)
+        return false;
+    wide[0] = '*';
+    memcpy(wide + 1, mx.ptr + dot, mx.len - dot);
+    const struct sts_str key = {wide, 1 + mx.len - dot};
+    return bsearch(&key, policy->mx, policy->mx_count, sizeof(key), by_bytes) != NULL;
 }
 
 static void lint_mx(struct linter *l, size_t i)
@@ -163,7 +188,7 @@ static void lint_mx(struct linter *l, size_t i)
         report(l, MX_OWN_DOMAIN, mx_place(l, i), mx);
     if (!wild && sts_domain_labels(mx) == 1)
         report(l, MX_SINGLE_LABEL, mx_place(l, i), mx);
-    if (covered(l->policy, i))
+    if (covered(l->policy, mx))
         report(l, MX_COVERED, mx_place(l, i), mx);
 }
 
@@ -177,6 +202,8 @@ static void lint_domain(struct linter *l)
         report(l, DOMAIN_SINGLE_LABEL, l->context->where, domain);
     else if (sts_domain_is_public_suffix(domain))
         report(l, DOMAIN_PUBLIC_SUFFIX, l->context->where, domain);
+    if (domain.len > DOMAIN_ROOM)
+        report(l, DOMAIN_NO_ROOM, l->context->where, domain);
 }
 
 bool sts_policy_lint(const struct sts_policy *policy, const struct sts_lint_context *context,

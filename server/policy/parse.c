@@ -1,228 +1,105 @@
-/* Policy text to value, by the grammar of RFC 8461 §3.2. */
-#include <string.h>
-
-#include "mtasts/domain.h"
+/* Policy text to value, by the grammar of RFC 8461 §3.2: the lines and what they need as a whole.
+ */
 #include "mtasts/policy.h"
 
-/* Where a single field was first seen, to point at when it is repeated. */
-struct seen {
-    bool present;
-    struct sts_pos where;
-};
+#include "server/policy/parser.h"
+#include "server/policy/text.h"
 
-struct parser {
-    struct sts_arena *arena;
-    struct sts_diags *diags;
-    struct sts_pos pos;
-    struct seen version, mode, max_age;
-    struct sts_policy policy;
-    struct sts_str *mx;
-    size_t mx_capacity;
-    bool warned_lf, warned_crlf;
-};
+enum { LINE_WARN = 1023, BODY_WARN = 4096 };
 
-static const char *const field_names[] = {"version", "mode", "mx", "max_age", NULL};
+static const struct sts_str bom = {"\xef\xbb\xbf", 3};
 
-static struct sts_diag *report(struct parser *p, enum sts_severity severity, const char *code,
-                               size_t column, const char *message, const char *help)
+/* False when the line cannot be a field whatever its name: it has been reported. */
+static bool check_octets(struct parser *p, struct sts_str line)
 {
-    struct sts_pos where = p->pos;
-    where.column = (uint32_t)column + 1;
-    struct sts_diag *diag = sts_diag_add(p->diags, severity, code, where, "%s", message);
-    if (help)
-        sts_diag_help(p->diags, diag, "%s", help);
-    return diag;
-}
+    size_t at = sts_text_find_control(line);
 
-/* The first of a repeated field counts (RFC 8461 §3.2); clients disagree, so it is reported. */
-static bool first_time(struct parser *p, struct seen *seen, const char *name)
-{
-    if (!seen->present) {
-        seen->present = true;
-        seen->where = p->pos;
-        seen->where.column = 1;
+    if (at == line.len)
         return true;
-    }
-    struct sts_pos where = p->pos;
-    where.column = 1;
-    struct sts_diag *diag = sts_diag_add(p->diags, STS_WARNING, "policy-field-repeated", where,
-                                         "\"%s\" is repeated; the first one counts", name);
-    sts_diag_help(p->diags, diag,
-                  "remove it: KumoMTA, checkdmarc and NCSC refuse the policy, "
-                  "postfix-mta-sts-resolver and chasquid take the last");
-    diag->related = seen->where;
+    if (line.ptr[at] == '\r')
+        sts_parser_report(p, STS_ERROR, "policy-bare-cr", at, "CR without LF does not end a line",
+                          "end every line with CRLF (RFC 8461 section 3.2)");
+    else
+        sts_parser_report(p, STS_ERROR, "policy-control-character", at,
+                          line.ptr[at] ? "control character" : "NUL",
+                          "remove it: no field may contain one (RFC 8461 section 3.2)");
     return false;
 }
 
-static void take_version(struct parser *p, struct sts_str value, size_t column)
+static bool starts_comment(struct sts_str line)
 {
-    if (first_time(p, &p->version, "version") && !sts_str_is(value, "STSv1"))
-        report(p, STS_ERROR, "policy-version", column, "version must be exactly STSv1",
-               "write version: STSv1");
+    return line.ptr[0] == '#' || line.ptr[0] == ';' || sts_str_starts(line, STS_STR("//"));
 }
 
-static void take_mode(struct parser *p, struct sts_str value, size_t column)
+/* False when what stands before the colon is no field name: it has been reported. */
+static bool check_name(struct parser *p, struct sts_str line, size_t colon)
 {
-    if (!first_time(p, &p->mode, "mode") || sts_mode_from(value, &p->policy.mode))
-        return;
-    struct sts_pos where = p->pos;
-    where.column = (uint32_t)column + 1;
-    struct sts_diag *diag = sts_diag_add(p->diags, STS_ERROR, "policy-mode", where,
-                                         "\"%.*s\" is not a mode", STS_ARG(value));
-    const char *near = sts_suggest(value, sts_mode_names);
-    if (near)
-        sts_diag_help(p->diags, diag, "did you mean %s?", near);
+    struct sts_str name = sts_str_sub(line, 0, colon);
+
+    if (sts_text_is_blank(line.ptr[0]))
+        sts_parser_report(p, STS_ERROR, "policy-leading-space", 0,
+                          "white space before the field name",
+                          "remove it: lines cannot be continued, mox and postfix-tlspol refuse it");
+    else if (starts_comment(line))
+        sts_parser_report(p, STS_ERROR, "policy-comment", 0, "comments do not exist in a policy",
+                          "remove the line: maddy and postfix-tlspol refuse the whole policy");
+    else if (colon == line.len)
+        sts_parser_report(p, STS_ERROR, "policy-no-colon", 0,
+                          "this line is not a field: it has no colon",
+                          "write name: value; KumoMTA and maddy refuse the whole policy");
+    else if (colon && sts_text_is_blank(line.ptr[colon - 1]))
+        sts_parser_report(p, STS_ERROR, "policy-space-before-colon", sts_str_trim(name).len,
+                          "white space before the colon",
+                          "remove it: mox refuses the whole policy");
+    else if (!sts_text_is_name(name))
+        sts_parser_report(p, STS_ERROR, "policy-field-name", 0, "this is not a field name",
+                          "a letter or digit, then up to 31 of letters, digits, _ - and .");
     else
-        sts_diag_help(p->diags, diag, "write enforce, testing or none");
+        return true;
+    return false;
 }
 
-static void take_max_age(struct parser *p, struct sts_str value, size_t column)
+static void parse_field(struct parser *p, struct sts_str line)
 {
-    unsigned long long seconds;
+    size_t colon = sts_str_find(line, ':', 0);
+    struct sts_str name = sts_str_sub(line, 0, colon);
 
-    if (!first_time(p, &p->max_age, "max_age"))
-        return;
-    if (sts_str_to_uint(value, 10, STS_MAX_AGE_LIMIT, &seconds))
-        p->policy.max_age = (uint32_t)seconds;
-    else
-        report(p, STS_ERROR, "policy-max-age", column,
-               "max_age must be 1 to 10 digits, at most 31557600 (seconds)",
-               "write seconds without unit or sign, such as max_age: 2419200 (four weeks)");
-}
-
-static void take_mx(struct parser *p, struct sts_str value, size_t column)
-{
-    struct sts_pos where = p->pos;
-    struct sts_str mx;
-
-    where.column = (uint32_t)column + 1;
-    if (!sts_mx_parse(p->arena, value, STS_DOMAIN_WIRE, where, p->diags, &mx))
-        return;
-    if (p->policy.mx_count == p->mx_capacity) {
-        size_t capacity = p->mx_capacity ? p->mx_capacity * 2 : 8;
-        struct sts_str *more = STS_ARRAY(p->arena, capacity, struct sts_str);
-        if (p->policy.mx_count)
-            memcpy(more, p->mx, p->policy.mx_count * sizeof(*more));
-        p->mx = more;
-        p->mx_capacity = capacity;
-    }
-    p->mx[p->policy.mx_count++] = mx;
-}
-
-/* sts-policy-ext-name, RFC 8461 §3.2. */
-static bool is_field_name(struct sts_str name)
-{
-    if (name.len == 0 || name.len > 32 || !sts_is_alnum(name.ptr[0]))
-        return false;
-    for (size_t i = 1; i < name.len; i++) {
-        char c = name.ptr[i];
-        if (!sts_is_alnum(c) && c != '_' && c != '-' && c != '.')
-            return false;
-    }
-    return true;
-}
-
-/* Octets of one well-formed UTF-8 sequence of 2 to 4 (RFC 3629 §4), or 0. */
-static size_t utf8_sequence(const unsigned char *s, size_t left)
-{
-    size_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-
-    if (s[0] < 0xc2 || s[0] > 0xf4 || len > left)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-    bool surrogate = s[0] == 0xed && s[1] > 0x9f;
-    bool too_high = s[0] == 0xf4 && s[1] > 0x8f;
-    return overlong || surrogate || too_high ? 0 : len;
-}
-
-/* sts-policy-ext-value: visible at both ends, SP inside, UTF-8 (RFC 8461 §3.2). */
-static bool is_extension_value(struct sts_str value)
-{
-    const unsigned char *s = (const unsigned char *)value.ptr;
-
-    if (value.len == 0)
-        return false;
-    for (size_t i = 0; i < value.len;) {
-        size_t step = 1;
-        if (s[i] >= 0x80)
-            step = utf8_sequence(s + i, value.len - i);
-        else if (s[i] < 0x20 || s[i] == 0x7f)
-            return false;
-        if (step == 0)
-            return false;
-        i += step;
-    }
-    return true;
-}
-
-static void take_extension(struct parser *p, struct sts_str name, struct sts_str value,
-                           size_t column)
-{
-    if (!is_extension_value(value)) {
-        report(p, STS_ERROR, "policy-extension-value", column,
-               "the value of this unknown field is not allowed",
-               "it must be printable UTF-8 and not empty (RFC 8461 section 3.2)");
+    if (!check_octets(p, line) || !check_name(p, line, colon)) {
+        /* "mode = enforce" has no colon, and is still where the mode was meant to be. */
+        size_t equals = sts_str_find(name, '=', 0);
+        sts_parser_note_near(p, sts_str_sub(name, 0, equals));
         return;
     }
-    struct sts_pos where = p->pos;
-    where.column = 1;
-    struct sts_diag *diag = sts_diag_add(p->diags, STS_WARNING, "policy-field-unknown", where,
-                                         "unknown field \"%.*s\"", STS_ARG(name));
-    const char *near = sts_suggest(name, field_names);
-    if (near)
-        sts_diag_help(p->diags, diag, "did you mean %s? Names are lower case only", near);
-    else
-        sts_diag_help(p->diags, diag, "remove it: checkdmarc and NCSC call it an error%s",
-                      sts_str_find(value, ':', 0) < value.len
-                          ? ", maddy refuses a policy with a colon in a value"
-                          : "");
+    size_t start = colon + 1;
+    while (start < line.len && sts_text_is_blank(line.ptr[start]))
+        start++;
+    struct sts_str value = sts_str_trim(sts_str_sub(line, start, line.len));
+    if (value.len && start + value.len < line.len)
+        sts_parser_report(p, STS_WARNING, "policy-trailing-space", start + value.len,
+                          "white space at the end of the line",
+                          "remove it: RFC 8461 section 3.2 allows it, not every receiver does");
+    sts_parser_take(p, name, value, start);
 }
 
 static void parse_line(struct parser *p, struct sts_str line)
 {
+    p->shift = 0;
+    if (p->pos.line == 1 && sts_str_starts(line, bom)) {
+        sts_parser_report(p, STS_ERROR, "policy-bom", 0, "the text begins with a byte order mark",
+                          "save it as plain ASCII: no sender finds the version behind it");
+        p->shift = bom.len;
+        line = sts_str_sub(line, bom.len, line.len);
+    }
     if (sts_str_trim(line).len == 0) {
-        report(p, STS_ERROR, "policy-blank-line", 0, "blank line",
-               "remove it: mox, postfix-tlspol and maddy refuse the whole policy");
+        sts_parser_report(p, STS_ERROR, "policy-blank-line", 0, "blank line",
+                          "remove it: mox, postfix-tlspol and maddy refuse the whole policy");
         return;
     }
-    size_t colon = sts_str_find(line, ':', 0);
-    if (colon == line.len) {
-        report(p, STS_ERROR, "policy-no-colon", 0, "this line is not a field: it has no colon",
-               "write name: value; comments do not exist in a policy");
-        return;
-    }
-    struct sts_str name = sts_str_sub(line, 0, colon);
-    if (!is_field_name(name)) {
-        report(p, STS_ERROR, "policy-field-name", 0, "this is not a field name",
-               "no space before the name or the colon; letters, digits, _ - . only");
-        return;
-    }
-    size_t start = colon + 1;
-    while (start < line.len && (line.ptr[start] == ' ' || line.ptr[start] == '\t'))
-        start++;
-    struct sts_str value = sts_str_trim(sts_str_sub(line, start, line.len));
-    if (value.len && start + value.len < line.len)
-        report(p, STS_WARNING, "policy-trailing-space", start + value.len,
-               "white space at the end of the line", "remove it: some checkers refuse it");
-    if (sts_str_is(name, "version"))
-        take_version(p, value, start);
-    else if (sts_str_is(name, "mode"))
-        take_mode(p, value, start);
-    else if (sts_str_is(name, "max_age"))
-        take_max_age(p, value, start);
-    else if (sts_str_is(name, "mx"))
-        take_mx(p, value, start);
-    else
-        take_extension(p, name, value, start);
-}
-
-static void note_line_end(struct parser *p, bool crlf)
-{
-    p->warned_crlf |= crlf;
-    p->warned_lf |= !crlf;
+    if (line.len > LINE_WARN)
+        sts_parser_report(p, STS_WARNING, "policy-long-line", 0,
+                          "the line is longer than 1023 octets",
+                          "make it shorter: Courier reads no more");
+    parse_field(p, line);
 }
 
 static void parse_lines(struct parser *p, struct sts_str body)
@@ -233,7 +110,8 @@ static void parse_lines(struct parser *p, struct sts_str body)
         if (lf < body.len) {
             bool crlf = lf > from && body.ptr[lf - 1] == '\r';
             to = crlf ? lf - 1 : lf;
-            note_line_end(p, crlf);
+            p->has_crlf |= crlf;
+            p->has_lf |= !crlf;
         }
         p->pos.line++;
         parse_line(p, sts_str_sub(body, from, to));
@@ -244,43 +122,81 @@ static void parse_lines(struct parser *p, struct sts_str body)
 static void check_line_ends(struct parser *p)
 {
     p->pos.line = 1;
-    if (p->warned_lf && p->warned_crlf)
-        report(p, STS_WARNING, "policy-mixed-line-ends", 0,
-               "some lines end with CRLF, some with LF",
-               "end every line with CRLF: checkdmarc misreads a mixture");
-    else if (p->warned_lf)
-        report(p, STS_WARNING, "policy-line-end", 0, "lines end with LF alone",
-               "end every line with CRLF: MailPolicyExplainer refuses LF, Mimecast warns");
+    p->shift = 0;
+    if (p->has_lf && p->has_crlf)
+        sts_parser_report(p, STS_WARNING, "policy-mixed-line-ends", 0,
+                          "some lines end with CRLF, some with LF",
+                          "end every line with CRLF: checkdmarc misreads a mixture");
+    else if (p->has_lf)
+        sts_parser_report(
+            p, STS_WARNING, "policy-line-end", 0, "lines end with LF alone",
+            "end every line with CRLF: MailPolicyExplainer refuses LF, Mimecast warns");
 }
 
 static void check_required(struct parser *p)
 {
+    static const struct {
+        enum field field;
+        const char *code, *message, *help;
+    } required[] = {
+        {FIELD_VERSION, "policy-no-version", "there is no version field",
+         "add version: STSv1 as the first line"},
+        {FIELD_MODE, "policy-no-mode", "there is no mode field",
+         "add mode: testing, enforce or none"},
+        {FIELD_MX, "policy-no-mx", "there is no mx field",
+         "add one for each mail server (RFC 8461 section 3.2)"},
+        {FIELD_MAX_AGE, "policy-no-max-age", "there is no max_age field",
+         "add max_age: 2419200 (four weeks)"},
+    };
+    const struct seen *version = &p->seen[FIELD_VERSION];
+
     p->pos.line = 0;
-    if (!p->version.present)
-        report(p, STS_ERROR, "policy-no-version", 0, "there is no version field",
-               "add version: STSv1 as the first line");
-    if (!p->mode.present)
-        report(p, STS_ERROR, "policy-no-mode", 0, "there is no mode field",
-               "add mode: testing, enforce or none");
-    if (!p->max_age.present)
-        report(p, STS_ERROR, "policy-no-max-age", 0, "there is no max_age field",
-               "add max_age: 2419200 (four weeks)");
+    for (size_t i = 0; i < sizeof(required) / sizeof(*required); i++) {
+        const struct seen *seen = &p->seen[required[i].field];
+        bool optional = required[i].field == FIELD_MX && p->policy.mode == STS_MODE_NONE;
+        if (!seen->present && !optional)
+            sts_parser_report(p, STS_ERROR, required[i].code, 0, required[i].message,
+                              required[i].help)
+                ->related = seen->near;
+    }
+    if (version->present && version->name.line > 1)
+        sts_diag_help(p->diags,
+                      sts_diag_add(p->diags, STS_WARNING, "policy-version-not-first", version->name,
+                                   "version is not the first line"),
+                      "put it first: Google expects it there");
 }
 
 static bool check_size(struct parser *p, size_t len)
 {
-    p->pos.line = 0;
-    if (len > STS_POLICY_MAX)
-        report(p, STS_ERROR, "policy-too-large", 0, "the body is larger than 64 KiB",
-               "senders need not accept it (RFC 8461 section 3.3)");
+    if (len == 0)
+        sts_parser_report(p, STS_ERROR, "policy-empty", 0, "the policy is empty",
+                          "write version, mode, mx and max_age (RFC 8461 section 3.2)");
+    else if (len > STS_POLICY_MAX)
+        sts_parser_report(p, STS_ERROR, "policy-too-large", 0, "the body is larger than 64 KiB",
+                          "senders need not accept it (RFC 8461 section 3.3)");
     else if (len > STS_POLICY_HARD_MAX)
-        report(p, STS_ERROR, "policy-too-large", 0, "the body is larger than 10 KiB",
-               "chasquid cuts it there without a word; use wildcards");
-    return len <= STS_POLICY_MAX;
+        sts_parser_report(p, STS_ERROR, "policy-too-large", 0, "the body is larger than 10 KiB",
+                          "chasquid cuts it there without a word; use wildcards");
+    return len > 0 && len <= STS_POLICY_MAX;
 }
 
-bool sts_policy_parse(struct sts_arena *arena, struct sts_str body, struct sts_str source,
-                      struct sts_diags *diags, struct sts_policy *out)
+/* What a large canonical form costs is a lint; this one is large by its extensions. */
+static void check_extra_size(struct parser *p, size_t len)
+{
+    struct sts_buf canonical = {0};
+
+    sts_policy_render(&canonical, &p->policy);
+    if (len > BODY_WARN && canonical.len <= BODY_WARN)
+        sts_parser_report(
+            p, STS_WARNING, "policy-large", 0, "the body is larger than 4 KiB",
+            "remove fields that RFC 8461 does not know: aykevl warns, chasquid cuts at "
+            "10 KiB");
+    sts_buf_fini(&canonical);
+}
+
+bool sts_policy_parse_places(struct sts_arena *arena, struct sts_str body, struct sts_str source,
+                             struct sts_diags *diags, struct sts_policy *out,
+                             struct sts_lint_context *places)
 {
     struct parser p = {.arena = arena, .diags = diags, .pos = {source, 0, 0}};
     size_t errors = diags->errors;
@@ -290,16 +206,21 @@ bool sts_policy_parse(struct sts_arena *arena, struct sts_str body, struct sts_s
     parse_lines(&p, body);
     check_line_ends(&p);
     check_required(&p);
+    const struct sts_pos *mx_where = sts_parser_finish_mx(&p);
     if (diags->errors != errors)
         return false;
-    p.policy.mx = p.mx;
-    if (p.policy.mx_count == 0 && p.policy.mode != STS_MODE_NONE) {
-        p.pos.line = 0;
-        report(&p, STS_ERROR, "policy-no-mx", 0, "there is no mx field",
-               "add one for each mail server (RFC 8461 section 3.2)");
-        return false;
-    }
-    sts_policy_canonicalise(arena, &p.policy);
+    check_extra_size(&p, body.len);
+    places->where = (struct sts_pos){source, 0, 0};
+    places->mode_where = p.seen[FIELD_MODE].where;
+    places->max_age_where = p.seen[FIELD_MAX_AGE].where;
+    places->mx_where = mx_where;
     *out = p.policy;
     return true;
+}
+
+bool sts_policy_parse(struct sts_arena *arena, struct sts_str body, struct sts_str source,
+                      struct sts_diags *diags, struct sts_policy *out)
+{
+    struct sts_lint_context places = {0};
+    return sts_policy_parse_places(arena, body, source, diags, out, &places);
 }
