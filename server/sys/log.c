@@ -1,23 +1,28 @@
 #include "server/sys/log.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { VALUE_MAX = 600 };
+/* VALUE_MAX: bytes of one value as written. PATIENCE: for a reader that does not read. */
+enum { VALUE_MAX = 600, PATIENCE_MS = 1000 };
 
-static void put(struct log_line *line, const char *text, size_t len)
-{
-    /* Room for the cut mark and the newline stays reserved. */
-    size_t room = sizeof(line->text) - line->len - sizeof("...\n");
-    if (len > room)
-        len = room;
-    memcpy(line->text + line->len, text, len);
-    line->len += len;
-}
+static struct {
+    pthread_mutex_t lock;
+    bool stuck;
+    long long lost;
+} output = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void put_str(struct log_line *line, struct sts_str s)
+/* All of it, or nothing and false. Room for the cut mark and the newline stays reserved. */
+static bool put(struct log_line *line, struct sts_str s)
 {
-    put(line, s.ptr ? s.ptr : "", s.len);
+    if (s.len > sizeof(line->text) - sizeof(" ...\n") - line->len)
+        return false;
+    memcpy(line->text + line->len, s.ptr, s.len);
+    line->len += s.len;
+    return true;
 }
 
 void log_begin(struct log_line *line, enum log_level level, const char *event)
@@ -25,10 +30,9 @@ void log_begin(struct log_line *line, enum log_level level, const char *event)
     static const char *const names[] = {"error", "warning", "info"};
 
     line->len = 0;
-    put_str(line, STS_STR("level="));
-    put_str(line, sts_str_from(names[level]));
-    put_str(line, STS_STR(" event="));
-    put_str(line, sts_str_from(event));
+    line->cut = false;
+    log_cstr(line, "level", names[level]);
+    log_cstr(line, "event", event);
 }
 
 static bool needs_quotes(struct sts_str value)
@@ -43,23 +47,50 @@ static bool needs_quotes(struct sts_str value)
     return false;
 }
 
+/* One byte as it may stand between quotes: printable ASCII, \" or \xHH. */
+static struct sts_str escape(unsigned char c, char out[4])
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    if (c >= 0x20 && c < 0x7f && c != '\\' && c != '"') {
+        out[0] = (char)c;
+        return (struct sts_str){out, 1};
+    }
+    out[0] = '\\';
+    out[1] = 'x';
+    out[2] = digits[c >> 4];
+    out[3] = digits[c & 15];
+    if (c == '"')
+        out[1] = '"';
+    return (struct sts_str){out, c == '"' ? 2 : 4};
+}
+
+static bool put_value(struct log_line *line, struct sts_str value)
+{
+    size_t start = line->len;
+    char bytes[4];
+
+    for (size_t i = 0; i < value.len; i++) {
+        struct sts_str piece = escape((unsigned char)value.ptr[i], bytes);
+        if (line->len - start + piece.len > VALUE_MAX)
+            return put(line, STS_STR("..."));
+        if (!put(line, piece))
+            return false;
+    }
+    return true;
+}
+
 void log_str(struct log_line *line, const char *key, struct sts_str value)
 {
-    struct sts_buf escaped = {0};
+    size_t start = line->len;
     bool quotes = needs_quotes(value);
 
-    sts_buf_add_escaped(&escaped, value, VALUE_MAX);
-    put_str(line, STS_STR(" "));
-    put_str(line, sts_str_from(key));
-    put_str(line, quotes ? STS_STR("=\"") : STS_STR("="));
-    for (size_t i = 0; i < escaped.len; i++) {
-        if (escaped.ptr[i] == '"')
-            put_str(line, STS_STR("\\"));
-        put(line, escaped.ptr + i, 1);
-    }
-    if (quotes)
-        put_str(line, STS_STR("\""));
-    sts_buf_fini(&escaped);
+    if ((start == 0 || put(line, STS_STR(" "))) && put(line, sts_str_from(key)) &&
+        put(line, quotes ? STS_STR("=\"") : STS_STR("=")) && put_value(line, value) &&
+        (!quotes || put(line, STS_STR("\""))))
+        return;
+    line->len = start;
+    line->cut = true;
 }
 
 void log_cstr(struct log_line *line, const char *key, const char *value)
@@ -82,26 +113,69 @@ void log_int(struct log_line *line, const char *key, long long value)
     log_str(line, key, (struct sts_str){digits + at, sizeof(digits) - at});
 }
 
-void log_end(struct log_line *line)
+/* POLLOUT on a pipe or socket means room for a line of ours, so that write(2) does not wait. */
+static bool reader_reads(void)
 {
-    if (line->len + sizeof("...\n") >= sizeof(line->text)) {
-        memcpy(line->text + line->len, "...", 3);
-        line->len += 3;
-    }
-    line->text[line->len++] = '\n';
-    ssize_t written = write(STDERR_FILENO, line->text, line->len);
-    (void)written;
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    int ready;
+
+    do
+        ready = poll(&out, 1, output.stuck ? 0 : PATIENCE_MS);
+    while (ready < 0 && errno == EINTR);
+    output.stuck = ready == 0;
+    return ready > 0;
 }
 
-static void log_place(struct log_line *line, struct sts_pos where)
+static void say_lost(struct log_line *line)
 {
+    size_t before = line->len;
+
+    if (output.lost)
+        log_int(line, "lost", output.lost);
+    if (line->len > before)
+        output.lost = 0;
+}
+
+static void write_line(const struct log_line *line)
+{
+    size_t done = 0;
+
+    while (done < line->len) {
+        ssize_t n = write(STDERR_FILENO, line->text + done, line->len - done);
+        if (n < 0 && errno != EINTR)
+            return;
+        if (n > 0)
+            done += (size_t)n;
+    }
+}
+
+void log_end(struct log_line *line)
+{
+    pthread_mutex_lock(&output.lock);
+    if (reader_reads()) {
+        say_lost(line);
+        if (line->cut) {
+            memcpy(line->text + line->len, " ...", 4);
+            line->len += 4;
+        }
+        line->text[line->len++] = '\n';
+        write_line(line);
+    } else {
+        output.lost++;
+    }
+    pthread_mutex_unlock(&output.lock);
+}
+
+static void log_place(struct log_line *line, const char *key, struct sts_pos where)
+{
+    struct sts_buf text = {0};
+
     if (!where.source.len)
         return;
-    struct sts_buf text = {0};
     sts_buf_add(&text, where.source);
     if (where.line)
         sts_buf_printf(&text, ":%u:%u", where.line, where.column);
-    log_str(line, "where", sts_buf_str(&text));
+    log_str(line, key, sts_buf_str(&text));
     sts_buf_fini(&text);
 }
 
@@ -116,14 +190,11 @@ void log_diag(const struct sts_diag *diag)
     if (diag->tenant.len)
         log_str(&line, "tenant", diag->tenant);
     log_cstr(&line, "code", diag->code);
-    log_place(&line, diag->where);
+    log_place(&line, "where", diag->where);
     log_str(&line, "message", diag->message);
     if (diag->help.len)
         log_str(&line, "help", diag->help);
-    if (diag->related.line) {
-        struct sts_str also = diag->related.source;
-        log_str(&line, "see", also);
-        log_int(&line, "see_line", diag->related.line);
-    }
+    if (diag->related.line)
+        log_place(&line, "see", diag->related);
     log_end(&line);
 }
