@@ -64,7 +64,8 @@ static int read_once(int fd, size_t max, struct sts_buf *out, struct stat *st)
     if (read_all(fd, max, out) != 0 || fstat(fd, &after) != 0)
         return -1;
     *st = after;
-    return same(&before, &after);
+    /* The length too: a network file system may show old attributes. Size 0 is /proc's way. */
+    return same(&before, &after) && (after.st_size == 0 || (size_t)after.st_size == out->len);
 }
 
 int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st)
@@ -77,7 +78,7 @@ int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st
         /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
         int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
         if (fd < 0)
-            return -1;
+            return fail(errno == ENXIO || errno == ENODEV ? ENOTSUP : errno);
         result = read_once(fd, max, &text, &now);
         if (result < 0)
             error = errno;
@@ -97,9 +98,11 @@ const char *file_error(int error)
     switch (error) {
     case ENOENT:
         return "does not exist";
+    case ENOTDIR:
+        return "does not exist: a part of its path is not a directory";
     case EACCES:
     case EPERM:
-        return "cannot be read: permission denied";
+        return "cannot be accessed: permission denied";
     case ENOTSUP:
     case EISDIR:
     case ENXIO:
@@ -110,8 +113,18 @@ const char *file_error(int error)
         return "is still being written";
     case ELOOP:
         return "is a loop of symbolic links";
+    case EROFS:
+        return "is on a read-only file system";
+    case ENOSPC:
+    case EDQUOT:
+        return "cannot be written: the disk is full";
+    case EMFILE:
+    case ENFILE:
+        return "cannot be opened: too many open files";
+    case EIO:
+        return "cannot be accessed: the disk fails";
     default:
-        return strerrordesc_np(error) ? strerrordesc_np(error) : "cannot be read";
+        return strerrordesc_np(error) ? strerrordesc_np(error) : "cannot be accessed";
     }
 }
 
@@ -151,26 +164,49 @@ static int write_all(int fd, struct sts_str text)
     return 0;
 }
 
+/* Makes the rename itself durable. */
+static int sync_directory(const char *path)
+{
+    struct sts_arena *arena = sts_arena_new();
+    struct sts_str name = file_dirname(arena, sts_str_from(path));
+    int fd = open(name.ptr, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result = fd < 0 ? -1 : fsync(fd), error = errno;
+
+    if (fd >= 0)
+        close(fd);
+    sts_arena_free(arena);
+    return result == 0 ? 0 : fail(error);
+}
+
+/* Closes `fd` in any case. */
+static int fill(int fd, struct sts_str text, mode_t mode)
+{
+    int result = write_all(fd, text) == 0 && fchmod(fd, mode) == 0 ? fsync(fd) : -1;
+    int error = errno;
+
+    close(fd);
+    return result == 0 ? 0 : fail(error);
+}
+
 int file_write_atomic(const char *path, struct sts_str text, mode_t mode)
 {
     struct sts_buf temporary = {0};
+    struct stat there;
     int result = -1;
 
+    /* A device such as /dev/null must never be replaced. */
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        return fail(ENOTSUP);
     sts_buf_printf(&temporary, "%s.XXXXXX", path);
     int fd = mkostemp(temporary.ptr, O_CLOEXEC);
     if (fd >= 0) {
-        result = write_all(fd, text) == 0 && fchmod(fd, mode) == 0 && fsync(fd) == 0 ? 0 : -1;
+        result = fill(fd, text, mode) == 0 ? rename(temporary.ptr, path) : -1;
         int error = errno;
-        close(fd);
-        errno = error;
-        if (result == 0)
-            result = rename(temporary.ptr, path);
-        if (result != 0) {
-            error = errno;
+        if (result != 0)
             unlink(temporary.ptr);
-            errno = error;
-        }
+        errno = error;
     }
+    int error = errno;
     sts_buf_fini(&temporary);
-    return result;
+    return result == 0 ? sync_directory(path) : fail(error);
 }

@@ -1,5 +1,6 @@
 /* Files, read the safe way: opened with O_NONBLOCK, regular files only (a FIFO or device can never
- * hang us), capped, and stable (size, mtime and ctime equal before and after, else EAGAIN). */
+ * hang us), capped, and stable (size, mtime and ctime equal before and after, else EAGAIN). And
+ * written the safe way: whole and durable, or not at all. */
 #ifndef MTASTS_SYS_FILE_H
 #define MTASTS_SYS_FILE_H
 
@@ -7,13 +8,13 @@
 
 #include "mtasts/diag.h"
 
-/* Appends the contents of `path` to `out`. Returns 0, or -1 with errno: EFBIG above `max` bytes,
- * EINVAL-like kinds mapped for people by file_error(): not a regular file is ENOTSUP, still
- * changing after three tries is EAGAIN. `st` (may be NULL) receives the fstat of what was read. */
+/* Appends the contents of `path` to `out`. Returns 0, or -1 with errno and `out` as it was: EFBIG
+ * above `max` bytes, ENOTSUP when it is not a regular file, EAGAIN when it still changed after
+ * three tries. `st` (may be NULL) receives the fstat of what was read. */
 int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st);
 
-/* A clause for people about errno from file_read: "is not a regular file", "permission denied"...
- */
+/* A clause for people about errno from the functions here, to stand after the file's name: "is not
+ * a regular file", "is too large"... */
 const char *file_error(int error);
 
 /* Path of `name` as seen from `base_dir` when it is relative; absolute names stay. In the arena,
@@ -22,7 +23,9 @@ struct sts_str file_resolve(struct sts_arena *arena, struct sts_str base_dir, st
 /* The directory part of a path ("." when there is none). */
 struct sts_str file_dirname(struct sts_arena *arena, struct sts_str path);
 
-/* Writes `text` to `path` by a temporary file in the same directory, fsync and rename. -1/errno. */
+/* Writes `text` to `path` by a temporary file in the same directory, fsync and rename: afterwards
+ * it has the old or the new contents, never less. -1 with errno; ENOTSUP when something other than
+ * a regular file is there. */
 int file_write_atomic(const char *path, struct sts_str text, mode_t mode);
 
 #endif
