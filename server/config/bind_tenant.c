@@ -6,7 +6,6 @@
 #include "server/config/schema.h"
 
 enum {
-    DOMAIN_MAX = STS_DOMAIN_MAX - (int)sizeof("_smtp._tls.") + 1,
     /* A file of nothing but mistakes must not fill the memory with messages. */
     ERRORS_MAX = 10000
 };
@@ -55,7 +54,7 @@ void bind_mx(struct binder *b, const struct yaml_node *node)
     struct sts_pos *where = STS_ARRAY(b->arena, n, struct sts_pos);
     for (size_t i = 0; i < n; i++) {
         struct sts_str text;
-        if (!value_string(b, &items[i], &text) ||
+        if (!value_string(b, &items[i], &text) || !value_is_one(b, &items[i], ",") ||
             !sts_mx_parse(b->arena, text, STS_DOMAIN_CONFIG, items[i].where, b->diags, &mx[kept]))
             continue;
         where[kept++] = items[i].where;
@@ -84,6 +83,10 @@ void bind_tenant_reports(struct binder *b, const struct yaml_node *node)
     value_reports(b, node, &b->tenant->tls_reports, &b->tenant->tls_report_count);
 }
 
+static const char policy_help[] = "write {mode: testing, mx: [mx1.example.org]}";
+static const char tenant_help[] =
+    "write {mode: testing, mx: [mx1.example.org]}, or {policy: NAME} with a name from policies:";
+
 static void check_all_read(struct binder *b, const struct yaml_node *map, size_t count)
 {
     if (count == map->count)
@@ -95,7 +98,8 @@ static void check_all_read(struct binder *b, const struct yaml_node *map, size_t
 
 void bind_policies(struct binder *b, const struct yaml_node *node)
 {
-    if (!value_is_map(b, node)) {
+    if (!value_is_map_of(b, node,
+                         "write a line below for each, such as NAME: {mode: testing, mx: [...]}")) {
         b->source->broken = true;
         return;
     }
@@ -107,7 +111,7 @@ void bind_policies(struct binder *b, const struct yaml_node *node)
         policies[i].name = sts_arena_dup(b->arena, node->pairs[i].key);
         policies[i].where = node->pairs[i].where;
         b->decl = &policies[i].decl;
-        if (value_is_map(b, &node->items[i]))
+        if (value_is_map_of(b, &node->items[i], policy_help))
             schema_bind_map(b, &node->items[i], "policies.*");
         policies[i].broken = b->diags->errors != errors;
     }
@@ -116,28 +120,32 @@ void bind_policies(struct binder *b, const struct yaml_node *node)
     b->source->policy_count = count;
 }
 
+static bool refuse_key(struct binder *b, const struct yaml_pair *pair, const char *code,
+                       const char *what, const char *help, struct sts_str domain)
+{
+    struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, code, pair->where, "\"%.*s\" %s",
+                                         STS_ARG(sts_str_sub(pair->key, 0, 300)), what);
+    sts_diag_help(b->diags, diag, "%s%.*s", help, STS_ARG(domain));
+    return false;
+}
+
 static bool tenant_domain(struct binder *b, const struct yaml_pair *pair, struct sts_str *out)
 {
-    if (!sts_domain_parse(b->arena, pair->key, STS_DOMAIN_CONFIG, pair->where, b->diags, out))
-        return false;
-    if (out->len > DOMAIN_MAX) {
-        struct sts_diag *diag =
-            sts_diag_add(b->diags, STS_ERROR, "domain-too-long", pair->where,
-                         "\"%.*s\" leaves no room for its records", STS_ARG(*out));
-        sts_diag_help(b->diags, diag,
-                      "_smtp._tls. in front makes more than 253 octets (RFC 1035 section 2.3.4)");
-        *out = (struct sts_str){0};
-        return false;
-    }
-    /* The commonest mistake: a mail domain below mta-sts. hardly exists. */
-    if (!sts_str_starts(*out, STS_STR("mta-sts.")))
-        return true;
-    struct sts_diag *diag =
-        sts_diag_add(b->diags, STS_ERROR, "tenant-policy-host", pair->where,
-                     "\"%.*s\" is a policy host, not a mail domain", STS_ARG(*out));
-    sts_diag_help(b->diags, diag, "write the mail domain: %.*s",
-                  STS_ARG(sts_str_sub(*out, sizeof("mta-sts.") - 1, out->len)));
-    return false;
+    static const struct sts_str prefixes[] = {
+        {"mta-sts.", 8}, {"_mta-sts.", 9}, {"_smtp._tls.", 11}};
+
+    /* The commonest mistake: hardly any mail domain is below such a label. */
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
+        if (sts_str_eq_nocase(sts_str_sub(pair->key, 0, prefixes[i].len), prefixes[i]))
+            return refuse_key(
+                b, pair, "tenant-policy-host", "is a name for records, no mail domain",
+                "write the mail domain: ", sts_str_sub(pair->key, prefixes[i].len, pair->key.len));
+    if (sts_str_starts(pair->key, STS_STR("*")))
+        return refuse_key(b, pair, "tenant-wildcard", "is no mail domain",
+                          "each mail domain, subdomains too, is a tenant of its own (RFC 8461 "
+                          "section 3.4)",
+                          (struct sts_str){0});
+    return sts_domain_parse(b->arena, pair->key, STS_DOMAIN_CONFIG, pair->where, b->diags, out);
 }
 
 static void mark_tenant(struct sts_diag *from, struct sts_str domain)
@@ -157,7 +165,7 @@ static void bind_tenant(struct binder *b, const struct yaml_pair *pair,
     b->tenant = tenant;
     b->decl = &tenant->decl;
     tenant_domain(b, pair, &tenant->domain);
-    if (value_is_map(b, value))
+    if (value_is_map_of(b, value, tenant_help))
         schema_bind_map(b, value, "tenants.*");
     tenant->broken = b->diags->errors != errors;
     mark_tenant(*first, tenant->domain);
@@ -196,7 +204,8 @@ static void check_duplicates(struct binder *b, struct sts_tenant_decl *tenants, 
 
 void bind_tenants(struct binder *b, const struct yaml_node *node)
 {
-    if (!value_is_map(b, node)) {
+    if (!value_is_map_of(b, node,
+                         "write a line below for each, such as example.org: {policy: NAME}")) {
         b->source->broken = true;
         return;
     }

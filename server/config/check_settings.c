@@ -30,8 +30,4 @@ void settings_check(struct binder *b, const struct yaml_node *root)
     if (s->policy_host.len && s->address_count)
         warn(b, root, "records", "records-both", "policy_host is used, so addresses are not",
              "keep policy_host for a CNAME, or addresses for A and AAAA records");
-    if (!b->source->broken && !b->source->tenant_count && !s->include_count &&
-        !yaml_tree_get(root, "tenants"))
-        warn(b, root, "tenants", "tenants-missing", "there are no tenants, so nothing is served",
-             "write tenants: with a mail domain, or include: with the files that have them");
 }

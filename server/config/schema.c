@@ -141,7 +141,9 @@ static void unknown_help(struct binder *b, struct sts_diag *diag, struct sts_str
 
     if (!near && !other)
         near = sts_suggest(key, known);
-    if (near) {
+    if (sts_str_is(key, "version") || sts_str_is(key, "id")) {
+        sts_diag_help(b->diags, diag, "remove it; mta-stsd writes it by itself");
+    } else if (near) {
         sts_diag_help(b->diags, diag, "did you mean %s?", near);
     } else if (sts_str_find(key, ':', 0) < key.len) {
         sts_diag_help(b->diags, diag, "YAML wants a space behind the colon: key: value");
@@ -198,6 +200,7 @@ static void bind_pair(struct binder *b, const struct yaml_pair *pair, const stru
                                              "the key \"%.*s\" is there twice", STS_ARG(pair->key));
         diag->related = seen[i]->where;
         sts_diag_help(b->diags, diag, "remove one of the two");
+        b->source->broken |= !*prefix;
         return;
     }
     seen[i] = pair;

@@ -42,6 +42,9 @@ bool value_uint(struct binder *b, const struct yaml_node *node, uint32_t least, 
 bool value_seconds(struct binder *b, const struct yaml_node *node, uint32_t least, uint32_t most,
                    uint32_t *out);
 bool value_is_map(struct binder *b, const struct yaml_node *node);
+bool value_is_map_of(struct binder *b, const struct yaml_node *node, const char *help);
+/* False, with an error, for a list that was written as one text. */
+bool value_is_one(struct binder *b, const struct yaml_node *node, const char *separator);
 /* A list of scalars; one scalar alone is a list of one. Items borrow the tree. */
 bool value_list(struct binder *b, const struct yaml_node *node, const struct yaml_node **items,
                 size_t *count);

@@ -15,6 +15,17 @@ static void refuse(struct sts_source *source, const char *code, const char *mess
     source->broken = true;
 }
 
+/* An included file without a tenant is no mistake, but more often one cut off than meant. */
+static void report_empty(struct sts_source *source)
+{
+    struct sts_diag *diag =
+        sts_diag_add(&source->diags, source->is_main ? STS_ERROR : STS_WARNING, "config-empty",
+                     (struct sts_pos){source->name, 1, 1}, "the file is empty");
+
+    sts_diag_help(&source->diags, diag, "write tenants: with at least one tenant");
+    source->broken = source->is_main;
+}
+
 static void bind_root(struct sts_source *source, const struct yaml_node *root)
 {
     struct binder b = {.source = source, .arena = source->arena, .diags = &source->diags};
@@ -22,9 +33,8 @@ static void bind_root(struct sts_source *source, const struct yaml_node *root)
     if (!root) {
         if (source->diags.errors)
             source->broken = true;
-        else if (source->is_main)
-            refuse(source, "config-empty", "the file is empty",
-                   "write at least tenants: with one tenant");
+        else
+            report_empty(source);
         return;
     }
     if (!value_is_map(&b, root)) {

@@ -84,11 +84,27 @@ bool value_seconds(struct binder *b, const struct yaml_node *node, uint32_t leas
     return true;
 }
 
-bool value_is_map(struct binder *b, const struct yaml_node *node)
+bool value_is_map_of(struct binder *b, const struct yaml_node *node, const char *help)
 {
+    bool empty = node->kind == YAML_SCALAR && !node->text.len;
+
     if (node->kind == YAML_MAP)
         return true;
-    value_error(b, node, "value-type", "is not a map", "write indented lines of key: value below");
+    value_error(b, node, "value-type", empty ? "is empty" : "is not a map", help);
+    return false;
+}
+
+bool value_is_map(struct binder *b, const struct yaml_node *node)
+{
+    return value_is_map_of(b, node, "write indented lines of key: value below");
+}
+
+bool value_is_one(struct binder *b, const struct yaml_node *node, const char *separator)
+{
+    if (!strstr(node->text.ptr, separator))
+        return true;
+    value_error(b, node, "value-joined", "is several values in one",
+                "write a list: [first, second]");
     return false;
 }
 
@@ -124,7 +140,9 @@ bool value_reports(struct binder *b, const struct yaml_node *node, const struct 
     struct sts_str *rua = STS_ARRAY(b->arena, n, struct sts_str);
     for (size_t i = 0; i < n; i++) {
         struct sts_str uri;
-        if (value_string(b, &items[i], &uri) && sts_rua_check(uri, items[i].where, b->diags))
+        if (value_string(b, &items[i], &uri) && value_is_one(b, &items[i], ",mailto:") &&
+            value_is_one(b, &items[i], ",https:") && value_is_one(b, &items[i], ", ") &&
+            sts_rua_check(uri, items[i].where, b->diags))
             rua[kept++] = uri;
     }
     *out = rua;

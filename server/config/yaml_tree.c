@@ -47,6 +47,8 @@ static const char *syntax_help(const char *problem)
         return "a second \": \" on the line: put the value in quotes, or check the indentation";
     if (strstr(problem, "alias") || strstr(problem, "alphabetic"))
         return "a value that begins with * or & must be in quotes: \"*.example.org\"";
+    if (strstr(problem, "expected node content"))
+        return "a value is missing, or one such as \"[::]:443\" is not in quotes";
     return "check indentation, brackets and quotes near this place";
 }
 

@@ -96,7 +96,7 @@ static bool check_shape(struct sts_str in, struct sts_pos where, struct sts_diag
         return false;
     if (looks_like_address(in))
         return refuse(diags, where, "domain-ip-address", in, "is an IP address, not a host name",
-                      "senders compare names of MX records; write the host name");
+                      "write the host name; MTA-STS works with names alone");
     for (size_t i = 0; i < sizeof(mistakes) / sizeof(*mistakes); i++)
         if (sts_str_find(in, mistakes[i].sign, 0) < in.len)
             return refuse(diags, where, mistakes[i].code, in, mistakes[i].what, mistakes[i].help);

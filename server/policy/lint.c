@@ -40,11 +40,13 @@ const struct sts_lint sts_lints[] = {
     [MX_MISSING] = {"mx-missing", STS_ERROR, "every sender",
                     "a policy in mode enforce or testing needs an mx (RFC 8461 section 3.2)",
                     "list the names of your MX records"},
-    [MX_MISSING_NONE] = {"mx-missing-none", STS_WARNING, "Stalwart, chasquid, NCSC, aykevl",
-                         "they refuse mode none without mx and go on enforcing the older policy",
-                         "keep the mx lines, they are allowed and harmless"},
+    [MX_MISSING_NONE] =
+        {"mx-missing-none", STS_WARNING, "Stalwart, chasquid, NCSC, aykevl",
+         "some senders refuse mode none without mx and go on enforcing the older policy",
+         "keep the mx lines, they are allowed and harmless"},
     [MAX_AGE_ZERO] = {"max-age-zero", STS_ERROR, "chasquid, rest-mail, Mimecast",
-                      "they refuse a policy with max_age 0", "write 1d (86400 seconds) or more"},
+                      "some senders refuse a policy with max_age 0",
+                      "write 1d (86400 seconds) or more"},
     [MAX_AGE_ABOVE_LIMIT] = {"max-age-above-limit", STS_ERROR,
                              "postfix-mta-sts-resolver, checkdmarc",
                              "31557600 seconds is the limit of RFC 8461 section 3.2",
@@ -63,7 +65,7 @@ const struct sts_lint sts_lints[] = {
                                   "its checker wants four weeks outside testing",
                                   "write 4w (2419200 seconds)"},
     [BODY_HUGE] = {"body-huge", STS_ERROR, "chasquid",
-                   "it cuts a body of more than 10 KiB without a word", "use wildcards"},
+                   "chasquid cuts a body of more than 10 KiB without a word", "use wildcards"},
     [BODY_LARGE] = {"body-large", STS_WARNING, "aykevl",
                     "a body of more than 4 KiB is unusual and near the limits of some senders",
                     "use wildcards, or fewer mx"},
@@ -109,7 +111,9 @@ static void report(struct linter *l, enum lint which, struct sts_pos where, stru
         subject.len ? sts_diag_add(l->diags, lint->severity, lint->code, where, "%.*s: %s",
                                    STS_ARG(subject), lint->why)
                     : sts_diag_add(l->diags, lint->severity, lint->code, where, "%s", lint->why);
-    sts_diag_help(l->diags, diag, "%s (hurts: %s)", lint->fix, lint->hurts);
+    bool others = strcmp(lint->hurts, "you") != 0 && strcmp(lint->hurts, "nobody") != 0;
+    sts_diag_help(l->diags, diag, "%s%s%s%s", lint->fix, others ? " (hurts: " : "",
+                  others ? lint->hurts : "", others ? ")" : "");
 }
 
 static struct sts_pos place(struct sts_pos own, struct sts_pos fallback)
