@@ -54,7 +54,7 @@ static bool mx_is_canonical(struct sts_str mx)
 
 void sts_policy_render(struct sts_buf *out, const struct sts_policy *policy)
 {
-    assert(policy->max_age <= STS_MAX_AGE_LIMIT);
+    assert(policy->mode <= STS_MODE_ENFORCE && policy->max_age <= STS_MAX_AGE_LIMIT);
     sts_buf_printf(out, "version: STSv1\r\nmode: %s\r\n", sts_mode_name(policy->mode));
     for (size_t i = 0; i < policy->mx_count; i++) {
         assert(mx_is_canonical(policy->mx[i]));
