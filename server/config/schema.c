@@ -143,10 +143,10 @@ static void unknown_help(struct binder *b, struct sts_diag *diag, struct sts_str
         near = sts_suggest(key, known);
     if (sts_str_is(key, "version") || sts_str_is(key, "id")) {
         sts_diag_help(b->diags, diag, "remove it; mta-stsd writes it by itself");
-    } else if (near) {
-        sts_diag_help(b->diags, diag, "did you mean %s?", near);
     } else if (sts_str_find(key, ':', 0) < key.len) {
         sts_diag_help(b->diags, diag, "YAML wants a space behind the colon: key: value");
+    } else if (near) {
+        sts_diag_help(b->diags, diag, "did you mean %s?", near);
     } else if (other) {
         sts_diag_help(b->diags, diag, "this key belongs elsewhere: %s", other);
     } else {
