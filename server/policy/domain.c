@@ -226,7 +226,8 @@ static bool strip_dot(struct sts_str *name, enum sts_domain_form form, struct st
     return true;
 }
 
-/* What claims to be an A-label must be one, as the registry would say (RFC 5891 §4.2). */
+/* What claims to be an A-label must be one, as the registry would say (RFC 5891 §4.2). libidn2
+ * checks the way back by itself by default; names that compare bytewise must not depend on it. */
 static bool check_a_labels(struct sts_arena *arena, struct sts_str name, struct sts_pos where,
                            struct sts_diags *diags)
 {

@@ -129,7 +129,7 @@ static struct sts_policy random_policy(struct sts_arena *arena, uint64_t *seed, 
                                 .max_age = random_below(seed, 2)
                                                ? random_below(seed, variety)
                                                : STS_MAX_AGE_LIMIT - random_below(seed, variety)};
-    size_t n = random_below(seed, 4) + (policy.mode != STS_MODE_NONE);
+    size_t n = random_below(seed, variety < 10 ? 4 : 30) + (policy.mode != STS_MODE_NONE);
     struct sts_str *mx = STS_ARRAY(arena, n, struct sts_str);
 
     for (size_t i = 0; i < n; i++) {
