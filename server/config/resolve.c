@@ -129,8 +129,12 @@ bool sts_tenant_resolve(struct sts_arena *arena, const struct sts_tenant_decl *d
                                              .mx_where = mx_places(arena, &merged, &policy)};
     bool good = sts_policy_lint(&policy, &context, diags);
     check_policy_host(decl, settings, diags);
-    for (struct sts_diag *diag = *first; diag; diag = diag->next)
+    for (struct sts_diag *diag = *first; diag; diag = diag->next) {
         diag->tenant = decl->domain;
+        /* An error in a policy of many says which of them it hurts. */
+        if (named && diag->severity == STS_ERROR && !diag->related.line)
+            diag->related = decl->where;
+    }
     if (good)
         *out = policy;
     return good;

@@ -62,7 +62,7 @@ const struct sts_lint sts_lints[] = {
                                  "NCSC Mail Check wants two weeks in mode enforce",
                                  "write 4w (2419200 seconds)"},
     [MAX_AGE_BELOW_FOUR_WEEKS] = {"max-age-below-four-weeks", STS_NOTE, "aykevl",
-                                  "its checker wants four weeks outside testing",
+                                  "the mta-sts checker wants four weeks outside testing",
                                   "write 4w (2419200 seconds)"},
     [BODY_HUGE] = {"body-huge", STS_ERROR, "chasquid",
                    "chasquid cuts a body of more than 10 KiB without a word", "use wildcards"},

@@ -4,6 +4,15 @@
 
 #include "server/snapshot/snapshot.h"
 
+/* What was reported about named policies. */
+struct repeated {
+    const struct sts_diag **slots; /* open addressing, power of two */
+    size_t size, count;
+};
+/* Removes, from `*from` on, each note and warning that was there before; errors stay. */
+void repeated_drop(struct repeated *r, struct sts_diags *diags, struct sts_diag **from);
+void repeated_fini(struct repeated *r);
+
 struct build {
     const struct snapshot_input *input;
     struct snapshot *snapshot;
@@ -12,6 +21,7 @@ struct build {
     const struct sts_named_policy **policies; /* sorted by name, over all sources */
     const char **policy_names;                /* the same, for "did you mean"; ends with NULL */
     size_t policy_count;
+    struct repeated repeated;
 };
 
 /* Reads the file and adds its source, or reuses the previous snapshot's when the bytes are the

@@ -79,11 +79,13 @@ static void build_tenant(struct build *b, const struct sts_source *source,
         return;
     const struct sts_named_policy *named = find_policy(b, decl->policy_name);
     struct sts_diag **report = b->diags->tail;
-    if (!sts_tenant_resolve(s->arena, decl, named, &s->settings, b->diags, &t->policy)) {
-        if (!named && decl->policy_name.len)
-            suggest_policy(b, decl->policy_name, *report);
+    bool good = sts_tenant_resolve(s->arena, decl, named, &s->settings, b->diags, &t->policy);
+    if (!named && decl->policy_name.len)
+        suggest_policy(b, decl->policy_name, *report);
+    if (named)
+        repeated_drop(&b->repeated, b->diags, report);
+    if (!good)
         return;
-    }
     t->state = TENANT_SERVED;
     sts_policy_render(&body, &t->policy);
     t->body = sts_arena_dup(s->arena, sts_buf_str(&body));
@@ -144,6 +146,7 @@ void tenants_build(struct build *b)
     if (s->tenant_count)
         qsort(s->tenants, s->tenant_count, sizeof(*s->tenants), by_domain);
     drop_duplicates(b);
+    repeated_fini(&b->repeated);
 }
 
 static bool any_tls(const struct sts_settings *settings)

@@ -195,6 +195,18 @@ static void lints_point_at_the_field(void **state)
     assert_null(diag->next);
 }
 
+static void errors_of_a_policy_name_the_tenant(void **state)
+{
+    struct fixture *f = *state;
+    assert_false(resolve(f, REPORTS "policies:\n"
+                                    "  p: {mode: enforce, mx: a.example, max_age: 60w}\n"
+                                    "tenants:\n"
+                                    "  example.org: {policy: p}\n"));
+    const struct sts_diag *diag = assert_only(f, "max-age-above-limit", 3, 46);
+    assert_int_equal(diag->related.line, 5);
+    assert_int_equal(diag->related.column, 3);
+}
+
 static void max_age_out_of_range(void **state)
 {
     struct fixture *f = *state;
@@ -257,6 +269,7 @@ int main(void)
         TEST(policies_that_cannot_be_used),
         TEST(a_broken_tenant_says_nothing_more),
         TEST(lints_point_at_the_field),
+        TEST(errors_of_a_policy_name_the_tenant),
         TEST(max_age_out_of_range),
         TEST(repeated_mx),
         TEST(reports),

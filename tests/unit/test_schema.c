@@ -199,6 +199,35 @@ static void example_has_every_key(void **state)
     sts_buf_fini(&text);
 }
 
+/* The other examples are right as they stand; a tenant in five lines is promised. */
+static void examples_are_right(void **state)
+{
+    static const struct {
+        const char *path;
+        bool is_main;
+        size_t tenants;
+    } files[] = {{"config/minimal.yaml", true, 1},
+                 {"config/tenants.d/example.net.yaml", false, 1},
+                 {"config/tenants.d/customers.yaml", false, 2}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+        struct sts_buf text = read_file(files[i].path);
+        struct sts_source *source =
+            sts_source_parse(sts_buf_str(&text), sts_str_from(files[i].path), files[i].is_main);
+        assert_int_equal(source->diags.errors + source->diags.warnings, 0);
+        assert_int_equal(source->tenant_count, files[i].tenants);
+        if (i == 0) {
+            size_t lines = 0;
+            for (size_t j = 0; j < text.len; j++)
+                lines += text.ptr[j] == '\n';
+            assert_int_equal(lines, 5);
+        }
+        sts_source_unref(source);
+        sts_buf_fini(&text);
+    }
+}
+
 /* Every row has an entry ".It Ic PATH : ..." in the manual with its default, and the reverse. */
 static void manual_has_every_key(void **state)
 {
@@ -242,6 +271,7 @@ int main(void)
         cmocka_unit_test(defaults_are_those_of_the_table),
         cmocka_unit_test(defaults_below_lists_and_maps),
         cmocka_unit_test(example_has_every_key),
+        cmocka_unit_test(examples_are_right),
         cmocka_unit_test(manual_has_every_key),
     };
     return cmocka_run_group_tests_name("schema", tests, NULL, NULL);

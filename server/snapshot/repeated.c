@@ -1,0 +1,74 @@
+/* A thousand tenants share a policy, and the policy has a warning: it is said once, at its place in
+ * the policy, not a thousand times. Errors are never dropped, each tells of a tenant not served. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/memory.h"
+#include "server/snapshot/parts.h"
+
+enum { FIRST_SIZE = 64 };
+
+static bool same(const struct sts_diag *a, const struct sts_diag *b)
+{
+    return a->where.line == b->where.line && a->where.column == b->where.column &&
+           strcmp(a->code, b->code) == 0 && sts_str_eq(a->where.source, b->where.source) &&
+           sts_str_eq(a->message, b->message);
+}
+
+/* The slot of the like of `diag`, or the empty one where it belongs. */
+static const struct sts_diag **slot(const struct repeated *r, const struct sts_diag *diag)
+{
+    unsigned long long hash = sts_str_hash(diag->message) * 31 + diag->where.line;
+    size_t i = (size_t)hash & (r->size - 1);
+
+    while (r->slots[i] && !same(r->slots[i], diag))
+        i = (i + 1) & (r->size - 1);
+    return &r->slots[i];
+}
+
+static void grow(struct repeated *r)
+{
+    struct repeated larger = {.size = r->size ? r->size * 2 : FIRST_SIZE, .count = r->count};
+
+    larger.slots = sts_must(calloc(larger.size, sizeof(*larger.slots)));
+    for (size_t i = 0; i < r->size; i++)
+        if (r->slots[i])
+            *slot(&larger, r->slots[i]) = r->slots[i];
+    free(r->slots);
+    *r = larger;
+}
+
+static bool said_before(struct repeated *r, const struct sts_diag *diag)
+{
+    if (r->count * 2 >= r->size)
+        grow(r);
+    const struct sts_diag **found = slot(r, diag);
+    if (*found)
+        return true;
+    *found = diag;
+    r->count++;
+    return false;
+}
+
+void repeated_drop(struct repeated *r, struct sts_diags *diags, struct sts_diag **from)
+{
+    while (*from) {
+        struct sts_diag *diag = *from;
+        if (diag->severity == STS_ERROR || !said_before(r, diag)) {
+            from = &diag->next;
+            continue;
+        }
+        *from = diag->next;
+        if (diag->severity == STS_WARNING)
+            diags->warnings--;
+        else
+            diags->notes--;
+    }
+    diags->tail = from;
+}
+
+void repeated_fini(struct repeated *r)
+{
+    free(r->slots);
+    *r = (struct repeated){0};
+}
