@@ -132,7 +132,7 @@ void connection_check(struct connection *c, const struct sts_settings *settings,
     case CONNECTION_HEAD:
         /* The library would collect 400 KiB before it gives up. */
         over |= is_over(c->since, settings->request_timeout, now) ||
-                c->sock->input->size > 4 * HEAD_MAX;
+                c->sock->input->size > (size_t)4 * HEAD_MAX;
         break;
     case CONNECTION_IDLE:
         over |= is_over(c->since, settings->idle_timeout, now);

@@ -99,7 +99,6 @@ enum route_result route_decide(const struct route_request *request, char *buffer
                                struct sts_str *name)
 {
     struct sts_str authority, absolute, path = request->target;
-    char other[ROUTE_NAME_MAX];
 
     assert(size >= ROUTE_NAME_MAX);
     *name = (struct sts_str){0};
@@ -111,6 +110,7 @@ enum route_result route_decide(const struct route_request *request, char *buffer
     if (split_absolute(request->target, &absolute, &path)) {
         /* RFC 9112 §3.2.2 lets the target's authority win over Host. We want them equal: one
          * request has one host, whoever reads it. */
+        char other[ROUTE_NAME_MAX];
         struct sts_str target_host;
         if (!parse_authority(absolute, other, sizeof(other), &target_host) ||
             !sts_str_eq(target_host, authority))
