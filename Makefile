@@ -114,7 +114,7 @@ test-deps: deps node-deps ## install what the tests need
 node_modules := tests/integration/node/node_modules/.package-lock.json
 node-deps:
 	$(call install_missing,$(if $(shell command -v node && command -v npm),,$(NODE_DEPS)))
-	@$(MAKE) --no-print-directory $(node_modules)
+	@$(MAKE) -s --no-print-directory $(node_modules)
 
 $(node_modules): tests/integration/node/package-lock.json
 	@echo "npm ci in tests/integration/node"
@@ -247,6 +247,7 @@ datadir := $(DESTDIR)$(PREFIX)/share
 
 install: all ## to DESTDIR and PREFIX: program, manual, examples, completions, service unit
 	install -D -m 755 $(B)/mta-stsd $(bindir)/mta-stsd
+	install -d $(DESTDIR)/etc/mta-stsd
 	@set -e; for page in $(man_pages); do \
 		install -v -D -m 644 $$page $(datadir)/man/man$${page##*.}/$${page##*/}; done
 	@set -e; for file in $(wildcard config/*.yaml config/tenants.d/*.yaml); do \
