@@ -188,8 +188,10 @@ integration: all ## the integration tests with this BUILD; ARGS="-k name" for py
 layers: $(B)/libmtasts.a ## which folder uses what
 	@tests/layers/check.py $<
 
+# In shell: the corpus of $$n; the golden cases are good beginnings for configurations.
+seeds = tests/fuzz/corpus/$$n $$([ $$n != config ] || echo tests/fixtures)
 replay: replay-bins ## feed each fuzz corpus to its target
-	@set -e; for n in $(fuzz_names); do $(B)/tests/fuzz/replay_$$n tests/fuzz/corpus/$$n; done
+	@set -e; for n in $(fuzz_names); do $(B)/tests/fuzz/replay_$$n $(seeds); done
 
 FUZZ_SECONDS ?= 60
 ifeq ($(BUILD),fuzz)
@@ -199,7 +201,7 @@ fuzz: fuzz-deps $(fuzz_bin)
 		echo "fuzzing $$n for $(FUZZ_SECONDS) s"; \
 		$(B)/tests/fuzz/fuzz_$$n -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 \
 			-print_final_stats=1 -artifact_prefix=$(B)/crashes/$$n- \
-			$$([ ! -e $$dict ] || echo -dict=$$dict) $$found tests/fuzz/corpus/$$n; \
+			$$([ ! -e $$dict ] || echo -dict=$$dict) $$found $(seeds); \
 	done
 else
 fuzz: ## fuzz each target for FUZZ_SECONDS with libFuzzer
