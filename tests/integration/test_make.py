@@ -5,10 +5,9 @@ import re
 import subprocess
 
 import pytest
-from harness import BINARY, DEADLINE, TOP
+from harness import DEADLINE, TOP
 
-# One build is enough: these do not depend on it.
-pytestmark = pytest.mark.skipif(BINARY.parent.name != "release", reason="for the release build")
+pytestmark = pytest.mark.once
 
 
 def make(*args):
