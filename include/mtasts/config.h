@@ -55,7 +55,7 @@ struct sts_settings {
 /* A policy as written: each field may be absent. Used for `policies:` entries and tenants. */
 struct sts_policy_decl {
     bool has_mode, has_max_age, has_mx;
-    struct sts_policy policy; /* not yet canonical: mx in file order */
+    struct sts_policy policy; /* mx canonical: sorted bytewise, without duplicates */
     struct sts_pos mode_where, max_age_where;
     const struct sts_pos *mx_where; /* per mx */
 };
@@ -99,13 +99,13 @@ struct sts_source *sts_source_parse(struct sts_str text, struct sts_str name, bo
 struct sts_source *sts_source_ref(struct sts_source *source);
 void sts_source_unref(struct sts_source *source); /* NULL is fine; single-threaded */
 
-/* A tenant with its named policy applied, canonicalised, validated and linted.
+/* A tenant with its named policy applied, validated and linted.
  * `named` is the policy that decl->policy_name refers to, or NULL (an error is reported when the
- * name is not empty). `settings` gives the TLS-RPT default for the lints. Result and diagnostics
- * live in `arena`/`diags`. False when the tenant cannot be served. */
-bool sts_tenant_resolve(struct sts_arena *arena, const struct sts_tenant_decl *decl,
-                        const struct sts_named_policy *named, const struct sts_settings *settings,
-                        struct sts_diags *diags, struct sts_policy *out);
+ * name is not empty). `settings` gives the TLS-RPT default for the lints. The result
+ * borrows from `decl` and `named`. False when the tenant cannot be served. */
+bool sts_tenant_resolve(const struct sts_tenant_decl *decl, const struct sts_named_policy *named,
+                        const struct sts_settings *settings, struct sts_diags *diags,
+                        struct sts_policy *out);
 
 /* "90", "90s", "15m", "12h", "7d", "4w" to seconds; false when not of that form or above 2^32-1. */
 bool sts_duration_parse(struct sts_str text, uint32_t *seconds);

@@ -42,26 +42,68 @@ void bind_mode(struct binder *b, const struct yaml_node *node)
         sts_diag_help(b->diags, diag, "did you mean %s? (modes: enforce, testing, none)", near);
 }
 
-void bind_mx(struct binder *b, const struct yaml_node *node)
-{
-    const struct yaml_node *items;
-    size_t n, kept = 0;
+struct placed {
+    struct sts_str mx;
+    struct sts_pos where;
+};
 
-    b->decl->has_mx = true;
-    if (!value_list(b, node, &items, &n))
-        return;
-    struct sts_str *mx = STS_ARRAY(b->arena, n, struct sts_str);
-    struct sts_pos *where = STS_ARRAY(b->arena, n, struct sts_pos);
-    for (size_t i = 0; i < n; i++) {
-        struct sts_str text;
-        if (!value_string(b, &items[i], &text) || !value_is_one(b, &items[i], ",") ||
-            !sts_mx_parse(b->arena, text, STS_DOMAIN_CONFIG, items[i].where, b->diags, &mx[kept]))
+static int by_mx(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+    int order = sts_str_cmp(x->mx, y->mx);
+    if (order)
+        return order;
+    if (x->where.line != y->where.line)
+        return x->where.line < y->where.line ? -1 : 1;
+    return (x->where.column > y->where.column) - (x->where.column < y->where.column);
+}
+
+/* Canonical already here, once for all tenants that share the list. Of repeated ones the first
+ * stays. */
+static void keep_mx(struct binder *b, struct placed *list, size_t count)
+{
+    struct sts_str *mx = STS_ARRAY(b->arena, count, struct sts_str);
+    struct sts_pos *where = STS_ARRAY(b->arena, count, struct sts_pos);
+    size_t kept = 0;
+
+    if (count)
+        qsort(list, count, sizeof(*list), by_mx);
+    for (size_t i = 0; i < count; i++) {
+        if (kept && sts_str_eq(mx[kept - 1], list[i].mx)) {
+            struct sts_diag *diag =
+                sts_diag_add(b->diags, STS_WARNING, "mx-repeated", list[i].where,
+                             "%.*s is there twice", STS_ARG(list[i].mx));
+            diag->related = where[kept - 1];
+            sts_diag_help(b->diags, diag, "remove one of the two");
             continue;
-        where[kept++] = items[i].where;
+        }
+        mx[kept] = list[i].mx;
+        where[kept++] = list[i].where;
     }
     b->decl->policy.mx = mx;
     b->decl->policy.mx_count = kept;
     b->decl->mx_where = where;
+}
+
+void bind_mx(struct binder *b, const struct yaml_node *node)
+{
+    const struct yaml_node *items;
+    size_t n, count = 0;
+
+    b->decl->has_mx = true;
+    if (!value_list(b, node, &items, &n))
+        return;
+    struct placed *list = sts_must(malloc(sts_mul_size(n + 1, sizeof(*list))));
+    for (size_t i = 0; i < n; i++) {
+        struct sts_str text;
+        if (!value_string(b, &items[i], &text) || !value_is_one(b, &items[i], ",") ||
+            !sts_mx_parse(b->arena, text, STS_DOMAIN_CONFIG, items[i].where, b->diags,
+                          &list[count].mx))
+            continue;
+        list[count++].where = items[i].where;
+    }
+    keep_mx(b, list, count);
+    free(list);
 }
 
 void bind_max_age(struct binder *b, const struct yaml_node *node)

@@ -57,40 +57,6 @@ static bool merge(const struct sts_tenant_decl *decl, const struct sts_named_pol
     return false;
 }
 
-/* Places in the order of the canonical mx; of duplicates the first place. */
-static const struct sts_pos *mx_places(struct sts_arena *arena, const struct sts_policy_decl *decl,
-                                       const struct sts_policy *canonical)
-{
-    struct sts_pos *where = STS_ARRAY(arena, canonical->mx_count, struct sts_pos);
-
-    for (size_t i = 0; i < canonical->mx_count; i++)
-        for (size_t j = 0; j < decl->policy.mx_count; j++)
-            if (sts_str_eq(canonical->mx[i], decl->policy.mx[j])) {
-                where[i] = decl->mx_where[j];
-                break;
-            }
-    return where;
-}
-
-static void warn_repeated_mx(const struct sts_tenant_decl *decl, const struct sts_policy_decl *from,
-                             const struct sts_policy *canonical, struct sts_diags *diags)
-{
-    if (canonical->mx_count == from->policy.mx_count)
-        return;
-    for (size_t i = 1; i < from->policy.mx_count; i++)
-        for (size_t j = 0; j < i; j++) {
-            if (!sts_str_eq(from->policy.mx[i], from->policy.mx[j]))
-                continue;
-            struct sts_diag *diag =
-                sts_diag_add(diags, STS_WARNING, "mx-repeated", from->mx_where[i],
-                             "%.*s is there twice", STS_ARG(from->policy.mx[i]));
-            diag->tenant = decl->domain;
-            diag->related = from->mx_where[j];
-            sts_diag_help(diags, diag, "remove one of the two");
-            break;
-        }
-}
-
 /* RFC 8461 section 8.2: the CNAME leads to the provider; to itself it leads nowhere. */
 static void check_policy_host(const struct sts_tenant_decl *decl,
                               const struct sts_settings *settings, struct sts_diags *diags)
@@ -107,18 +73,16 @@ static void check_policy_host(const struct sts_tenant_decl *decl,
     sts_diag_help(diags, diag, "name another host there, or use records.addresses");
 }
 
-bool sts_tenant_resolve(struct sts_arena *arena, const struct sts_tenant_decl *decl,
-                        const struct sts_named_policy *named, const struct sts_settings *settings,
-                        struct sts_diags *diags, struct sts_policy *out)
+bool sts_tenant_resolve(const struct sts_tenant_decl *decl, const struct sts_named_policy *named,
+                        const struct sts_settings *settings, struct sts_diags *diags,
+                        struct sts_policy *out)
 {
     struct sts_policy_decl merged;
     struct sts_diag **first = diags->tail;
 
     if (decl->broken || !check_name(decl, named, diags) || !merge(decl, named, diags, &merged))
         return false;
-    struct sts_policy policy = merged.policy;
-    sts_policy_canonicalise(arena, &policy);
-    warn_repeated_mx(decl, &merged, &policy, diags);
+    const struct sts_policy policy = merged.policy;
     size_t reports = decl->has_tls_reports ? decl->tls_report_count : settings->tls_report_count;
     const struct sts_lint_context context = {.domain = decl->domain,
                                              .tlsrpt_known = true,
@@ -126,7 +90,7 @@ bool sts_tenant_resolve(struct sts_arena *arena, const struct sts_tenant_decl *d
                                              .where = decl->where,
                                              .mode_where = merged.mode_where,
                                              .max_age_where = merged.max_age_where,
-                                             .mx_where = mx_places(arena, &merged, &policy)};
+                                             .mx_where = merged.mx_where};
     bool good = sts_policy_lint(&policy, &context, diags);
     check_policy_host(decl, settings, diags);
     for (struct sts_diag *diag = *first; diag; diag = diag->next) {

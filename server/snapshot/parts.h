@@ -20,7 +20,7 @@ struct build {
     size_t source_capacity;
     const struct sts_named_policy **policies; /* sorted by name, over all sources */
     const char **policy_names;                /* the same, for "did you mean"; ends with NULL */
-    size_t policy_count;
+    size_t policy_count, suggestions;
     struct repeated repeated;
 };
 

@@ -56,7 +56,8 @@ static const struct sts_named_policy *find_policy(const struct build *b, struct 
 /* `report` is what resolving said about a name that no file defines. */
 static void suggest_policy(struct build *b, struct sts_str name, struct sts_diag *report)
 {
-    const char *near = sts_suggest(name, b->policy_names);
+    /* Each one looks at all names; after a hundred, one more is of no help. */
+    const char *near = b->suggestions++ < 100 ? sts_suggest(name, b->policy_names) : NULL;
     if (near && report)
         sts_diag_help(b->diags, report, "did you mean %s?", near);
 }
@@ -79,7 +80,7 @@ static void build_tenant(struct build *b, const struct sts_source *source,
         return;
     const struct sts_named_policy *named = find_policy(b, decl->policy_name);
     struct sts_diag **report = b->diags->tail;
-    bool good = sts_tenant_resolve(s->arena, decl, named, &s->settings, b->diags, &t->policy);
+    bool good = sts_tenant_resolve(decl, named, &s->settings, b->diags, &t->policy);
     if (!named && decl->policy_name.len)
         suggest_policy(b, decl->policy_name, *report);
     if (named)

@@ -42,7 +42,7 @@ static bool resolve_tenant(struct fixture *f, size_t i)
     for (size_t j = 0; j < f->source->policy_count; j++)
         if (decl->policy_name.len && sts_str_eq(f->source->policies[j].name, decl->policy_name))
             named = &f->source->policies[j];
-    return sts_tenant_resolve(f->arena, decl, named, &f->source->settings, &f->diags, &f->policy);
+    return sts_tenant_resolve(decl, named, &f->source->settings, &f->diags, &f->policy);
 }
 
 /* Parses, and resolves the first tenant. */
@@ -222,17 +222,6 @@ static void max_age_out_of_range(void **state)
     assert_only(f, "max-age-zero", 3, 56);
 }
 
-static void repeated_mx(void **state)
-{
-    struct fixture *f = *state;
-    assert_true(resolve(f, REPORTS "tenants:\n"
-                                   "  example.org: {mode: enforce, mx: [a.example, b.example, "
-                                   "A.example.]}\n"));
-    const struct sts_diag *diag = assert_only(f, "mx-repeated", 3, 59);
-    assert_int_equal(diag->related.column, 37);
-    assert_int_equal(f->policy.mx_count, 2);
-}
-
 static void reports(void **state)
 {
     struct fixture *f = *state;
@@ -271,7 +260,6 @@ int main(void)
         TEST(lints_point_at_the_field),
         TEST(errors_of_a_policy_name_the_tenant),
         TEST(max_age_out_of_range),
-        TEST(repeated_mx),
         TEST(reports),
         TEST(policy_host_of_its_own),
     };

@@ -25,8 +25,8 @@ static void tenants_in_file_order(void **state)
     assert_int_equal(t->decl.policy.mode, STS_MODE_ENFORCE);
     assert_int_equal(t->decl.policy.max_age, 604800);
     assert_int_equal(t->decl.policy.mx_count, 2);
-    assert_true(sts_str_is(t->decl.policy.mx[0], "mx2.example"));
-    assert_true(sts_str_is(t->decl.policy.mx[1], "*.xn--bcher-kva.example"));
+    assert_true(sts_str_is(t->decl.policy.mx[1], "mx2.example"));
+    assert_true(sts_str_is(t->decl.policy.mx[0], "*.xn--bcher-kva.example"));
     assert_int_equal(t->decl.mx_where[1].line, 6);
     assert_true(t->has_tls_reports);
     assert_int_equal(t->tls_report_count, 0);
@@ -77,6 +77,32 @@ static void errors_in_a_tenant_stay_there(void **state)
         if (s->tenants[0].domain.len)
             assert_true(sts_str_eq(s->diags.first->tenant, s->tenants[0].domain));
     }
+}
+
+/* Sorted with their places; of repeated ones the first stays. */
+static void mx_are_canonical(void **state)
+{
+    const struct sts_source *s = parse(state, "policies:\n"
+                                              "  p:\n"
+                                              "    mx:\n"
+                                              "      - b.example\n"
+                                              "      - A.example\n"
+                                              "      - B.example.\n"
+                                              "      - b.example\n");
+    const struct sts_policy_decl *decl = &s->policies[0].decl;
+    const struct sts_diag *diag = find(&s->diags, "mx-repeated");
+
+    assert_int_equal(s->diags.errors, 0);
+    assert_int_equal(decl->policy.mx_count, 2);
+    assert_true(sts_str_is(decl->policy.mx[0], "a.example"));
+    assert_int_equal(decl->mx_where[0].line, 5);
+    assert_true(sts_str_is(decl->policy.mx[1], "b.example"));
+    assert_int_equal(decl->mx_where[1].line, 4);
+    assert_int_equal(s->diags.warnings, 2);
+    assert_int_equal(diag->where.line, 6);
+    assert_int_equal(diag->related.line, 4);
+    assert_int_equal(diag->next->where.line, 7);
+    assert_false(s->policies[0].broken);
 }
 
 static void repeated_tenants(void **state)
@@ -162,7 +188,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(tenants_in_file_order), TEST(errors_in_a_tenant_stay_there),  TEST(repeated_tenants),
+        TEST(tenants_in_file_order), TEST(errors_in_a_tenant_stay_there),
+        TEST(repeated_tenants),      TEST(mx_are_canonical),
         TEST(hostile_sizes),         TEST(a_hundred_thousand_tenants_fit),
     };
     return cmocka_run_group_tests_name("tenants", tests, NULL, NULL);
