@@ -1,4 +1,7 @@
-/* The schema: one list of all keys, from which binding, did-you-mean and the reference are made. */
+/* server/config turns the bytes of a YAML file into settings, policies and tenants with the place
+ * of each. This is its middle: one list of all keys (schema.c), from which binding, did-you-mean
+ * and the reference are made. A new option is a row there, a bind function, a line in
+ * config/mta-stsd.yaml and one in mta-stsd.yaml(5); tests/unit/test_schema.c compares them. */
 #ifndef MTASTS_CONFIG_SCHEMA_H
 #define MTASTS_CONFIG_SCHEMA_H
 

@@ -156,7 +156,7 @@ static bool build_key(struct builder *b, struct growing *g)
 
     if (b->event.type != YAML_SCALAR_EVENT)
         return refuse(b, b->event.start_mark, "yaml-key", "a key must be a plain word",
-                      "write key: value");
+                      "write key: value; a value such as \"[::]:443\" must be in quotes");
     if (!build_scalar(b, &key))
         return false;
     if (sts_str_is(key.text, "<<") && !key.quoted)

@@ -35,22 +35,43 @@ static void collect_policies(struct build *b)
             sts_diag_add(b->diags, STS_ERROR, "policy-duplicate", b->policies[i]->where,
                          "the policy \"%.*s\" is defined twice", STS_ARG(b->policies[i]->name));
         diag->related = b->policies[i - 1]->where;
-        sts_diag_help(b->diags, diag, "rename or remove one of the two; the first one counts");
+        sts_diag_help(b->diags, diag, "rename or remove one of the two");
     }
 }
 
-static const struct sts_named_policy *find_policy(const struct build *b, struct sts_str name)
+static bool belongs(const struct sts_source *source, const struct sts_named_policy *policy)
+{
+    uintptr_t from = (uintptr_t)source->policies, at = (uintptr_t)policy;
+    return at >= from && at < from + source->policy_count * sizeof(*policy);
+}
+
+/* Of several policies of one name the first counts, so that a file cannot take away another's. But
+ * a tenant whose own file has one of the others most likely means that one: neither is right for
+ * it, and it is refused as with a policy that has errors. */
+static const struct sts_named_policy *
+find_policy(const struct build *b, const struct sts_source *source, struct sts_str name)
 {
     const struct sts_named_policy key = {.name = name}, *pointer = &key;
+    const struct sts_named_policy **end = b->policies + b->policy_count;
 
     if (!name.len || !b->policy_count)
         return NULL;
     const struct sts_named_policy **found =
         bsearch(&pointer, b->policies, b->policy_count, sizeof(*b->policies), by_name);
-    /* Of several with this name the first one counts. */
-    while (found && found > b->policies && sts_str_eq(found[-1]->name, name))
+    if (!found)
+        return NULL;
+    while (found > b->policies && sts_str_eq(found[-1]->name, name))
         found--;
-    return found ? *found : NULL;
+    for (const struct sts_named_policy **other = found + 1;
+         other < end && sts_str_eq((*other)->name, name); other++) {
+        if (!belongs(source, *other))
+            continue;
+        struct sts_named_policy *lost = STS_NEW(b->snapshot->arena, struct sts_named_policy);
+        *lost = **other;
+        lost->broken = true;
+        return lost;
+    }
+    return *found;
 }
 
 /* `report` is what resolving said about a name that no file defines. */
@@ -78,7 +99,7 @@ static void build_tenant(struct build *b, const struct sts_source *source,
     /* Of a file with an error outside its tenants nothing is used; its hosts stay known. */
     if (source->broken)
         return;
-    const struct sts_named_policy *named = find_policy(b, decl->policy_name);
+    const struct sts_named_policy *named = find_policy(b, source, decl->policy_name);
     struct sts_diag **report = b->diags->tail;
     bool good = sts_tenant_resolve(decl, named, &s->settings, b->diags, &t->policy);
     if (!named && decl->policy_name.len)

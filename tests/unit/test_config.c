@@ -131,6 +131,11 @@ static void errors_in_settings_break_the_source(void **state)
         {"limits: {workers: []}", "value-type", 19},
         {"limits: {lifetime: []}", "value-duration", 20},
         {"limits: 5", "value-type", 9},
+        {"records: {addresses: ''}", "value-type", 22},
+        {"records: {addresses: ['']}", "value-type", 23},
+        {"contact: {tls_reports: {}}", "value-type", 24},
+        {"listen: [[::]:443]", "yaml-key", 10},
+        {"listen: [::]:443", "yaml-syntax", 10},
         {"include: {}", "value-type", 10},
         {"tenant: {}", "key-unknown", 1},
         {"tenants: []", "value-type", 10},
@@ -158,6 +163,35 @@ static void long_socket_path_is_refused(void **state)
     assert_error(parse(state, text), "listen-address", 1, 9);
     snprintf(text, sizeof(text), "listen: \"unix:/%0106d\"\n", 0);
     assert_int_equal(parse(state, text)->diags.errors, 0);
+}
+
+static void too_many_entries(void **state)
+{
+    struct sts_buf text = {0};
+
+    sts_buf_add_cstr(&text, "listen: [");
+    for (int i = 0; i < 65; i++)
+        sts_buf_printf(&text, "\"127.0.0.1:%d\", ", 1000 + i);
+    sts_buf_add(&text, (struct sts_str){"]\n", 3});
+    assert_error(parse(state, text.ptr), "value-too-many", 1, 9);
+    sts_buf_fini(&text);
+}
+
+static void what_does_not_fit_together(void **state)
+{
+    const struct sts_source *s =
+        parse(state, "listen: [{address: \"127.0.0.1:0\", tls: off}]\n"
+                     "certificates: live\n"
+                     "records: {policy_host: p.example.org, addresses: [192.0.2.1]}\n");
+    const struct sts_diag *diag = find(&s->diags, "certificates-unused");
+    assert_int_equal(s->diags.errors, 0);
+    assert_int_equal(s->diags.warnings, 2);
+    assert_int_equal(diag->where.line, 2);
+    assert_int_equal(find(&s->diags, "records-both")->where.line, 3);
+    /* One entry with TLS needs them. */
+    s = parse(state, "listen: [{address: \"127.0.0.1:0\", tls: off}, \"[::1]:0\"]\n"
+                     "certificates: live\n");
+    assert_null(s->diags.first);
 }
 
 static void unknown_keys_get_a_hint(void **state)
@@ -250,6 +284,8 @@ int main(void)
         TEST(errors_in_settings_break_the_source),
         TEST(long_socket_path_is_refused),
         TEST(unknown_keys_get_a_hint),
+        TEST(too_many_entries),
+        TEST(what_does_not_fit_together),
         TEST(included_files_hold_no_settings),
         TEST(empty_files),
         TEST(size_is_bounded),

@@ -88,7 +88,8 @@ static void mx_are_canonical(void **state)
                                               "      - b.example\n"
                                               "      - A.example\n"
                                               "      - B.example.\n"
-                                              "      - b.example\n");
+                                              "      - b.example\n"
+                                              "  q: {mx: [c.example, c.example]}\n");
     const struct sts_policy_decl *decl = &s->policies[0].decl;
     const struct sts_diag *diag = find(&s->diags, "mx-repeated");
 
@@ -98,7 +99,8 @@ static void mx_are_canonical(void **state)
     assert_int_equal(decl->mx_where[0].line, 5);
     assert_true(sts_str_is(decl->policy.mx[1], "b.example"));
     assert_int_equal(decl->mx_where[1].line, 4);
-    assert_int_equal(s->diags.warnings, 2);
+    assert_int_equal(s->diags.warnings, 3);
+    assert_int_equal(s->policies[1].decl.policy.mx_count, 1);
     assert_int_equal(diag->where.line, 6);
     assert_int_equal(diag->related.line, 4);
     assert_int_equal(diag->next->where.line, 7);
