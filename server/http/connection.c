@@ -1,8 +1,10 @@
 #include "server/http/connection.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "server/base/memory.h"
@@ -92,12 +94,11 @@ struct connection *connection_of(h2o_socket_t *sock)
 }
 
 /* Ends it from outside: libh2o owns the socket, sees the end and frees everything itself. Where it
- * is reading, an end of input lets it close in good order (TLS close_notify). Otherwise, or when
- * that did not help, the connection is reset, so that the kernel keeps nothing for it either. */
-static void cut(struct connection *c)
+ * is reading, an end of input lets it close in good order (TLS close_notify). */
+static void end(struct connection *c)
 {
-    int fd = h2o_socket_get_fd(c->sock);
     bool reads = c->phase == CONNECTION_HEAD || c->phase == CONNECTION_IDLE;
+    int fd = h2o_socket_get_fd(c->sock);
 
     if (c->cuts++ == 0 && reads) {
         shutdown(fd, SHUT_RD);
@@ -105,6 +106,17 @@ static void cut(struct connection *c)
     }
     set_reset(fd);
     shutdown(fd, SHUT_RDWR);
+}
+
+/* As above for a client that is late. When it has not even taken what it was sent, the connection
+ * is reset: after a close in good order the kernel would keep all that for it. */
+static void cut(struct connection *c)
+{
+    int unsent = 0;
+
+    if (ioctl(h2o_socket_get_fd(c->sock), SIOCOUTQ, &unsent) == 0 && unsent > 0)
+        c->cuts++;
+    end(c);
 }
 
 /* libh2o does not say when a head begins to arrive; its first bytes are seen here. */
@@ -151,5 +163,5 @@ void connection_drain(struct connection *c, uint64_t stop_since, uint64_t now)
         return;
     if (c->phase == CONNECTION_IDLE ||
         (c->phase != CONNECTION_ANSWER && now - stop_since >= FIRST_REQUEST_MS))
-        cut(c);
+        end(c);
 }

@@ -16,7 +16,10 @@
 #define BACKLOG         1024
 #define DEFER_SECONDS   5     /* silent clients do not reach us before */
 #define USER_TIMEOUT_MS 10000 /* unacknowledged data: the kernel gives up (zero-window readers) */
-#define RECEIVE_BUFFER  32768 /* requests are small: bounds what one client can make us hold */
+/* Requests and answers are small. Left to itself the kernel would collect megabytes for a client
+ * that sends requests and never reads. */
+#define RECEIVE_BUFFER 32768
+#define SEND_BUFFER    65536
 
 union address {
     struct sockaddr sa;
@@ -110,6 +113,7 @@ static int bind_one(const union address *address, socklen_t len, bool only_v6, b
     set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_SECONDS);
     set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
     set_option(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER);
+    set_option(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
     return fd;
 }
 

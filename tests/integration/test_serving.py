@@ -437,6 +437,23 @@ def test_connections_end_with_their_lifetime(serve, certs):
                 client.read_response(sock)
 
 
+def test_a_client_that_never_reads_is_reset(serve, certs):
+    """The library has no deadline for writing; unsent answers must not stay in the kernel either."""
+    large = {"mode": "testing", "mx": [f"mx{i}.{'x' * 60}.example.org" for i in range(100)]}
+    daemon = serve({"example.org": large}, limits={"lifetime": "2s"})
+    with Handshake(daemon.address(), A, client.tls_context(certs.ca)) as handshake:
+        handshake.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        handshake.step(handshake.tls.do_handshake)
+        for _ in range(99):
+            handshake.tls.write(client.request_bytes(A))
+        handshake.flush()
+        ended = select.poll()
+        ended.register(handshake.sock, select.POLLRDHUP)
+        assert ended.poll(DEADLINE * 1000)
+        assert len(client.read_all(handshake.sock)) < 99 * 7000  # it was not simply all sent
+    assert daemon.descriptors() < 100
+
+
 def test_descriptor_exhaustion_recovers(serve, certs, fetch):
     """T8: no spin while there are none, service as soon as there are some."""
     daemon = serve(TENANTS, limits={"connections_per_ip": 0})
