@@ -32,6 +32,7 @@ class Service:
                     stderr=subprocess.STDOUT,
                     env={
                         "PATH": os.environ["PATH"],
+                        "HOME": "/nonexistent",
                         "LC_ALL": "C.UTF-8",
                         "NOTIFY_SOCKET": path,
                         **self._env,
