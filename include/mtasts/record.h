@@ -39,7 +39,7 @@ bool sts_rua_check(struct sts_str uri, struct sts_pos where, struct sts_diags *d
 bool sts_txt_select(const struct sts_str *values, size_t count, struct sts_str prefix,
                     struct sts_pos where, struct sts_diags *diags, size_t *index);
 
-/* "v=STSv1; id=ID;" and "v=TLSRPTv1; rua=U1,U2": the safest forms (senders.md §5.2, R8). Values
+/* "v=STSv1; id=ID;" and "v=TLSRPTv1; rua=U1,U2": the forms that every known sender accepts. Values
  * must have passed the checks above; this asserts it. */
 void sts_txt_render(struct sts_buf *out, struct sts_str id);
 void sts_tlsrpt_render(struct sts_buf *out, const struct sts_str *rua, size_t rua_count);
