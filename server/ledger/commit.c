@@ -1,45 +1,56 @@
 /* Writing: which policy is live now, which is not any more, and that the server is alive. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "server/ledger/parts.h"
+#include "server/ledger/schema.h"
 
-struct commit {
+/* 9999-12-31 23:59:59 UTC: what an id can say at most. */
+static const time_t last_time = 253402300799;
+
+/* One change of the ledger: everything below happens in one transaction, or not at all. */
+struct change {
     struct ledger *ledger;
     time_t now;
-    sqlite3_stmt *latest, *id_used, *end, *insert;
+    const struct ledger_entry *entries; /* of ledger_commit */
+    const struct sts_str *ended;        /* of ledger_end */
+    size_t count;
+    sqlite3_stmt *latest, *id_used, *end, *insert, *touch;
 };
+typedef int change_work(struct change *c);
 
-static int prepare(struct commit *c)
+static int prepare(struct change *c)
 {
-    int rc;
+    /* Times never go back, whatever the clock does: a policy was served until it was replaced, and
+     * at least until the server last said that it is alive. */
+    const struct {
+        sqlite3_stmt **stmt;
+        const char *sql;
+    } all[] = {
+        {&c->latest, "SELECT id, digest, last_served FROM instance "
+                     "WHERE domain = ?1 ORDER BY seq DESC LIMIT 1"},
+        {&c->id_used, "SELECT 1 FROM instance WHERE domain = ?1 AND id = ?2"},
+        {&c->end, "UPDATE instance SET last_served = "
+                  "max(1, ?2, first_served, (SELECT at FROM alive)) "
+                  "WHERE domain = ?1 AND last_served IS NULL"},
+        {&c->insert, "INSERT INTO instance (domain, id, digest, body, mode, max_age, first_served) "
+                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
+        {&c->touch, "UPDATE alive SET at = ?1 WHERE at < ?1"},
+    };
+    int rc = SQLITE_OK;
 
-    c->latest = ledger_prepare(c->ledger,
-                               "SELECT id, digest, last_served FROM instance "
-                               "WHERE domain = ?1 ORDER BY seq DESC LIMIT 1",
-                               &rc);
-    if (c->latest)
-        c->id_used =
-            ledger_prepare(c->ledger, "SELECT 1 FROM instance WHERE domain = ?1 AND id = ?2", &rc);
-    if (c->id_used)
-        c->end = ledger_prepare(c->ledger,
-                                "UPDATE instance SET last_served = ?2 "
-                                "WHERE domain = ?1 AND last_served IS NULL",
-                                &rc);
-    if (c->end)
-        c->insert = ledger_prepare(c->ledger,
-                                   "INSERT INTO instance (domain, id, digest, body, mode, max_age, "
-                                   "first_served) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                                   &rc);
+    for (size_t i = 0; rc == SQLITE_OK && i < sizeof(all) / sizeof(*all); i++)
+        *all[i].stmt = ledger_prepare(c->ledger, all[i].sql, &rc);
     return rc;
 }
 
-static void finalize(struct commit *c)
+static void finalize(struct change *c)
 {
-    sqlite3_finalize(c->latest);
-    sqlite3_finalize(c->id_used);
-    sqlite3_finalize(c->end);
-    sqlite3_finalize(c->insert);
+    sqlite3_stmt **const all[] = {&c->latest, &c->id_used, &c->end, &c->insert, &c->touch};
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        sqlite3_finalize(*all[i]);
+        *all[i] = NULL;
+    }
 }
 
 static int run(sqlite3_stmt *stmt)
@@ -51,13 +62,13 @@ static int run(sqlite3_stmt *stmt)
 
 /* The tenant's latest instance: whether it already is this policy and current, and the earliest
  * time that a new id may carry: later than that of every earlier one, whatever the clock says. */
-static int look_up(struct commit *c, struct sts_str domain, const unsigned char *digest,
+static int look_up(struct change *c, struct sts_str domain, const unsigned char *digest,
                    bool *unchanged, time_t *earliest)
 {
     time_t last;
 
     *unchanged = false;
-    *earliest = c->now;
+    *earliest = c->now > 0 ? c->now : 0;
     ledger_bind_str(c->latest, 1, domain);
     int rc = sqlite3_step(c->latest);
     if (rc == SQLITE_ROW) {
@@ -71,13 +82,16 @@ static int look_up(struct commit *c, struct sts_str domain, const unsigned char 
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-/* Increasing times make ids unique; the look-up only guards against a ledger edited by hand. */
-static int fresh_id(struct commit *c, struct sts_str domain, time_t earliest,
+/* Increasing times make ids unique. The look-up guards against a ledger edited by hand, and against
+ * a clock that once stood at the end of time: then any unused time must do. */
+static int fresh_id(struct change *c, struct sts_str domain, time_t earliest,
                     const unsigned char *digest, char *id)
 {
     int rc;
 
     do {
+        if (earliest > last_time)
+            earliest = 0;
         sts_id_render(earliest++, digest, id);
         ledger_bind_str(c->id_used, 1, domain);
         ledger_bind_str(c->id_used, 2, sts_str_from(id));
@@ -87,14 +101,14 @@ static int fresh_id(struct commit *c, struct sts_str domain, time_t earliest,
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int end_current(struct commit *c, struct sts_str domain)
+static int end_current(struct change *c, struct sts_str domain)
 {
     ledger_bind_str(c->end, 1, domain);
     sqlite3_bind_int64(c->end, 2, c->now);
     return run(c->end);
 }
 
-static int insert(struct commit *c, const struct ledger_entry *entry, const char *id,
+static int insert(struct change *c, const struct ledger_entry *entry, const char *id,
                   const unsigned char *digest)
 {
     struct sts_buf body = {0};
@@ -112,7 +126,7 @@ static int insert(struct commit *c, const struct ledger_entry *entry, const char
     return rc;
 }
 
-static int commit_entry(struct commit *c, const struct ledger_entry *entry)
+static int commit_entry(struct change *c, const struct ledger_entry *entry)
 {
     unsigned char digest[STS_DIGEST_LEN];
     char id[STS_ID_MAX + 1];
@@ -129,58 +143,78 @@ static int commit_entry(struct commit *c, const struct ledger_entry *entry)
     return rc == SQLITE_OK ? insert(c, entry, id, digest) : rc;
 }
 
-static int finish(struct ledger *ledger, int rc)
+static int commit_all(struct change *c)
 {
-    if (rc == SQLITE_OK)
-        rc = ledger_exec(ledger, "COMMIT");
-    if (rc != SQLITE_OK)
-        ledger_exec(ledger, "ROLLBACK");
+    int rc = SQLITE_OK;
+
+    for (size_t i = 0; rc == SQLITE_OK && i < c->count; i++)
+        rc = commit_entry(c, &c->entries[i]);
     return rc;
+}
+
+static int end_all(struct change *c)
+{
+    int rc = SQLITE_OK;
+
+    for (size_t i = 0; rc == SQLITE_OK && i < c->count; i++)
+        rc = end_current(c, c->ended[i]);
+    return rc;
+}
+
+static int touch(struct change *c)
+{
+    sqlite3_bind_int64(c->touch, 1, c->now);
+    return run(c->touch);
+}
+
+static int transact(struct change *c, const char *begin, change_work *work)
+{
+    int rc = ledger_exec(c->ledger, begin);
+
+    if (rc != SQLITE_OK)
+        return rc;
+    /* A newer mta-stsd may have been here since this file was opened. */
+    rc = ledger_schema_check(c->ledger->db, &ledger_schema);
+    if (rc == SQLITE_OK)
+        rc = prepare(c);
+    if (rc == SQLITE_OK)
+        rc = work(c);
+    finalize(c);
+    if (rc == SQLITE_OK)
+        rc = ledger_exec(c->ledger, "COMMIT");
+    if (rc != SQLITE_OK)
+        ledger_exec(c->ledger, "ROLLBACK");
+    return rc;
+}
+
+/* Reads first and takes the write lock only when something really changes. When another process
+ * wrote meanwhile, what was read is void: all again, behind its lock. */
+static bool change(struct change *c, change_work *work, struct sts_diags *diags)
+{
+    if (!ledger_refresh(c->ledger, diags))
+        return false;
+    int rc = transact(c, "BEGIN", work);
+    if ((rc & 0xff) == SQLITE_BUSY)
+        rc = transact(c, "BEGIN IMMEDIATE", work);
+    return rc == SQLITE_OK || ledger_fail(c->ledger, rc, diags);
 }
 
 bool ledger_commit(struct ledger *ledger, const struct ledger_entry *entries, size_t count,
                    time_t now, struct sts_diags *diags)
 {
-    struct commit c = {.ledger = ledger, .now = now};
-    int rc = prepare(&c);
-
-    if (rc == SQLITE_OK)
-        rc = ledger_exec(ledger, "BEGIN IMMEDIATE");
-    if (rc == SQLITE_OK) {
-        for (size_t i = 0; rc == SQLITE_OK && i < count; i++)
-            rc = commit_entry(&c, &entries[i]);
-        rc = finish(ledger, rc);
-    }
-    finalize(&c);
-    return rc == SQLITE_OK || ledger_fail(ledger, rc, diags);
+    struct change c = {.ledger = ledger, .now = now, .entries = entries, .count = count};
+    return change(&c, commit_all, diags);
 }
 
 bool ledger_end(struct ledger *ledger, const struct sts_str *domains, size_t count, time_t now,
                 struct sts_diags *diags)
 {
-    struct commit c = {.ledger = ledger, .now = now};
-    int rc = prepare(&c);
-
-    if (rc == SQLITE_OK)
-        rc = ledger_exec(ledger, "BEGIN IMMEDIATE");
-    if (rc == SQLITE_OK) {
-        for (size_t i = 0; rc == SQLITE_OK && i < count; i++)
-            rc = end_current(&c, domains[i]);
-        rc = finish(ledger, rc);
-    }
-    finalize(&c);
-    return rc == SQLITE_OK || ledger_fail(ledger, rc, diags);
+    struct change c = {.ledger = ledger, .now = now, .ended = domains, .count = count};
+    return change(&c, end_all, diags);
 }
 
 bool ledger_touch(struct ledger *ledger, time_t now, struct sts_diags *diags)
 {
-    int rc;
-    sqlite3_stmt *stmt = ledger_prepare(ledger, "UPDATE alive SET at = ?1 WHERE at < ?1", &rc);
-
-    if (stmt) {
-        sqlite3_bind_int64(stmt, 1, now);
-        rc = run(stmt);
-    }
-    sqlite3_finalize(stmt);
-    return rc == SQLITE_OK || ledger_fail(ledger, rc, diags);
+    struct change c = {.ledger = ledger, .now = now};
+    return change(&c, touch, diags);
 }

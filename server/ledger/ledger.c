@@ -1,60 +1,15 @@
-/* Opening, closing, locking, and errors in words. */
+/* Opening and closing. */
 #include "server/ledger/ledger.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "server/base/memory.h"
 #include "server/ledger/parts.h"
 #include "server/ledger/schema.h"
 
-enum { BUSY_MS = 10000 };
-
-static bool report(struct ledger *ledger, struct sts_diags *diags, const char *code,
-                   const char *message, const char *help)
-{
-    struct sts_diag *diag = sts_diag_add(diags, STS_ERROR, code, ledger->where,
-                                         "the ledger %.*s %s", STS_ARG(ledger->path), message);
-    sts_diag_help(diags, diag, "%s", help);
-    return false;
-}
-
-bool ledger_fail(struct ledger *ledger, int rc, struct sts_diags *diags)
-{
-    switch (rc & 0xff) {
-    case SQLITE_SCHEMA:
-        return report(ledger, diags, "ledger-newer", "was written by a newer mta-stsd",
-                      "run that version, or one after it");
-    case SQLITE_MISMATCH:
-    case SQLITE_NOTADB:
-        return report(ledger, diags, "ledger-foreign", "is not a ledger",
-                      "name another file, or move this one away");
-    case SQLITE_CORRUPT:
-        return report(ledger, diags, "ledger-corrupt", "is damaged",
-                      "restore it from a backup; moved away, a new one is made and every "
-                      "policy gets a new id");
-    case SQLITE_FULL:
-    case SQLITE_IOERR:
-        return report(ledger, diags, "ledger-full", "cannot be written: the disk is full or fails",
-                      "make room; policies are served meanwhile, but no new id is announced");
-    case SQLITE_READONLY:
-    case SQLITE_CANTOPEN:
-    case SQLITE_PERM:
-        return report(ledger, diags, "ledger-unwritable", "cannot be opened for writing",
-                      "the directory must exist and belong to the user that runs mta-stsd");
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return report(ledger, diags, "ledger-busy", "is locked by another process",
-                      "try again, or end what holds it");
-    default:
-        return report(ledger, diags, "ledger-failed", sqlite3_errstr(rc), "see the message");
-    }
-}
+enum { BUSY_MS = 5000, PAUSE_MS = 20 };
 
 int ledger_exec(struct ledger *ledger, const char *sql)
 {
@@ -79,33 +34,97 @@ struct sts_str ledger_column_str(sqlite3_stmt *stmt, int column)
     return (struct sts_str){text, text ? (size_t)sqlite3_column_bytes(stmt, column) : 0};
 }
 
-static int set_up(struct ledger *ledger, enum ledger_access access)
+static int open_file(struct ledger *ledger, const char *name, int flags)
 {
-    sqlite3_busy_timeout(ledger->db, BUSY_MS);
-    if (access == LEDGER_READ) {
-        int rc = ledger_schema_check(ledger->db);
-        /* Not migrated yet, so nothing was ever served: said like a missing file. */
-        return rc == SQLITE_EMPTY ? SQLITE_NOTFOUND : rc;
-    }
-    int rc = ledger_exec(ledger, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                                 "PRAGMA foreign_keys = ON");
-    return rc == SQLITE_OK ? ledger_schema_migrate(ledger->db) : rc;
+    int rc = sqlite3_open_v2(name, &ledger->db, flags, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_busy_timeout(ledger->db, BUSY_MS);
+    return rc == SQLITE_OK ? ledger_schema_check(ledger->db, &ledger_schema) : rc;
 }
 
-static int open_database(struct ledger *ledger, enum ledger_access access)
+/* Whether all that was ever committed is in the main file: the last writer closed it in order. */
+static bool has_no_wal(const struct ledger *ledger)
 {
-    int flags =
-        access == LEDGER_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    if (access == LEDGER_READ && faccessat(AT_FDCWD, ledger->path.ptr, F_OK, 0) != 0 &&
-        errno == ENOENT)
-        return SQLITE_NOTFOUND;
-    /* Created with mode 0600: bodies are public, but nobody else has business here. */
-    mode_t before = umask(077);
-    int rc = sqlite3_open_v2(ledger->path.ptr, &ledger->db, flags, NULL);
-    if (rc == SQLITE_OK)
-        rc = set_up(ledger, access);
-    umask(before);
+    struct sts_str name = sts_arena_printf(ledger->arena, "%.*s-wal", STS_ARG(ledger->path));
+    struct stat st;
+    return stat(name.ptr, &st) == 0 ? st.st_size == 0 : errno == ENOENT;
+}
+
+static struct sts_str immutable_uri(const struct ledger *ledger)
+{
+    struct sts_buf uri = {0};
+
+    sts_buf_add(&uri, STS_STR("file:"));
+    for (size_t i = 0; i < ledger->path.len; i++) {
+        char c = ledger->path.ptr[i];
+        if (sts_is_alnum(c) || c == '/' || c == '.')
+            sts_buf_add(&uri, (struct sts_str){&c, 1});
+        else
+            sts_buf_printf(&uri, "%%%02X", (unsigned char)c);
+    }
+    sts_buf_add(&uri, STS_STR("?immutable=1"));
+    struct sts_str copy = sts_arena_dup(ledger->arena, sts_buf_str(&uri));
+    sts_buf_fini(&uri);
+    return copy;
+}
+
+/* WAL wants to write beside the database even to read it. Where that is not allowed and nobody
+ * writes either (a backup, a read-only file system), the file alone says everything. */
+static int open_to_read(struct ledger *ledger)
+{
+    int rc = open_file(ledger, ledger->path.ptr, SQLITE_OPEN_READONLY);
+
+    if (((rc & 0xff) == SQLITE_CANTOPEN || (rc & 0xff) == SQLITE_READONLY) && has_no_wal(ledger)) {
+        sqlite3_close(ledger->db);
+        rc = open_file(ledger, immutable_uri(ledger).ptr, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+    }
     return rc;
+}
+
+/* Done once in a file's life, but it does not wait for a process that does the same meanwhile. */
+static int turn_to_wal(struct ledger *ledger)
+{
+    int rc = SQLITE_BUSY;
+
+    sqlite3_busy_timeout(ledger->db, 0);
+    for (int i = 0; rc == SQLITE_BUSY && i < BUSY_MS / PAUSE_MS; i++) {
+        if (i > 0)
+            sqlite3_sleep(PAUSE_MS);
+        rc = ledger_exec(ledger, "PRAGMA journal_mode = WAL");
+    }
+    sqlite3_busy_timeout(ledger->db, BUSY_MS);
+    return rc;
+}
+
+static int open_to_write(struct ledger *ledger)
+{
+    ledger_create_private(ledger->path.ptr);
+    int rc = open_file(ledger, ledger->path.ptr, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+
+    if (rc != SQLITE_OK && rc != LEDGER_RC_EMPTY && rc != LEDGER_RC_OLDER)
+        return rc;
+    /* SQLite falls back to reading by itself, and would complain at the first change only. */
+    if (sqlite3_db_readonly(ledger->db, "main"))
+        return SQLITE_READONLY;
+    rc = turn_to_wal(ledger);
+    if (rc == SQLITE_OK)
+        rc = ledger_exec(ledger, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+                                 "PRAGMA journal_size_limit = 4194304");
+    return rc == SQLITE_OK ? ledger_schema_migrate(ledger->db, &ledger_schema) : rc;
+}
+
+static int open_database(struct ledger *ledger)
+{
+    struct stat st;
+
+    /* A FIFO would hang SQLite. */
+    if (stat(ledger->path.ptr, &st) == 0 && !S_ISREG(st.st_mode))
+        return LEDGER_RC_NOT_A_FILE;
+    if (ledger->access == LEDGER_WRITE)
+        return open_to_write(ledger);
+    return stat(ledger->path.ptr, &st) != 0 && errno == ENOENT ? LEDGER_RC_MISSING
+                                                               : open_to_read(ledger);
 }
 
 struct ledger *ledger_open(const char *path, enum ledger_access access, struct sts_pos where,
@@ -114,16 +133,15 @@ struct ledger *ledger_open(const char *path, enum ledger_access access, struct s
     struct ledger *ledger = sts_must(calloc(1, sizeof(*ledger)));
 
     ledger->arena = sts_arena_new();
-    ledger->path = sts_arena_dup(ledger->arena, sts_str_from(path));
+    ledger->access = access;
+    /* Not ":memory:" and not "file:...", which mean something to SQLite. */
+    ledger->path = sts_arena_printf(ledger->arena, "%s%s", path[0] == '/' ? "" : "./", path);
     ledger->where = where;
-    int rc = open_database(ledger, access);
+    ledger->where.source = sts_arena_dup(ledger->arena, where.source);
+    int rc = open_database(ledger);
     if (rc == SQLITE_OK)
         return ledger;
-    if (rc == SQLITE_NOTFOUND)
-        report(ledger, diags, "ledger-missing", "does not exist yet",
-               "start the server, or run records without one");
-    else
-        ledger_fail(ledger, rc, diags);
+    ledger_fail(ledger, rc, diags);
     ledger_close(ledger);
     return NULL;
 }
@@ -137,18 +155,29 @@ void ledger_close(struct ledger *ledger)
     free(ledger);
 }
 
-int ledger_lock(const char *path, bool exclusive)
+bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags)
 {
-    struct sts_buf name = {0};
+    sqlite3 *before = ledger->db;
+    int moved = 0;
 
-    sts_buf_printf(&name, "%s.lock", path);
-    int fd = open(name.ptr, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    sts_buf_fini(&name);
-    if (fd >= 0 && flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
-        int error = errno;
-        close(fd);
-        errno = error;
-        return -1;
+    if (ledger->access == LEDGER_READ)
+        return true;
+    sqlite3_file_control(before, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    if (!moved)
+        return true;
+    ledger->db = NULL;
+    int rc = open_database(ledger);
+    if (rc != SQLITE_OK) {
+        ledger_fail(ledger, rc, diags);
+        sqlite3_close(ledger->db);
+        ledger->db = before;
+        return false;
     }
-    return fd;
+    sqlite3_close(before);
+    struct sts_diag *diag =
+        sts_diag_add(diags, STS_WARNING, "ledger-replaced", ledger->where,
+                     "the ledger %.*s was removed or replaced while in use", STS_ARG(ledger->path));
+    sts_diag_help(diags, diag,
+                  "the file that is there now is used; to restore a backup, stop the server first");
+    return true;
 }

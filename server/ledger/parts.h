@@ -9,12 +9,24 @@
 struct ledger {
     sqlite3 *db;
     struct sts_arena *arena;
+    enum ledger_access access;
     struct sts_pos where; /* of the `ledger` key, for diagnostics */
-    struct sts_str path;
+    struct sts_str path;  /* never one that SQLite reads a meaning into */
 };
 
-/* Adds the diagnostic that fits the SQLite result code; always returns false. */
+/* Adds the diagnostic that fits the result code, SQLite's or ours; always returns false. */
 bool ledger_fail(struct ledger *ledger, int rc, struct sts_diags *diags);
+/* An entry that this program cannot have written. */
+void ledger_fail_entry(struct ledger *ledger, struct sts_str domain, struct sts_diags *diags);
+
+/* Before each use: a ledger that was moved away, removed or restored from a backup meanwhile is
+ * opened anew, with a warning; nothing is ever written to a file that nobody will find. False with
+ * an error when that fails; it is tried again the next time. */
+bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags);
+/* An existing file stays as it is; a new one is private, and root gives it to the owner of the
+ * directory, so that `sudo mta-stsd records` does not lock the server's user out. */
+void ledger_create_private(const char *path);
+
 int ledger_exec(struct ledger *ledger, const char *sql);
 /* A prepared statement, or NULL with *rc set. */
 sqlite3_stmt *ledger_prepare(struct ledger *ledger, const char *sql, int *rc);

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-/* Step N brings version N to N + 1. Never edit a released step; add one. */
+/* Never edit a released step; add one. */
 static const char *const steps[] = {
     "CREATE TABLE instance ("
     "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -15,22 +15,17 @@ static const char *const steps[] = {
     "  first_served INTEGER NOT NULL,"
     "  last_served INTEGER," /* NULL: served now */
     "  UNIQUE (domain, id)"
-    ");"
+    ") STRICT;"
     "CREATE INDEX instance_domain_seq ON instance (domain, seq);"
     "CREATE UNIQUE INDEX instance_current ON instance (domain) WHERE last_served IS NULL;"
     /* One row: when the server last said that it is alive. */
-    "CREATE TABLE alive (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL);"
+    "CREATE TABLE alive (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;"
     "INSERT INTO alive VALUES (1, 0);",
 };
 
-enum { VERSION = sizeof(steps) / sizeof(*steps) };
+const struct ledger_schema ledger_schema = {steps, sizeof(steps) / sizeof(*steps)};
 
-int ledger_schema_version(void)
-{
-    return VERSION;
-}
-
-static int pragma(sqlite3 *db, const char *sql, int *out)
+static int ask(sqlite3 *db, const char *sql, int *out)
 {
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
@@ -46,55 +41,57 @@ static int pragma(sqlite3 *db, const char *sql, int *out)
 static int read_version(sqlite3 *db, int *version)
 {
     int application = 0, objects = 0;
-    int rc = pragma(db, "PRAGMA application_id", &application);
+    int rc = ask(db, "PRAGMA application_id", &application);
 
     if (rc == SQLITE_OK)
-        rc = pragma(db, "PRAGMA user_version", version);
+        rc = ask(db, "PRAGMA user_version", version);
     if (rc == SQLITE_OK)
-        rc = pragma(db, "SELECT count(*) FROM sqlite_schema", &objects);
+        rc = ask(db, "SELECT count(*) FROM sqlite_schema", &objects);
     if (rc != SQLITE_OK)
         return rc;
-    if (application != LEDGER_APPLICATION_ID && (application != 0 || objects != 0))
-        return SQLITE_MISMATCH;
-    return *version > VERSION ? SQLITE_SCHEMA : SQLITE_OK;
+    if (application == LEDGER_APPLICATION_ID)
+        return *version > 0 ? SQLITE_OK : SQLITE_CORRUPT;
+    return application || *version || objects ? LEDGER_RC_FOREIGN : LEDGER_RC_EMPTY;
 }
 
-int ledger_schema_check(sqlite3 *db)
+static int compare(sqlite3 *db, const struct ledger_schema *schema, int *version)
 {
-    int version = 0;
-    int rc = read_version(db, &version);
+    int rc = read_version(db, version);
 
-    if (rc != SQLITE_OK)
+    if (rc != SQLITE_OK || *version == schema->version)
         return rc;
-    return version == VERSION ? SQLITE_OK : SQLITE_EMPTY;
+    return *version > schema->version ? LEDGER_RC_NEWER : LEDGER_RC_OLDER;
 }
 
-static int apply(sqlite3 *db, int version)
+int ledger_schema_check(sqlite3 *db, const struct ledger_schema *schema)
+{
+    int version;
+    return compare(db, schema, &version);
+}
+
+static int apply(sqlite3 *db, const struct ledger_schema *schema, int version)
 {
     char stamp[96];
     int rc = SQLITE_OK;
 
-    for (; rc == SQLITE_OK && version < VERSION; version++)
-        rc = sqlite3_exec(db, steps[version], NULL, NULL, NULL);
+    for (; rc == SQLITE_OK && version < schema->version; version++)
+        rc = sqlite3_exec(db, schema->steps[version], NULL, NULL, NULL);
     snprintf(stamp, sizeof(stamp), "PRAGMA application_id = %d; PRAGMA user_version = %d",
-             LEDGER_APPLICATION_ID, VERSION);
+             LEDGER_APPLICATION_ID, schema->version);
     return rc == SQLITE_OK ? sqlite3_exec(db, stamp, NULL, NULL, NULL) : rc;
 }
 
-int ledger_schema_migrate(sqlite3 *db)
+int ledger_schema_migrate(sqlite3 *db, const struct ledger_schema *schema)
 {
     int version = 0;
-    int rc = ledger_schema_check(db);
+    int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 
-    if (rc != SQLITE_EMPTY)
-        return rc;
-    /* Look again inside the write lock: another process may have migrated meanwhile. */
-    rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
     if (rc != SQLITE_OK)
         return rc;
-    rc = read_version(db, &version);
-    if (rc == SQLITE_OK)
-        rc = apply(db, version);
+    /* Looked at inside the write lock: another process may have migrated meanwhile. */
+    rc = compare(db, schema, &version);
+    if (rc == LEDGER_RC_EMPTY || rc == LEDGER_RC_OLDER)
+        rc = apply(db, schema, version);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
     if (rc != SQLITE_OK)

@@ -1,0 +1,54 @@
+/* Files beside the database: who owns them, and the lock that says who may issue ids. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/ledger/parts.h"
+
+/* Only ever for a file that was made here: an existing one may be a link to anything. */
+static void give_to_owner_of_directory(int fd, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct sts_buf directory = {0};
+    struct stat st;
+
+    if (geteuid() != 0)
+        return;
+    sts_buf_add(&directory,
+                slash ? (struct sts_str){path, (size_t)(slash - path) + 1} : STS_STR("."));
+    /* Where it is not allowed, the file stays root's, and opening it says so. */
+    if (stat(directory.ptr, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) != 0)
+        errno = 0;
+    sts_buf_fini(&directory);
+}
+
+void ledger_create_private(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return;
+    give_to_owner_of_directory(fd, path);
+    close(fd);
+}
+
+int ledger_lock(const char *path, bool exclusive)
+{
+    struct sts_buf name = {0};
+
+    sts_buf_printf(&name, "%s.lock", path);
+    ledger_create_private(name.ptr);
+    int fd = open(name.ptr, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    int error = errno;
+    sts_buf_fini(&name);
+    if (fd >= 0 && flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
+        error = errno;
+        close(fd);
+        fd = -1;
+    }
+    errno = error;
+    return fd;
+}
