@@ -60,12 +60,20 @@ static const struct failure *find(const struct ledger *ledger, int rc, int error
     return &other;
 }
 
+struct sts_pos ledger_where(const struct ledger *ledger, const struct sts_diags *diags)
+{
+    struct sts_pos where = ledger->where;
+
+    where.source = sts_arena_dup(diags->arena, where.source);
+    return where;
+}
+
 static struct sts_diag *report(struct ledger *ledger, const struct failure *f, const char *why,
                                struct sts_diags *diags)
 {
     struct sts_diag *diag = sts_diag_add(
-        diags, STS_ERROR, f->code, ledger->where, "the ledger %.*s %s%s%s", STS_ARG(ledger->path),
-        f->message ? f->message : "failed", why ? ": " : "", why ? why : "");
+        diags, STS_ERROR, f->code, ledger_where(ledger, diags), "the ledger %.*s %s%s%s",
+        STS_ARG(ledger->path), f->message ? f->message : "failed", why ? ": " : "", why ? why : "");
     sts_diag_help(diags, diag, "%s", f->help);
     return diag;
 }

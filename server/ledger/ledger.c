@@ -175,7 +175,7 @@ bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags)
     }
     sqlite3_close(before);
     struct sts_diag *diag =
-        sts_diag_add(diags, STS_WARNING, "ledger-replaced", ledger->where,
+        sts_diag_add(diags, STS_WARNING, "ledger-replaced", ledger_where(ledger, diags),
                      "the ledger %.*s was removed or replaced while in use", STS_ARG(ledger->path));
     sts_diag_help(diags, diag,
                   "the file that is there now is used; to restore a backup, stop the server first");

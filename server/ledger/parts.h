@@ -14,6 +14,8 @@ struct ledger {
     struct sts_str path;  /* never one that SQLite reads a meaning into */
 };
 
+/* Where the ledger is named, in the arena of `diags`: what is reported outlives the ledger. */
+struct sts_pos ledger_where(const struct ledger *ledger, const struct sts_diags *diags);
 /* Adds the diagnostic that fits the result code, SQLite's or ours; always returns false. */
 bool ledger_fail(struct ledger *ledger, int rc, struct sts_diags *diags);
 /* An entry that this program cannot have written. */

@@ -25,9 +25,12 @@ static const char *const steps[] = {
 
 const struct ledger_schema ledger_schema = {steps, sizeof(steps) / sizeof(*steps)};
 
+/* The number that a query gives, 0 when it gives none. */
 static int ask(sqlite3 *db, const char *sql, int *out)
 {
     sqlite3_stmt *stmt = NULL;
+
+    *out = 0;
     int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
 
     if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
@@ -40,7 +43,7 @@ static int ask(sqlite3 *db, const char *sql, int *out)
 
 static int read_version(sqlite3 *db, int *version)
 {
-    int application = 0, objects = 0;
+    int application, objects;
     int rc = ask(db, "PRAGMA application_id", &application);
 
     if (rc == SQLITE_OK)
@@ -65,8 +68,16 @@ static int compare(sqlite3 *db, const struct ledger_schema *schema, int *version
 
 int ledger_schema_check(sqlite3 *db, const struct ledger_schema *schema)
 {
-    int version;
-    return compare(db, schema, &version);
+    int version = 0;
+
+    if (!sqlite3_get_autocommit(db))
+        return compare(db, schema, &version);
+    /* One view of the whole: another process may be making it right now. */
+    int rc = sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = compare(db, schema, &version);
+    sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
 }
 
 static int apply(sqlite3 *db, const struct ledger_schema *schema, int version)
