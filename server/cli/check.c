@@ -67,7 +67,7 @@ static enum exit_code report(const struct options *options, bool json, const str
     if (json) {
         json_report(&out, s, diags);
     } else {
-        output_diags(diags);
+        output_diags(diags, STS_NOTE);
         text_summary(&out, s, diags);
     }
     bool written = output_write(sts_buf_str(&out));

@@ -39,8 +39,8 @@ enum exit_code command_help(const struct options *options);
 /* --- shared output (output.c) --- */
 /* Colour only on a terminal and without NO_COLOR (https://no-color.org). */
 bool output_colour(int descriptor);
-/* Diagnostics as text on standard error. */
-void output_diags(const struct sts_diags *diags);
+/* Diagnostics of at least this severity as text on standard error. */
+void output_diags(const struct sts_diags *diags, enum sts_severity least);
 /* All of it on standard output; false (with a message) when it cannot be written. */
 bool output_write(struct sts_str text);
 /* "mta-stsd: MESSAGE" on standard error. */

@@ -80,7 +80,7 @@ enum exit_code command_lint(const struct options *options)
     struct sts_arena *arena = sts_arena_new();
     sts_diags_init(&diags, arena);
     bool good = lint(options, arena, sts_buf_str(&text), &diags);
-    output_diags(&diags);
+    output_diags(&diags, STS_NOTE);
     sts_arena_free(arena);
     sts_buf_fini(&text);
     return good ? EXIT_FINE : EXIT_ERRORS;

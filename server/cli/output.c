@@ -12,13 +12,14 @@ bool output_colour(int descriptor)
     return isatty(descriptor) && !(no_color && *no_color);
 }
 
-void output_diags(const struct sts_diags *diags)
+void output_diags(const struct sts_diags *diags, enum sts_severity least)
 {
     bool colour = output_colour(STDERR_FILENO);
     struct sts_buf text = {0};
 
     for (const struct sts_diag *diag = diags->first; diag; diag = diag->next)
-        sts_diag_render_text(&text, diag, colour);
+        if (diag->severity >= least)
+            sts_diag_render_text(&text, diag, colour);
     if (text.len)
         fwrite(text.ptr, 1, text.len, stderr);
     sts_buf_fini(&text);

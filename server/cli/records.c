@@ -175,7 +175,7 @@ enum exit_code command_records(const struct options *options)
     r.arena = sts_arena_new();
     sts_diags_init(&r.diags, r.arena);
     enum exit_code code = run(&r, options, format);
-    output_diags(&r.diags);
+    output_diags(&r.diags, STS_WARNING);
     snapshot_unref(r.snapshot);
     sts_arena_free(r.arena);
     return code;

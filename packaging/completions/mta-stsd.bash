@@ -1,0 +1,34 @@
+# bash completion of mta-stsd(8). Commands, options and words are those of `mta-stsd help`; a test
+# compares them.
+_mta_stsd() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=
+    COMPREPLY=()
+    case $before in
+    -c | --config | --ready-file)
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return
+        ;;
+    --format)
+        case ${COMP_WORDS[1]} in
+        check) words="text json" ;;
+        records) words="table bind json" ;;
+        esac
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+        return
+        ;;
+    esac
+    if [ "$COMP_CWORD" = 1 ]; then
+        words="serve check lint records version help"
+    else
+        case ${COMP_WORDS[1]} in
+        serve) words="--config --ready-file" ;;
+        check) words="--config --format" ;;
+        lint) words="--txt --tlsrpt" ;;
+        records) words="--config --format" ;;
+        help) words="config lints formats" ;;
+        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+    [ "${COMP_WORDS[1]}" != lint ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word")
+}
+complete -F _mta_stsd mta-stsd
