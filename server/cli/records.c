@@ -159,7 +159,9 @@ static enum exit_code run(struct records *r, const struct options *options,
         close(lock);
     if (!written)
         return EXIT_BLIND;
-    return good && !r->pending && !r->diags.errors ? EXIT_FINE : EXIT_ERRORS;
+    /* Whoever names tenants asks for those; what is wrong with others is said, not judged. */
+    bool others = !options->argument_count && r->diags.errors;
+    return good && !r->pending && !others ? EXIT_FINE : EXIT_ERRORS;
 }
 
 enum exit_code command_records(const struct options *options)
