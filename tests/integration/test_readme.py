@@ -11,13 +11,11 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from harness import BINARY, TOP
 
-TOP = Path(__file__).resolve().parents[2]
 README = (TOP / "README.md").read_text(encoding="utf-8")
-BINARY = Path(os.environ.get("MTA_STSD", TOP / "build/release/mta-stsd"))
 ID = re.compile(r'"v=STSv1; id=([0-9A-Za-z]+);"')
 
 SUDO = '#!/bin/sh\nexec "$@"\n'
