@@ -1,4 +1,5 @@
 /* Writing: which policy is live now, which is not any more, and that the server is alive. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/ledger/parts.h"
@@ -11,10 +12,10 @@ static const time_t last_time = 253402300799;
 struct change {
     struct ledger *ledger;
     time_t now;
-    const struct ledger_entry *entries; /* of ledger_commit */
+    const struct ledger_entry *entries; /* of ledger_commit and ledger_serve */
     const struct sts_str *ended;        /* of ledger_end */
     size_t count;
-    sqlite3_stmt *latest, *id_used, *end, *insert, *touch;
+    sqlite3_stmt *latest, *id_used, *end, *insert, *touch, *current;
 };
 typedef int change_work(struct change *c);
 
@@ -35,6 +36,7 @@ static int prepare(struct change *c)
         {&c->insert, "INSERT INTO instance (domain, id, digest, body, mode, max_age, first_served) "
                      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
         {&c->touch, "UPDATE alive SET at = ?1 WHERE at < ?1"},
+        {&c->current, "SELECT domain FROM instance WHERE last_served IS NULL ORDER BY domain"},
     };
     int rc = SQLITE_OK;
 
@@ -45,7 +47,8 @@ static int prepare(struct change *c)
 
 static void finalize(struct change *c)
 {
-    sqlite3_stmt **const all[] = {&c->latest, &c->id_used, &c->end, &c->insert, &c->touch};
+    sqlite3_stmt **const all[] = {&c->latest, &c->id_used, &c->end,
+                                  &c->insert, &c->touch,   &c->current};
 
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
         sqlite3_finalize(*all[i]);
@@ -167,6 +170,59 @@ static int touch(struct change *c)
     return run(c->touch);
 }
 
+static int by_domain(const void *a, const void *b)
+{
+    return sts_str_cmp(*(const struct sts_str *)a, *(const struct sts_str *)b);
+}
+
+struct other {
+    struct other *next;
+    struct sts_str domain;
+};
+
+/* The current domains that are none of `served` (sorted); read to the end before any changes. */
+static int find_others(struct change *c, struct sts_arena *arena, const struct sts_str *served,
+                       struct other **others)
+{
+    int rc;
+
+    while ((rc = sqlite3_step(c->current)) == SQLITE_ROW) {
+        struct sts_str domain = ledger_column_str(c->current, 0);
+        if (bsearch(&domain, served, c->count, sizeof(domain), by_domain))
+            continue;
+        struct other *other = STS_NEW(arena, struct other);
+        *other = (struct other){*others, sts_arena_dup(arena, domain)};
+        *others = other;
+    }
+    sqlite3_reset(c->current);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int end_others(struct change *c)
+{
+    struct sts_arena *arena = sts_arena_new();
+    struct sts_str *served = STS_ARRAY(arena, c->count, struct sts_str);
+    struct other *others = NULL;
+
+    for (size_t i = 0; i < c->count; i++)
+        served[i] = c->entries[i].domain;
+    qsort(served, c->count, sizeof(*served), by_domain);
+    int rc = find_others(c, arena, served, &others);
+    for (; rc == SQLITE_OK && others; others = others->next)
+        rc = end_current(c, others->domain);
+    sts_arena_free(arena);
+    return rc;
+}
+
+static int serve(struct change *c)
+{
+    int rc = commit_all(c);
+
+    if (rc == SQLITE_OK)
+        rc = end_others(c);
+    return rc == SQLITE_OK ? touch(c) : rc;
+}
+
 static int transact(struct change *c, const char *begin, change_work *work)
 {
     int rc = ledger_exec(c->ledger, begin);
@@ -204,6 +260,13 @@ bool ledger_commit(struct ledger *ledger, const struct ledger_entry *entries, si
 {
     struct change c = {.ledger = ledger, .now = now, .entries = entries, .count = count};
     return change(&c, commit_all, diags);
+}
+
+bool ledger_serve(struct ledger *ledger, const struct ledger_entry *entries, size_t count,
+                  time_t now, struct sts_diags *diags)
+{
+    struct change c = {.ledger = ledger, .now = now, .entries = entries, .count = count};
+    return change(&c, serve, diags);
 }
 
 bool ledger_end(struct ledger *ledger, const struct sts_str *domains, size_t count, time_t now,

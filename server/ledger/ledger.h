@@ -55,6 +55,11 @@ struct ledger_entry {
  * nothing changed it only reads, and waits for nobody. */
 bool ledger_commit(struct ledger *ledger, const struct ledger_entry *entries, size_t count,
                    time_t now, struct sts_diags *diags);
+/* What a server says after it published: exactly these are served now. ledger_commit, ledger_end
+ * for every other current instance and ledger_touch in one transaction, so that whatever was
+ * removed while the server was down, or while the ledger could not be written, ends too. */
+bool ledger_serve(struct ledger *ledger, const struct ledger_entry *entries, size_t count,
+                  time_t now, struct sts_diags *diags);
 /* These tenants are not served any more: their current instances get last_served = now. */
 bool ledger_end(struct ledger *ledger, const struct sts_str *domains, size_t count, time_t now,
                 struct sts_diags *diags);

@@ -282,6 +282,42 @@ static void several_at_once(void **state)
     expect_consistent(f);
 }
 
+/* Exactly these are served now: what was removed while the server was down ends, too. */
+static void serving_ends_all_others(void **state)
+{
+    struct fixture *f = *state;
+    const struct ledger_entry entries[] = {
+        {STS_STR("c.example"), numbered_policy(f, 1)},
+        {STS_STR("a.example"), numbered_policy(f, 2)},
+        {STS_STR("b.example"), numbered_policy(f, 3)},
+    };
+
+    reopen(f, LEDGER_WRITE);
+    assert_true(ledger_serve(f->ledger, entries, 3, NOW, &f->diags));
+    assert_int_equal(raw_int(f, "SELECT count(*) FROM instance WHERE last_served IS NULL"), 3);
+    assert_int_equal(raw_int(f, "SELECT at FROM alive"), NOW);
+    const char *a = sts_arena_dup(f->arena, sts_str_from(latest(f, "a.example").id)).ptr;
+    const char *c = sts_arena_dup(f->arena, sts_str_from(latest(f, "c.example").id)).ptr;
+    reopen(f, LEDGER_WRITE);
+    assert_true(ledger_serve(f->ledger, entries + 1, 1, NOW + 50, &f->diags));
+    assert_string_equal(latest(f, "a.example").id, a);
+    assert_int_equal(latest(f, "a.example").last_served, 0);
+    assert_int_equal(latest(f, "b.example").last_served, NOW + 50);
+    assert_int_equal(latest(f, "c.example").last_served, NOW + 50);
+    assert_int_equal(raw_int(f, "SELECT at FROM alive"), NOW + 50);
+    assert_true(ledger_serve(f->ledger, entries, 3, NOW + 60, &f->diags));
+    assert_string_equal(latest(f, "a.example").id, a);
+    assert_true(strcmp(c, latest(f, "c.example").id) < 0);
+    /* Nothing at all is served. */
+    assert_true(ledger_serve(f->ledger, NULL, 0, NOW + 70, &f->diags));
+    assert_int_equal(raw_int(f, "SELECT count(*) FROM instance WHERE last_served IS NULL"), 0);
+    expect_consistent(f);
+    raw_exec(f, "DROP TABLE alive");
+    assert_false(ledger_serve(f->ledger, entries, 3, NOW + 80, &f->diags));
+    expect_error(f, "ledger-failed");
+    assert_int_equal(raw_int(f, "SELECT count(*) FROM instance WHERE last_served IS NULL"), 0);
+}
+
 /* One entry that cannot be written takes back all others. */
 static void all_or_nothing(void **state)
 {
@@ -431,6 +467,7 @@ int main(void)
         WITH_LEDGER(how_long_senders_may_hold_one),
         WITH_LEDGER(a_wrong_clock_forgets_nothing),
         WITH_LEDGER(several_at_once),
+        WITH_LEDGER(serving_ends_all_others),
         WITH_LEDGER(all_or_nothing),
         WITH_LEDGER(each_latest_in_order),
         WITH_LEDGER(a_damaged_entry_is_refused_alone),

@@ -77,7 +77,7 @@ static bool try_three(struct fixture *f, unsigned n, time_t now)
     const struct ledger_entry entries[] = {
         {STS_STR("a.example"), p}, {STS_STR("b.example"), p}, {STS_STR("c.example"), p}};
 
-    return ledger_commit(f->ledger, entries, 3, now, &f->diags);
+    return ledger_serve(f->ledger, entries, 3, now, &f->diags);
 }
 
 /* All three have the same policy: which one. */
