@@ -138,7 +138,7 @@ static void reload(struct daemon *d)
     struct snapshot *old = d->snapshot;
     http_server_publish(d->http, next);
     d->snapshot = next;
-    publisher_commit(&d->publisher, next, old);
+    publisher_commit(&d->publisher, next);
     log_snapshot(LOG_LEVEL_INFO, "reload", "done", next);
     snapshot_unref(old);
     say_ready(d);
@@ -202,7 +202,7 @@ enum daemon_result daemon_run(const char *config, const char *ready_file)
     }
     if (listen_and_start(&d)) {
         /* Served first, announced second. */
-        publisher_commit(&d.publisher, d.snapshot, NULL);
+        publisher_commit(&d.publisher, d.snapshot);
         log_snapshot(LOG_LEVEL_INFO, "start", "done", d.snapshot);
         if (announce(&d, ready_file)) {
             say_ready(&d);

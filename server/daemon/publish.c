@@ -31,22 +31,7 @@ static void open_ledger(struct publisher *p, const struct snapshot *s, struct st
     p->ledger = ledger_open(path.ptr, LEDGER_WRITE, setting->where, diags);
 }
 
-static bool end_removed(struct publisher *p, const struct snapshot *s, const struct snapshot *old,
-                        struct sts_diags *diags)
-{
-    struct sts_str *ended = STS_ARRAY(diags->arena, old->tenant_count, struct sts_str);
-    size_t count = 0;
-
-    for (size_t i = 0; i < old->tenant_count; i++) {
-        const struct tenant *was = &old->tenants[i], *is = snapshot_find_domain(s, was->domain);
-        if (was->state == TENANT_SERVED && (!is || is->state != TENANT_SERVED))
-            ended[count++] = was->domain;
-    }
-    return count == 0 || ledger_end(p->ledger, ended, count, clock_wall(), diags);
-}
-
-static bool commit(struct publisher *p, const struct snapshot *s, const struct snapshot *old,
-                   struct sts_diags *diags)
+static bool commit(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
 {
     struct ledger_entry *entries = STS_ARRAY(diags->arena, s->tenant_count, struct ledger_entry);
     size_t count = 0;
@@ -58,32 +43,45 @@ static bool commit(struct publisher *p, const struct snapshot *s, const struct s
     for (size_t i = 0; i < s->tenant_count; i++)
         if (s->tenants[i].state == TENANT_SERVED)
             entries[count++] = (struct ledger_entry){s->tenants[i].domain, &s->tenants[i].policy};
-    return ledger_commit(p->ledger, entries, count, clock_wall(), diags) &&
-           (!old || end_removed(p, s, old, diags)) && ledger_touch(p->ledger, clock_wall(), diags);
+    return ledger_serve(p->ledger, entries, count, clock_wall(), diags);
 }
 
-void publisher_commit(struct publisher *p, const struct snapshot *s, const struct snapshot *old)
+static bool touch(struct publisher *p, struct sts_diags *diags)
 {
-    struct sts_arena *arena = sts_arena_new();
-    struct sts_diags diags;
-    bool was_pending = p->pending;
+    return ledger_touch(p->ledger, clock_wall(), diags);
+}
 
-    sts_diags_init(&diags, arena);
-    p->pending = !commit(p, s, old, &diags);
-    /* Said once, not each minute. */
-    if (!was_pending || !p->pending)
-        log_diags(&diags);
-    if (was_pending && !p->pending) {
+/* A failure is logged once, not each minute; the way back is logged, too. */
+static void settle(struct publisher *p, bool done, const struct sts_diags *diags)
+{
+    if (!p->pending || done)
+        log_diags(diags);
+    if (p->pending && done) {
         struct log_line line;
         log_begin(&line, LOG_LEVEL_INFO, "ledger-recovered");
         log_end(&line);
     }
+    p->pending = !done;
+}
+
+void publisher_commit(struct publisher *p, const struct snapshot *s)
+{
+    struct sts_arena *arena = sts_arena_new();
+    struct sts_diags diags;
+
+    sts_diags_init(&diags, arena);
+    settle(p, commit(p, s, &diags), &diags);
     sts_arena_free(arena);
 }
 
 void publisher_tick(struct publisher *p, const struct snapshot *s)
 {
-    publisher_commit(p, s, NULL);
+    struct sts_arena *arena = sts_arena_new();
+    struct sts_diags diags;
+
+    sts_diags_init(&diags, arena);
+    settle(p, p->pending ? commit(p, s, &diags) : touch(p, &diags), &diags);
+    sts_arena_free(arena);
 }
 
 void publisher_close(struct publisher *p)

@@ -11,9 +11,9 @@ struct publisher {
     bool pending;          /* something served is not committed yet; tried again each minute */
 };
 
-/* Makes the ledger say what `s` serves; `old` (may be NULL) says what ended. Failures are logged
- * and leave `pending` set: what is served stays served, and no id is announced. */
-void publisher_commit(struct publisher *p, const struct snapshot *s, const struct snapshot *old);
+/* Makes the ledger say exactly what `s` serves. Failures are logged and leave `pending` set: what
+ * is served stays served, and no id is announced. */
+void publisher_commit(struct publisher *p, const struct snapshot *s);
 /* Each minute: commits what is pending, and notes that the server is alive. */
 void publisher_tick(struct publisher *p, const struct snapshot *s);
 void publisher_close(struct publisher *p);
