@@ -45,7 +45,8 @@ static bool check_bytes(struct fields *f)
     if (f->value.len > STRING_MAX)
         fields_report(f, STS_WARNING, pick(f, "txt-long", "tlsrpt-long"), STRING_MAX,
                       "the value is longer than one character-string (255 octets)",
-                      "shorten it: Courier reads one string only");
+                      pick(f, "shorten it: Courier reads one string only",
+                           "shorten it: some parsers read one string only"));
     return true;
 }
 
@@ -79,6 +80,12 @@ bool fields_begin(struct fields *f)
     if (!sts_str_starts(f->value, version))
         return wrong_version(f, version);
     size_t at = skip_blank(f, version.len);
+    if (sts_str_starts(sts_str_sub(f->value, at, f->value.len), STS_STR("\\;"))) {
+        fields_report(f, STS_ERROR, pick(f, "txt-escaped", "tlsrpt-escaped"), at,
+                      "there is a backslash before ;",
+                      "backslashes belong to some zone editors only; remove them here");
+        return false;
+    }
     if (at == f->value.len || f->value.ptr[at] != ';') {
         fields_report(f, STS_ERROR, pick(f, "txt-no-semicolon", "tlsrpt-no-semicolon"), at,
                       "there is no ; behind the version",
@@ -109,6 +116,15 @@ static bool is_name(struct sts_str name)
     return true;
 }
 
+bool fields_is_value(struct sts_str value)
+{
+    for (size_t i = 0; i < value.len; i++)
+        if (value.ptr[i] <= ' ' || value.ptr[i] >= 0x7f || value.ptr[i] == '=' ||
+            value.ptr[i] == ';')
+            return false;
+    return value.len > 0;
+}
+
 /* The end of the value: nothing but one final ";" and white space may stand there. */
 static bool at_end(struct fields *f, size_t at)
 {
@@ -116,9 +132,30 @@ static bool at_end(struct fields *f, size_t at)
         return false;
     if (f->at + 1 < f->value.len)
         fields_report(f, STS_WARNING, pick(f, "txt-tail", "tlsrpt-tail"), f->at + 1,
-                      "white space behind the last ;", "remove it: KumoMTA fails on it");
+                      "white space behind the last ;",
+                      pick(f, "remove it: KumoMTA fails on it", "remove it"));
     f->at = f->value.len;
     return true;
+}
+
+/* T3: white space stands around ";" only, and not at the very end. */
+static bool check_space(struct fields *f, struct sts_str field, size_t equals, bool last)
+{
+    size_t at = (size_t)(field.ptr - f->value.ptr);
+    const char *what = "white space around the =";
+
+    if (equals > 0 && is_blank(field.ptr[equals - 1]))
+        at += sts_str_trim(sts_str_sub(field, 0, equals)).len;
+    else if (equals + 1 < field.len && is_blank(field.ptr[equals + 1]))
+        at += equals + 1;
+    else if (last && is_blank(field.ptr[field.len - 1])) {
+        at += sts_str_trim(field).len;
+        what = "white space at the end of the record";
+    } else
+        return true;
+    fields_report(f, STS_ERROR, pick(f, "txt-space", "tlsrpt-space"), at, what,
+                  "remove it (RFC 8461 section 3.1)");
+    return false;
 }
 
 bool fields_next(struct fields *f, struct field *out)
@@ -134,39 +171,45 @@ bool fields_next(struct fields *f, struct field *out)
     if (equals == field.len) {
         fields_report(f, STS_ERROR, pick(f, "txt-field", "tlsrpt-field"), from,
                       field.len ? "this is not a field: it has no =" : "a field is empty",
-                      "write name=value, fields separated by one ;");
+                      pick(f, "write name=value, fields separated by one ;",
+                           "write name=value, fields separated by one ;, URIs by a comma"));
         f->at = f->value.len;
         return false;
     }
     struct sts_str value = sts_str_sub(field, equals + 1, field.len);
-    struct sts_str trimmed = sts_str_trim(value);
-    bool inner = value.len && is_blank(value.ptr[0]);
-    bool before_equals = equals && is_blank(field.ptr[equals - 1]);
-    bool hanging = to == f->value.len && value.len && is_blank(value.ptr[value.len - 1]);
-    if (inner || before_equals || hanging) {
-        fields_report(f, STS_ERROR, pick(f, "txt-space", "tlsrpt-space"), from,
-                      hanging ? "white space at the end of the record" : "white space around the =",
-                      "remove it (RFC 8461 section 3.1)");
+    if (!check_space(f, field, equals, to == f->value.len)) {
         f->at = f->value.len;
         return false;
     }
-    *out = (struct field){sts_str_sub(field, 0, equals), trimmed, from, from + equals + 1};
+    *out =
+        (struct field){sts_str_sub(field, 0, equals), sts_str_trim(value), from, from + equals + 1};
     f->at = to;
     return true;
 }
 
-bool fields_check_extension(struct fields *f, const struct field *field)
+static const char *unknown_help(const struct fields *f, const struct field *field,
+                                const char *known)
 {
-    bool good = is_name(field->name) && field->value.len > 0;
-    for (size_t i = 0; i < field->value.len; i++)
-        good = good && field->value.ptr[i] > ' ' && field->value.ptr[i] != '=';
-    if (!good) {
+    const char *const names[] = {known, NULL};
+
+    if (sts_str_eq_nocase(field->name, sts_str_from(known)))
+        return pick(f,
+                    "names are case-sensitive: write id=", "names are case-sensitive: write rua=");
+    if (sts_suggest(field->name, names))
+        return pick(f, "did you mean id?", "did you mean rua?");
+    return pick(f, "remove it: checkdmarc reports it, senders ignore it",
+                "remove it: senders ignore it");
+}
+
+bool fields_check_extension(struct fields *f, const struct field *field, const char *known)
+{
+    if (!is_name(field->name) || !fields_is_value(field->value)) {
         fields_report(f, STS_ERROR, pick(f, "txt-extension", "tlsrpt-extension"), field->name_at,
                       "this unknown field is malformed",
                       "a name of up to 32 letters, digits, _ - . and a value without space and =");
         return false;
     }
     fields_report(f, STS_WARNING, pick(f, "txt-unknown", "tlsrpt-unknown"), field->name_at,
-                  "unknown field", "remove it: checkdmarc reports it, senders ignore it");
+                  "unknown field", unknown_help(f, field, known));
     return true;
 }

@@ -26,7 +26,9 @@ bool fields_next(struct fields *f, struct field *out);
 /* An error or warning at an offset of the value; code is prefix-SUFFIX, from a static table. */
 struct sts_diag *fields_report(struct fields *f, enum sts_severity severity, const char *code,
                                size_t at, const char *message, const char *help);
-/* Name and value of an extension field (T6); reports. */
-bool fields_check_extension(struct fields *f, const struct field *field);
+/* Whether an extension field may have this value (T6). */
+bool fields_is_value(struct sts_str value);
+/* Name and value of an extension field (T6); reports. `known` is the name it may be a slip of. */
+bool fields_check_extension(struct fields *f, const struct field *field, const char *known);
 
 #endif

@@ -1,6 +1,8 @@
 /* For people: aligned columns on a terminal, tab-separated fields otherwise. */
 #include "server/dns/format.h"
 
+enum { COMMENT_MAX = 1000 };
+
 static size_t widest(const struct sts_record_set *set, bool value)
 {
     size_t width = value ? sizeof("VALUE") - 1 : sizeof("HOST") - 1;
@@ -34,6 +36,14 @@ static void tabbed(struct sts_buf *out, const struct sts_record_set *set)
     }
 }
 
+/* A comment is one line, whatever the reason says. */
+static void add_pending(struct sts_buf *out, const struct sts_record_set *set)
+{
+    sts_buf_printf(out, "# _mta-sts.%.*s is pending: ", STS_ARG(set->domain));
+    sts_buf_add_escaped(out, set->pending, COMMENT_MAX);
+    sts_buf_add(out, STS_STR("\n"));
+}
+
 void format_table(struct sts_buf *out, const struct sts_record_set *sets, size_t count,
                   bool terminal)
 {
@@ -45,7 +55,6 @@ void format_table(struct sts_buf *out, const struct sts_record_set *sets, size_t
         else
             tabbed(out, &sets[i]);
         if (sets[i].pending.len)
-            sts_buf_printf(out, "# _mta-sts.%.*s is pending: %.*s\n", STS_ARG(sets[i].domain),
-                           STS_ARG(sets[i].pending));
+            add_pending(out, &sets[i]);
     }
 }

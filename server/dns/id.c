@@ -55,6 +55,9 @@ bool sts_id_time(struct sts_str id, time_t *out)
         !number(id, 6, 2, &utc.tm_mday) || !number(id, 8, 2, &utc.tm_hour) ||
         !number(id, 10, 2, &utc.tm_min) || !number(id, 12, 2, &utc.tm_sec))
         return false;
+    for (size_t i = TIME_DIGITS; i < TIME_DIGITS + HASH_DIGITS; i++)
+        if (!sts_is_digit(id.ptr[i]) && (id.ptr[i] < 'a' || id.ptr[i] > 'f'))
+            return false;
     utc.tm_year -= 1900;
     utc.tm_mon -= 1;
     time_t time = timegm(&utc);
