@@ -223,6 +223,12 @@ static int serve(struct change *c)
     return rc == SQLITE_OK ? touch(c) : rc;
 }
 
+/* A backup that was put in place may call current what is not served any more. */
+static int touch_known(struct change *c)
+{
+    return c->ledger->replaced ? LEDGER_RC_REPLACED : touch(c);
+}
+
 static int transact(struct change *c, const char *begin, change_work *work)
 {
     int rc = ledger_exec(c->ledger, begin);
@@ -266,7 +272,10 @@ bool ledger_serve(struct ledger *ledger, const struct ledger_entry *entries, siz
                   time_t now, struct sts_diags *diags)
 {
     struct change c = {.ledger = ledger, .now = now, .entries = entries, .count = count};
-    return change(&c, serve, diags);
+    bool good = change(&c, serve, diags);
+    if (good)
+        ledger->replaced = false;
+    return good;
 }
 
 bool ledger_end(struct ledger *ledger, const struct sts_str *domains, size_t count, time_t now,
@@ -279,5 +288,5 @@ bool ledger_end(struct ledger *ledger, const struct sts_str *domains, size_t cou
 bool ledger_touch(struct ledger *ledger, time_t now, struct sts_diags *diags)
 {
     struct change c = {.ledger = ledger, .now = now};
-    return change(&c, touch, diags);
+    return change(&c, touch_known, diags);
 }

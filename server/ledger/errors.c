@@ -10,8 +10,11 @@ struct failure {
     const char *code, *message, *help;
 };
 
-#define MAKE_ROOM  "make room; policies are served meanwhile, but no new id is announced"
-#define NEW_LEDGER "moved away, a new one is made and every policy gets a new id"
+#define MAKE_ROOM "make room; policies are served meanwhile, but no new id is announced"
+#define RESTORE                                                                                    \
+    "stop the server, remove it with its -wal and -shm, and restore it from a backup; without "    \
+    "one "                                                                                         \
+    "a new ledger is made and every policy gets a new id"
 
 static const struct failure full = {SQLITE_FULL, "ledger-full",
                                     "cannot be written: the disk is full", MAKE_ROOM};
@@ -28,9 +31,10 @@ static const struct failure failures[] = {
      "name another file under ledger:"},
     {LEDGER_RC_NOT_A_FILE, "ledger-foreign", "is not a regular file",
      "name another file under ledger:"},
-    {SQLITE_NOTADB, "ledger-corrupt", "is damaged, or never was a ledger",
-     "restore it from a backup; " NEW_LEDGER},
-    {SQLITE_CORRUPT, "ledger-corrupt", "is damaged", "restore it from a backup; " NEW_LEDGER},
+    {LEDGER_RC_REPLACED, "ledger-replaced", "does not know yet what is served",
+     "nothing: the server tells it again"},
+    {SQLITE_NOTADB, "ledger-corrupt", "is damaged, or never was a ledger", RESTORE},
+    {SQLITE_CORRUPT, "ledger-corrupt", "is damaged", RESTORE},
     {SQLITE_IOERR, "ledger-io", "cannot be read or written",
      "look at the disk; policies are served meanwhile, but no new id is announced"},
     {SQLITE_BUSY, "ledger-busy", "is locked by another process", "try again, or end what holds it"},
@@ -95,8 +99,7 @@ bool ledger_fail(struct ledger *ledger, int rc, struct sts_diags *diags)
 
 void ledger_fail_entry(struct ledger *ledger, struct sts_str domain, struct sts_diags *diags)
 {
-    static const struct failure entry = {0, "ledger-corrupt", "has a damaged entry",
-                                         "restore it from a backup; " NEW_LEDGER};
+    static const struct failure entry = {0, "ledger-corrupt", "has a damaged entry", RESTORE};
 
     report(ledger, &entry, NULL, diags)->tenant = sts_arena_dup(diags->arena, domain);
 }

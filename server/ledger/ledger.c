@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "server/base/memory.h"
 #include "server/ledger/parts.h"
@@ -46,9 +47,8 @@ static int open_file(struct ledger *ledger, const char *name, int flags)
 /* Whether all that was ever committed is in the main file: the last writer closed it in order. */
 static bool has_no_wal(const struct ledger *ledger)
 {
-    struct sts_str name = sts_arena_printf(ledger->arena, "%.*s-wal", STS_ARG(ledger->path));
     struct stat st;
-    return stat(name.ptr, &st) == 0 ? st.st_size == 0 : errno == ENOENT;
+    return stat(ledger->wal_path.ptr, &st) == 0 ? st.st_size == 0 : errno == ENOENT;
 }
 
 static struct sts_str immutable_uri(const struct ledger *ledger)
@@ -114,6 +114,19 @@ static int open_to_write(struct ledger *ledger)
     return rc == SQLITE_OK ? ledger_schema_migrate(ledger->db, &ledger_schema) : rc;
 }
 
+static struct file_id identify(struct sts_str path)
+{
+    struct stat st;
+    if (stat(path.ptr, &st) != 0)
+        return (struct file_id){0};
+    return (struct file_id){st.st_dev, st.st_ino};
+}
+
+static bool same(struct file_id a, struct file_id b)
+{
+    return a.inode && a.inode == b.inode && a.device == b.device;
+}
+
 static int open_database(struct ledger *ledger)
 {
     struct stat st;
@@ -121,8 +134,12 @@ static int open_database(struct ledger *ledger)
     /* A FIFO would hang SQLite. */
     if (stat(ledger->path.ptr, &st) == 0 && !S_ISREG(st.st_mode))
         return LEDGER_RC_NOT_A_FILE;
-    if (ledger->access == LEDGER_WRITE)
-        return open_to_write(ledger);
+    if (ledger->access == LEDGER_WRITE) {
+        int rc = open_to_write(ledger);
+        ledger->file = identify(ledger->path);
+        ledger->wal = identify(ledger->wal_path);
+        return rc;
+    }
     return stat(ledger->path.ptr, &st) != 0 && errno == ENOENT ? LEDGER_RC_MISSING
                                                                : open_to_read(ledger);
 }
@@ -136,6 +153,8 @@ struct ledger *ledger_open(const char *path, enum ledger_access access, struct s
     ledger->access = access;
     /* Not ":memory:" and not "file:...", which mean something to SQLite. */
     ledger->path = sts_arena_printf(ledger->arena, "%s%s", path[0] == '/' ? "" : "./", path);
+    ledger->wal_path = sts_arena_printf(ledger->arena, "%s-wal", ledger->path.ptr);
+    ledger->shm_path = sts_arena_printf(ledger->arena, "%s-shm", ledger->path.ptr);
     ledger->where = where;
     ledger->where.source = sts_arena_dup(ledger->arena, where.source);
     int rc = open_database(ledger);
@@ -155,29 +174,58 @@ void ledger_close(struct ledger *ledger)
     free(ledger);
 }
 
-bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags)
+/* The journal of the file that went away must not be played into the one that took its place. One
+ * that came with that file stays. */
+static void remove_stale_journal(struct ledger *ledger)
 {
-    sqlite3 *before = ledger->db;
-    int moved = 0;
+    if (same(identify(ledger->path), ledger->file) ||
+        !same(identify(ledger->wal_path), ledger->wal))
+        return;
+    unlink(ledger->wal_path.ptr);
+    unlink(ledger->shm_path.ptr);
+}
 
-    if (ledger->access == LEDGER_READ)
-        return true;
-    sqlite3_file_control(before, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
-    if (!moved)
-        return true;
-    ledger->db = NULL;
-    int rc = open_database(ledger);
-    if (rc != SQLITE_OK) {
-        ledger_fail(ledger, rc, diags);
-        sqlite3_close(ledger->db);
-        ledger->db = before;
-        return false;
-    }
-    sqlite3_close(before);
+static void warn_replaced(struct ledger *ledger, struct sts_diags *diags)
+{
     struct sts_diag *diag =
         sts_diag_add(diags, STS_WARNING, "ledger-replaced", ledger_where(ledger, diags),
                      "the ledger %.*s was removed or replaced while in use", STS_ARG(ledger->path));
     sts_diag_help(diags, diag,
                   "the file that is there now is used; to restore a backup, stop the server first");
+}
+
+static bool is_in_place(struct ledger *ledger)
+{
+    int moved = 0;
+
+    if (!ledger->db)
+        return false;
+    sqlite3_file_control(ledger->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    return !moved;
+}
+
+bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags)
+{
+    const struct file_id file = ledger->file, wal = ledger->wal;
+
+    if (ledger->access == LEDGER_READ || is_in_place(ledger))
+        return true;
+    /* Of a file that moved, SQLite leaves everything as it is. */
+    sqlite3_close(ledger->db);
+    ledger->db = NULL;
+    remove_stale_journal(ledger);
+    int rc = open_database(ledger);
+    if (rc != SQLITE_OK) {
+        ledger_fail(ledger, rc, diags);
+        sqlite3_close(ledger->db);
+        ledger->db = NULL;
+        ledger->file = file;
+        ledger->wal = wal;
+        return false;
+    }
+    if (!same(file, ledger->file)) {
+        ledger->replaced = true;
+        warn_replaced(ledger, diags);
+    }
     return true;
 }

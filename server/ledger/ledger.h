@@ -64,7 +64,8 @@ bool ledger_serve(struct ledger *ledger, const struct ledger_entry *entries, siz
 bool ledger_end(struct ledger *ledger, const struct sts_str *domains, size_t count, time_t now,
                 struct sts_diags *diags);
 /* The server is alive and serves all current instances: bounds last_served after a crash. Never
- * goes back. */
+ * goes back. False ("ledger-replaced") when the file was replaced since the last ledger_serve: then
+ * what it calls current is not known to be served, and ledger_serve must come first. */
 bool ledger_touch(struct ledger *ledger, time_t now, struct sts_diags *diags);
 
 /* The current (or, when ended, the latest) instance of a tenant; strings in `arena`. False when

@@ -3,15 +3,24 @@
 #define MTASTS_LEDGER_PARTS_H
 
 #include <sqlite3.h>
+#include <sys/types.h>
 
 #include "server/ledger/ledger.h"
 
+struct file_id {
+    dev_t device;
+    ino_t inode; /* 0: no such file */
+};
+
 struct ledger {
-    sqlite3 *db;
+    sqlite3 *db; /* NULL only after ledger_refresh failed */
     struct sts_arena *arena;
     enum ledger_access access;
     struct sts_pos where; /* of the `ledger` key, for diagnostics */
     struct sts_str path;  /* never one that SQLite reads a meaning into */
+    struct sts_str wal_path, shm_path;
+    struct file_id file, wal; /* what was opened for writing */
+    bool replaced; /* another file since; what it says has not been told by this server */
 };
 
 /* Where the ledger is named, in the arena of `diags`: what is reported outlives the ledger. */

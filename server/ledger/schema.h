@@ -14,6 +14,7 @@ enum {
     LEDGER_RC_OLDER,         /* a ledger that wants migrating */
     LEDGER_RC_NEWER,         /* a ledger of a later mta-stsd */
     LEDGER_RC_FOREIGN,       /* somebody else's database */
+    LEDGER_RC_REPLACED,      /* not the file that was told what is served */
 };
 
 /* Step N brings version N to N + 1; the last version is the one this program works with. */

@@ -483,6 +483,36 @@ static void locks(void **state)
     assert_int_equal(errno, ELOOP);
 }
 
+/* A backup calls current what may not be served any more: being alive says nothing about it. */
+static void a_restored_backup_is_told_what_is_served(void **state)
+{
+    struct fixture *f = *state;
+    const struct ledger_entry entries[] = {{STS_STR("a.example"), numbered_policy(f, 1)},
+                                           {STS_STR("b.example"), numbered_policy(f, 1)}};
+
+    reopen(f, LEDGER_WRITE);
+    assert_true(ledger_serve(f->ledger, entries, 2, NOW, &f->diags));
+    ledger_close(f->ledger);
+    f->ledger = NULL;
+    struct sts_str backup = contents(f, f->path);
+    reopen(f, LEDGER_WRITE);
+    assert_true(ledger_serve(f->ledger, entries, 1, NOW + 10, &f->diags));
+    /* Its journal stays behind; it must not be played into the backup. */
+    put(beside(f, ".new"), backup.ptr, backup.len);
+    assert_int_equal(rename(beside(f, ".new"), f->path), 0);
+    assert_int_equal(latest(f, "b.example").last_served, 0);
+    expect_diag(f, STS_WARNING, "ledger-replaced");
+    for (int i = 0; i < 2; i++) {
+        assert_false(ledger_touch(f->ledger, NOW + 60, &f->diags));
+        expect_error(f, "ledger-replaced");
+    }
+    assert_int_equal(raw_int(f, "SELECT at FROM alive"), NOW);
+    assert_true(ledger_serve(f->ledger, entries, 1, NOW + 70, &f->diags));
+    assert_true(ledger_touch(f->ledger, NOW + 80, &f->diags));
+    assert_int_equal(latest(f, "b.example").last_served, NOW + 70);
+    expect_consistent(f);
+}
+
 /* Nothing is ever written to a file that nobody will find. */
 static void a_ledger_that_goes_away(void **state)
 {
@@ -493,8 +523,6 @@ static void a_ledger_that_goes_away(void **state)
     reopen(f, LEDGER_WRITE);
     const char *first = id_after(f, "a.example", p, NOW);
     assert_int_equal(unlink(f->path), 0);
-    unlink(beside(f, "-wal"));
-    unlink(beside(f, "-shm"));
     assert_true(try_commit(f, "a.example", p, NOW + 5));
     expect_diag(f, STS_WARNING, "ledger-replaced");
     assert_true(strcmp(first, latest(f, "a.example").id) < 0);
@@ -544,6 +572,7 @@ int main(void)
         WITH_LEDGER(migrations),
         WITH_LEDGER(the_first_schema_stays),
         WITH_LEDGER(locks),
+        WITH_LEDGER(a_restored_backup_is_told_what_is_served),
         WITH_LEDGER(a_ledger_that_goes_away),
     };
     return cmocka_run_group_tests_name("ledger_open", tests, NULL, NULL);
