@@ -54,6 +54,7 @@ static void log_snapshot(enum log_level level, const char *event, const char *re
         log_int(&line, "served", (long long)s->served);
         log_int(&line, "without_certificate", (long long)s->without_certificate);
         log_int(&line, "refused", (long long)s->refused);
+        log_int(&line, "kept", (long long)s->kept);
     }
     log_end(&line);
 }

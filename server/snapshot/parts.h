@@ -33,6 +33,9 @@ void sources_include(struct build *b, const struct sts_path *pattern);
 
 /* Tenants of all sources, resolved, rendered and sorted by domain. */
 void tenants_build(struct build *b);
+/* Serves the tenant, whose configuration is broken, as the previous snapshot did; false when there
+ * is nothing to keep. */
+bool tenant_keep(struct build *b, struct tenant *t);
 /* Certificates for the tenants; sets identity and state. */
 void tenants_certify(struct build *b);
 /* The host index. */

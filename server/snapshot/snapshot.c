@@ -52,6 +52,7 @@ static void count_states(struct snapshot *s)
         s->served += s->tenants[i].state == TENANT_SERVED;
         s->without_certificate += s->tenants[i].state == TENANT_NO_CERTIFICATE;
         s->refused += s->tenants[i].state == TENANT_REFUSED;
+        s->kept += s->tenants[i].kept && s->tenants[i].state == TENANT_SERVED;
     }
 }
 

@@ -25,6 +25,7 @@ struct tenant {
     struct sts_str body; /* rendered; empty when refused */
     const struct sts_str *tls_reports;
     size_t tls_report_count;
+    bool kept;                     /* its configuration is broken, the last good policy stays */
     struct cert_identity identity; /* empty when no certificate */
     size_t order;                  /* in which it was found, over all files */
 };
@@ -49,7 +50,7 @@ struct snapshot {
     size_t tenant_count;
     struct tenant **index; /* open addressing on tenant->host; power of two */
     size_t index_size;
-    size_t served, without_certificate, refused;
+    size_t served, without_certificate, refused, kept; /* kept ones are also among served */
 };
 
 struct snapshot_input {

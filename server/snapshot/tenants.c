@@ -97,8 +97,10 @@ static void build_tenant(struct build *b, const struct sts_source *source,
         decl->has_tls_reports ? decl->tls_report_count : s->settings.tls_report_count;
     t->state = TENANT_REFUSED;
     /* Of a file with an error outside its tenants nothing is used; its hosts stay known. */
-    if (source->broken)
+    if (source->broken) {
+        tenant_keep(b, t);
         return;
+    }
     const struct sts_named_policy *named = find_policy(b, source, decl->policy_name);
     struct sts_diag **report = b->diags->tail;
     bool good = sts_tenant_resolve(decl, named, &s->settings, b->diags, &t->policy);
@@ -106,8 +108,10 @@ static void build_tenant(struct build *b, const struct sts_source *source,
         suggest_policy(b, decl->policy_name, *report);
     if (named)
         repeated_drop(&b->repeated, b->diags, report);
-    if (!good)
+    if (!good) {
+        tenant_keep(b, t);
         return;
+    }
     t->state = TENANT_SERVED;
     sts_policy_render(&body, &t->policy);
     t->body = sts_arena_dup(s->arena, sts_buf_str(&body));

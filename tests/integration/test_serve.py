@@ -110,6 +110,19 @@ def test_a_broken_main_file_changes_nothing(serve):
     assert "result=done" in rewrite(daemon, "tenants: [", "tenants:")
 
 
+def test_a_tenant_that_breaks_keeps_its_last_good_policy(serve, run):
+    """SIGHUP with one broken tenant: it stays as it was, the others move on, ids stay true."""
+    daemon = serve({"example.org": tenant(), "example.com": tenant()}, listen=PLAIN)
+    body = get(daemon, "example.org").body
+    daemon.config.write_text(daemon.config.read_text().replace("mode: testing", "mode: enforced", 1))
+    line = rewrite(daemon, "mode: testing", "mode: enforce")
+    assert "result=done" in line and "kept=1" in line
+    assert get(daemon, "example.org").body == body
+    assert b"mode: enforce\r\n" in get(daemon, "example.com").body
+    assert daemon.log(code="tenant-kept", tenant="example.org")
+    assert record_set(run, daemon, "example.com")[1] == 0
+
+
 def test_tenants_come_and_go(serve):
     """A reload adds and removes."""
     daemon = serve({"example.org": tenant()}, listen=PLAIN)

@@ -214,6 +214,35 @@ static void unchanged_files_are_shared(void **state)
     snapshot_unref(second);
 }
 
+static void a_tenant_that_breaks_keeps_its_last_good_policy(void **state)
+{
+    struct fixture *f = *state;
+    write_file(f, "main.yaml", PLAIN "tenants: {a.example: {mode: enforce, mx: [m.example]}}\n");
+    struct snapshot *first = build(f, NULL);
+    write_file(f, "main.yaml",
+               PLAIN "tenants: {a.example: {mode: x, mx: [n.example]},\n"
+                     "  b.example: {mode: x}}\n");
+    struct snapshot *second = build(f, first);
+    assert_non_null(find(f, "tenant-kept"));
+    struct sts_str body = sts_arena_dup(f->arena, first->tenants[0].body);
+    snapshot_unref(first); /* what is kept is a copy */
+    struct snapshot *third = build(f, second);
+    snapshot_unref(second);
+    const struct tenant *t = snapshot_find_domain(third, STS_STR("a.example"));
+    assert_int_equal(t->state, TENANT_SERVED);
+    assert_true(t->kept);
+    assert_true(sts_str_eq(t->body, body));
+    assert_true(sts_str_is(t->policy.mx[0], "m.example"));
+    assert_int_equal(third->kept, 1);
+    assert_int_equal(third->refused, 1); /* b.example was never good */
+    write_file(f, "main.yaml", PLAIN "tenants: {a.example: {mode: none, mx: [n.example]}}\n");
+    struct snapshot *mended = build(f, third);
+    assert_false(mended->tenants[0].kept);
+    assert_int_equal(mended->tenants[0].policy.mode, STS_MODE_NONE);
+    snapshot_unref(third);
+    snapshot_unref(mended);
+}
+
 static void many_tenants_are_found(void **state)
 {
     struct fixture *f = *state;
@@ -260,6 +289,7 @@ int main(void)
         TEST(an_unusable_main_file_gives_nothing),
         TEST(a_broken_include_serves_the_rest),
         TEST(unchanged_files_are_shared),
+        TEST(a_tenant_that_breaks_keeps_its_last_good_policy),
         TEST(many_tenants_are_found),
         TEST(tls_without_certificate_is_not_served),
     };
