@@ -3,6 +3,7 @@ trouble. (TLS and HTTP have test_serving.py.)"""
 
 import json
 import signal
+import sqlite3
 
 from harness import process
 from harness.client import fetch as fetch_plain
@@ -98,6 +99,17 @@ def test_id_stays_across_a_restart(serve, run):
     daemon.stop()
     again = serve(config="# a comment\n" + config)
     assert record_set(run, again, "example.org")[0]["id"] == before["id"]
+
+
+def test_a_tenant_removed_while_the_server_is_down_ends(serve, tmp_path):
+    """Or its removal date would move on for ever (RFC 8461 section 8.3)."""
+    daemon = serve({"example.org": tenant(), "example.com": tenant()}, listen=PLAIN)
+    config = daemon.config.read_text()
+    daemon.stop()
+    serve(config=config.replace("example.com:", "example.net:"))
+    with sqlite3.connect(tmp_path / "ledger.db") as ledger:
+        rows = ledger.execute("SELECT domain FROM instance WHERE last_served IS NULL ORDER BY 1")
+        assert rows.fetchall() == [("example.net",), ("example.org",)]
 
 
 def test_a_broken_main_file_changes_nothing(serve):
