@@ -86,11 +86,23 @@ static void open_ledger(struct records *r, int *lock)
     struct sts_str path = file_resolve(r->arena, r->snapshot->base_dir, settings->ledger.path);
 
     *lock = ledger_lock(path.ptr, true);
-    r->server_runs = *lock < 0 && errno == EWOULDBLOCK;
+    int error = *lock < 0 ? errno : 0;
+    r->server_runs = error == EWOULDBLOCK;
     r->ledger = ledger_open(path.ptr, r->server_runs ? LEDGER_READ : LEDGER_WRITE,
                             settings->ledger.where, &r->diags);
-    if (r->ledger && !r->server_runs)
+    if (!r->ledger || r->server_runs)
+        return;
+    if (!error) {
         commit(r);
+        return;
+    }
+    /* Without the lock a server may be running unseen: no id is issued. */
+    struct sts_diag *diag =
+        sts_diag_add(&r->diags, STS_ERROR, "ledger-lock", settings->ledger.where, "%.*s.lock %s",
+                     STS_ARG(path), file_error(error));
+    sts_diag_help(&r->diags, diag, "it must be a file that this user may write");
+    ledger_close(r->ledger);
+    r->ledger = NULL;
 }
 
 static const char *why_pending(struct records *r, const struct tenant *t,

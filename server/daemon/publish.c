@@ -19,16 +19,20 @@ static void open_ledger(struct publisher *p, const struct snapshot *s, struct st
     const struct sts_path *setting = &s->settings.ledger;
     struct sts_str path = file_resolve(diags->arena, s->base_dir, setting->path);
 
-    if (p->lock < 0)
-        p->lock = ledger_lock(path.ptr, false);
-    if (p->lock < 0 && errno == EWOULDBLOCK) {
-        struct sts_diag *diag =
-            sts_diag_add(diags, STS_WARNING, "ledger-busy", setting->where,
-                         "the ledger %.*s is held by another command", STS_ARG(path));
-        sts_diag_help(diags, diag, "it is tried again within a minute");
-        return;
-    }
     p->ledger = ledger_open(path.ptr, LEDGER_WRITE, setting->where, diags);
+    if (!p->ledger || p->lock >= 0)
+        return;
+    p->lock = ledger_lock(path.ptr, false);
+    if (p->lock >= 0)
+        return;
+    /* Without the lock `records` could not know that a server runs, and issue ids beside it. */
+    bool busy = errno == EWOULDBLOCK;
+    struct sts_diag *diag = sts_diag_add(
+        diags, busy ? STS_WARNING : STS_ERROR, busy ? "ledger-busy" : "ledger-lock", setting->where,
+        "%.*s.lock %s", STS_ARG(path), busy ? "is held by another command" : file_error(errno));
+    sts_diag_help(diags, diag, "it is tried again within a minute; no new id is announced before");
+    ledger_close(p->ledger);
+    p->ledger = NULL;
 }
 
 static bool commit(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)

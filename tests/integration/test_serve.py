@@ -153,6 +153,15 @@ def test_unwritable_ledger_serves_and_announces_nothing(serve, run):
     assert code == 1 and only["id"] is None
 
 
+def test_lock_that_cannot_be_taken_announces_nothing(serve, run, tmp_path):
+    """Without the lock, `records` could not know of the server: served, but no id from it."""
+    (tmp_path / "ledger.db.lock").mkdir()
+    daemon = serve({"example.org": tenant()}, listen=PLAIN)
+    assert get(daemon, "example.org").status == 200
+    assert daemon.log(code="ledger-lock")
+    assert not run("records", "-c", daemon.config, "--format", "json").stdout.count("v=STSv1")
+
+
 def test_ready_file_that_cannot_be_written(serve, tmp_path):
     """Whoever waits for it would wait for ever, so it is an error."""
     daemon = serve({"example.org": tenant()}, listen=PLAIN, start=False)
