@@ -49,7 +49,13 @@ struct sts_settings {
     uint32_t max_connections;        /* in all; lowered to what the descriptor limit allows */
     uint32_t max_connections_per_ip; /* 0: no limit */
     uint32_t handshake_timeout, request_timeout, idle_timeout, lifetime, shutdown_timeout; /* s */
-    bool access_log; /* default true: one line per request */
+    bool access_log;               /* default true: one line per request */
+    uint32_t settle, settle_limit; /* reload.*: milliseconds without a further event, and at most */
+    uint32_t rescan;               /* reload.rescan: seconds between looks without an event */
+    const struct sts_str *on_change; /* program (an absolute path) and its arguments, no shell */
+    size_t on_change_count;          /* 0: none */
+    struct sts_pos on_change_where;
+    uint32_t on_change_timeout; /* seconds */
 };
 
 /* A policy as written: each field may be absent. Used for `policies:` entries and tenants. */
@@ -73,6 +79,7 @@ struct sts_tenant_decl {
     struct sts_str policy_name; /* `policy:`, or empty */
     struct sts_pos policy_where;
     struct sts_policy_decl decl; /* fields here override the named policy's */
+    bool retire;                 /* serve mode none and max_age 86400 instead, RFC 8461 §8.3 */
     bool has_tls_reports;
     const struct sts_str *tls_reports; /* overrides contact.tls_reports; may be empty */
     size_t tls_report_count;
@@ -106,6 +113,9 @@ void sts_source_unref(struct sts_source *source); /* NULL is fine; single-thread
 bool sts_tenant_resolve(const struct sts_tenant_decl *decl, const struct sts_named_policy *named,
                         const struct sts_settings *settings, struct sts_diags *diags,
                         struct sts_policy *out);
+
+/* max_age of a policy that is being retired, seconds: short, and above what senders complain of. */
+#define STS_RETIRE_MAX_AGE 86400u
 
 /* "90", "90s", "15m", "12h", "7d", "4w" to seconds; false when not of that form or above 2^32-1. */
 bool sts_duration_parse(struct sts_str text, uint32_t *seconds);

@@ -25,6 +25,10 @@ void settings_defaults(struct sts_settings *s)
         .idle_timeout = 5,
         .lifetime = 30,
         .shutdown_timeout = 5,
+        .settle = 250,
+        .settle_limit = 2000,
+        .rescan = 60,
+        .on_change_timeout = 60,
     };
 }
 
@@ -181,4 +185,52 @@ void bind_lifetime(struct binder *b, const struct yaml_node *node)
 void bind_shutdown_timeout(struct binder *b, const struct yaml_node *node)
 {
     value_seconds(b, node, 1, 300, &b->source->settings.shutdown_timeout);
+}
+
+void bind_on_change_timeout(struct binder *b, const struct yaml_node *node)
+{
+    value_seconds(b, node, 1, 3600, &b->source->settings.on_change_timeout);
+}
+
+void bind_reload(struct binder *b, const struct yaml_node *node)
+{
+    if (value_is_map(b, node))
+        schema_bind_map(b, node, "reload");
+}
+
+void bind_settle(struct binder *b, const struct yaml_node *node)
+{
+    value_milliseconds(b, node, 0, 60000, &b->source->settings.settle);
+}
+
+void bind_settle_limit(struct binder *b, const struct yaml_node *node)
+{
+    value_milliseconds(b, node, 0, 600000, &b->source->settings.settle_limit);
+}
+
+void bind_rescan(struct binder *b, const struct yaml_node *node)
+{
+    value_seconds(b, node, 1, 86400, &b->source->settings.rescan);
+}
+
+void bind_on_change(struct binder *b, const struct yaml_node *node)
+{
+    struct sts_settings *s = &b->source->settings;
+    const struct yaml_node *items;
+    size_t n, kept = 0;
+
+    s->on_change_where = node->where;
+    if (!value_list(b, node, &items, &n))
+        return;
+    struct sts_str *argv = STS_ARRAY(b->arena, n, struct sts_str);
+    for (size_t i = 0; i < n; i++)
+        if (value_string(b, &items[i], &argv[kept]))
+            kept++;
+    if (kept && argv[0].ptr[0] != '/') {
+        value_error(b, &items[0], "value-path", "is not an absolute path",
+                    "write a list: [/path/of/program, argument, ...]; it runs without a shell");
+        return;
+    }
+    s->on_change = argv;
+    s->on_change_count = kept;
 }

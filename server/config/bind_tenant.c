@@ -125,6 +125,11 @@ void bind_tenant_reports(struct binder *b, const struct yaml_node *node)
     value_reports(b, node, &b->tenant->tls_reports, &b->tenant->tls_report_count);
 }
 
+void bind_retire(struct binder *b, const struct yaml_node *node)
+{
+    value_bool(b, node, &b->tenant->retire);
+}
+
 static const char policy_help[] = "write {mode: testing, mx: [mx1.example.org]}";
 static const char tenant_help[] =
     "write {mode: testing, mx: [mx1.example.org]}, or {policy: NAME} with a name from policies:";

@@ -50,7 +50,13 @@ static bool merge(const struct sts_tenant_decl *decl, const struct sts_named_pol
         .mode_where = mode->mode_where,
         .max_age_where = max_age->max_age_where,
         .mx_where = mx->mx_where};
-    if (mode->has_mode)
+    /* RFC 8461 section 8.3. The mx stay: some senders refuse a policy without them. */
+    if (decl->retire) {
+        out->policy.mode = STS_MODE_NONE;
+        out->policy.max_age = STS_RETIRE_MAX_AGE;
+        out->mode_where = out->max_age_where = decl->where;
+    }
+    if (mode->has_mode || decl->retire)
         return true;
     report(diags, decl, decl->where, "policy-no-mode", "this tenant has no mode",
            "write mode: testing, enforce or none, or policy: with the name of a policy");

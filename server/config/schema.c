@@ -33,6 +33,16 @@ enum { KEYS_MAX = 64, MAP_MAX = 64 };
     X("strict", "on or off", "off", "on refuses the whole configuration for any error", true,      \
       bind_strict)                                                                                 \
     X("access_log", "on or off", "on", "one log line for each request", true, bind_access_log)     \
+    X("reload", "map", "", "when changed files are looked at", true, bind_reload)                  \
+    X("reload.settle", "short duration", "250ms", "quiet time after the last change of a file",    \
+      true, bind_settle)                                                                           \
+    X("reload.settle_limit", "short duration", "2s", "time after the first change of a file",      \
+      true, bind_settle_limit)                                                                     \
+    X("reload.rescan", "duration", "60s",                                                          \
+      "time between looks at file systems that tell of no change, such as NFS", true, bind_rescan) \
+    X("on_change", "list: program and arguments", "",                                              \
+      "run, without a shell, when ids changed; the records are JSON on its standard input", true,  \
+      bind_on_change)                                                                              \
     X("limits", "map", "", "bounds on what clients may use", true, bind_limits)                    \
     X("limits.workers", "number", "0", "threads that serve; 0 means one for each processor", true, \
       bind_workers)                                                                                \
@@ -52,6 +62,8 @@ enum { KEYS_MAX = 64, MAP_MAX = 64 };
       bind_lifetime)                                                                               \
     X("limits.shutdown_timeout", "duration", "5s", "time for requests in flight when stopping",    \
       true, bind_shutdown_timeout)                                                                 \
+    X("limits.on_change_timeout", "duration", "60s", "time for the program of on_change", true,    \
+      bind_on_change_timeout)                                                                      \
     X("include", "list of file patterns", "",                                                      \
       "further files with policies and tenants, relative to this file", true, bind_include)        \
     X("policies", "map", "", "named policies, shared by many tenants", false, bind_policies)       \
@@ -70,7 +82,10 @@ enum { KEYS_MAX = 64, MAP_MAX = 64 };
     X("tenants.*.mx", "list of mx patterns", "", "as in policies", false, bind_mx)                 \
     X("tenants.*.max_age", "duration", "4w", "as in policies", false, bind_max_age)                \
     X("tenants.*.tls_reports", "list of mailto: or https: URIs", "",                               \
-      "instead of contact.tls_reports; an empty list means none", false, bind_tenant_reports)
+      "instead of contact.tls_reports; an empty list means none", false, bind_tenant_reports)      \
+    X("tenants.*.retire", "on or off", "off",                                                      \
+      "on withdraws the policy as RFC 8461 section 8.3 says, before the tenant is removed", false, \
+      bind_retire)
 
 const struct sts_key sts_keys[] = {
 #define ROW(path, type, standard, help, main_only, bind) {path, type, standard, help, main_only},

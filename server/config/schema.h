@@ -31,9 +31,10 @@ schema_bind bind_certificates, bind_include, bind_ledger, bind_contact, bind_con
 schema_bind bind_records, bind_policy_host, bind_addresses, bind_ttl, bind_strict, bind_access_log;
 schema_bind bind_limits, bind_workers, bind_connections, bind_connections_per_ip;
 schema_bind bind_handshake_timeout, bind_request_timeout, bind_idle_timeout, bind_lifetime;
-schema_bind bind_shutdown_timeout;
+schema_bind bind_shutdown_timeout, bind_on_change_timeout;
+schema_bind bind_reload, bind_settle, bind_settle_limit, bind_rescan, bind_on_change;
 schema_bind bind_policies, bind_tenants, bind_mode, bind_mx, bind_max_age, bind_policy_name;
-schema_bind bind_tenant_reports;
+schema_bind bind_tenant_reports, bind_retire;
 
 /* --- values (value.c) --- */
 struct sts_diag *value_error(struct binder *b, const struct yaml_node *node, const char *code,
@@ -44,6 +45,8 @@ bool value_uint(struct binder *b, const struct yaml_node *node, uint32_t least, 
                 uint32_t *out);
 bool value_seconds(struct binder *b, const struct yaml_node *node, uint32_t least, uint32_t most,
                    uint32_t *out);
+bool value_milliseconds(struct binder *b, const struct yaml_node *node, uint32_t least,
+                        uint32_t most, uint32_t *out);
 bool value_is_map(struct binder *b, const struct yaml_node *node);
 bool value_is_map_of(struct binder *b, const struct yaml_node *node, const char *help);
 /* False, with an error, for a list that was written as one text. */

@@ -84,6 +84,33 @@ bool value_seconds(struct binder *b, const struct yaml_node *node, uint32_t leas
     return true;
 }
 
+bool value_milliseconds(struct binder *b, const struct yaml_node *node, uint32_t least,
+                        uint32_t most, uint32_t *out)
+{
+    static const struct sts_str unit = {"ms", 2};
+    struct sts_str text = node->text;
+    unsigned long long value;
+    uint32_t seconds;
+
+    bool good = node->kind == YAML_SCALAR;
+    if (good && text.len > unit.len &&
+        sts_str_eq(sts_str_sub(text, text.len - unit.len, text.len), unit)) {
+        good = sts_str_to_uint(sts_str_sub(text, 0, text.len - unit.len), 10, UINT32_MAX, &value);
+    } else if (good) {
+        good = sts_duration_parse(text, &seconds);
+        value = 1000ull * seconds;
+    }
+    if (!good) {
+        value_error(b, node, "value-duration", "is not a duration",
+                    "write a number and ms or s, such as 250ms or 2s");
+        return false;
+    }
+    if (!in_range(b, node, value, least, most, "ms"))
+        return false;
+    *out = (uint32_t)value;
+    return true;
+}
+
 bool value_is_map_of(struct binder *b, const struct yaml_node *node, const char *help)
 {
     bool empty = node->kind == YAML_SCALAR && !node->text.len;

@@ -26,7 +26,11 @@ static void every_setting(void **state)
                                               "  idle_timeout: 8\n"
                                               "  lifetime: 1m\n"
                                               "  shutdown_timeout: 10\n"
+                                              "  on_change_timeout: 11\n"
                                               "include: a.yaml\n"
+                                              "reload: {settle: 20ms, settle_limit: 3s, "
+                                              "rescan: 2m}\n"
+                                              "on_change: [/usr/bin/hook, two]\n"
                                               "tenants: {}\n");
     const struct sts_settings *c = &s->settings;
     assert_int_equal(s->diags.errors, 0);
@@ -63,7 +67,15 @@ static void every_setting(void **state)
     assert_int_equal(c->lifetime, 60);
     assert_int_equal(c->shutdown_timeout, 10);
     assert_int_equal(c->include_count, 1);
-    assert_int_equal(c->include[0].where.line, 23);
+    assert_int_equal(c->include[0].where.line, 24);
+    assert_int_equal(c->on_change_timeout, 11);
+    assert_int_equal(c->settle, 20);
+    assert_int_equal(c->settle_limit, 3000);
+    assert_int_equal(c->rescan, 120);
+    assert_int_equal(c->on_change_count, 2);
+    assert_true(sts_str_is(c->on_change[0], "/usr/bin/hook"));
+    assert_true(sts_str_is(c->on_change[1], "two"));
+    assert_int_equal(c->on_change_where.line, 26);
 }
 
 /* YAML 1.1 and 1.2 disagree about these words; here they mean one thing, quoted or not. */
@@ -96,6 +108,20 @@ static void errors_in_settings_break_the_source(void **state)
         const char *text, *code;
         uint32_t column;
     } cases[] = {
+        {"reload: {settle: fast}", "value-duration", 18},
+        {"reload: {settle: 1ms2}", "value-duration", 18},
+        {"reload: {settle: ms}", "value-duration", 18},
+        {"reload: {settle: [1]}", "value-duration", 18},
+        {"reload: {settle: 60001ms}", "value-range", 18},
+        {"reload: {settle: 4294967296ms}", "value-duration", 18},
+        {"reload: {settle_limit: 601s}", "value-range", 24},
+        {"reload: {rescan: 0}", "value-range", 18},
+        {"reload: {rescan: 500ms}", "value-duration", 18},
+        {"reload: fast", "value-type", 9},
+        {"on_change: hook", "value-path", 12},
+        {"on_change: {a: b}", "value-type", 12},
+        {"on_change: [[/a]]", "value-type", 13},
+        {"limits: {on_change_timeout: 0}", "value-range", 29},
         {"listen: 443", "listen-address", 9},
         {"listen: []", "listen-address", 9},
         {"listen: localhost:443", "listen-address", 9},

@@ -91,6 +91,11 @@ static void assert_same_settings(const struct sts_settings *a, const struct sts_
     assert_int_equal(a->lifetime, b->lifetime);
     assert_int_equal(a->shutdown_timeout, b->shutdown_timeout);
     assert_int_equal(a->access_log, b->access_log);
+    assert_int_equal(a->settle, b->settle);
+    assert_int_equal(a->settle_limit, b->settle_limit);
+    assert_int_equal(a->rescan, b->rescan);
+    assert_int_equal(a->on_change_count, b->on_change_count);
+    assert_int_equal(a->on_change_timeout, b->on_change_timeout);
 }
 
 /* Writing every default of the table gives what writing nothing gives. */
