@@ -23,7 +23,7 @@ bool tenant_keep(struct build *b, struct tenant *t)
     t->policy.mx = copy_mx(arena, &good->policy);
     t->body = sts_arena_dup(arena, good->body);
     t->state = TENANT_SERVED;
-    t->kept = true;
+    t->kept = KEPT_BROKEN;
     struct sts_diag *diag =
         sts_diag_add(b->diags, STS_WARNING, "tenant-kept", t->where,
                      "%.*s has errors: its last good policy stays", STS_ARG(t->domain));

@@ -53,6 +53,7 @@ static void count_states(struct snapshot *s)
         s->without_certificate += s->tenants[i].state == TENANT_NO_CERTIFICATE;
         s->refused += s->tenants[i].state == TENANT_REFUSED;
         s->kept += s->tenants[i].kept && s->tenants[i].state == TENANT_SERVED;
+        s->retiring += s->tenants[i].retiring && s->tenants[i].state == TENANT_SERVED;
     }
 }
 

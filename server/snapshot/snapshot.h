@@ -16,6 +16,13 @@ enum tenant_state {
     TENANT_REFUSED,        /* its configuration is wrong: known host, but 404 */
 };
 
+/* Why the last good policy of a tenant stays, instead of what its configuration says now. */
+enum tenant_kept {
+    KEPT_NOT,
+    KEPT_BROKEN,  /* its configuration has errors */
+    KEPT_MISSING, /* its file cannot be read, or is gone together with its directory */
+};
+
 struct tenant {
     struct sts_str domain; /* canonical policy domain */
     struct sts_str host;   /* "mta-sts." + domain, RFC 8461 §3.2 */
@@ -25,9 +32,16 @@ struct tenant {
     struct sts_str body; /* rendered; empty when refused */
     const struct sts_str *tls_reports;
     size_t tls_report_count;
-    bool kept;                     /* its configuration is broken, the last good policy stays */
+    enum tenant_kept kept;
+    bool retiring;                 /* `retire`: serves mode none, RFC 8461 §8.3 */
     struct cert_identity identity; /* empty when no certificate */
     size_t order;                  /* in which it was found, over all files */
+};
+
+/* What a reload changed, against the snapshot before (or against what the ledger says was served).
+ */
+struct snapshot_changes {
+    size_t added, changed, removed; /* tenants */
 };
 
 /* One file, and the SHA-256 of its bytes by which the next snapshot knows it again. */
@@ -50,7 +64,10 @@ struct snapshot {
     size_t tenant_count;
     struct tenant **index; /* open addressing on tenant->host; power of two */
     size_t index_size;
-    size_t served, without_certificate, refused, kept; /* kept ones are also among served */
+    /* Kept and retiring ones are also among served. */
+    size_t served, without_certificate, refused, kept, retiring;
+    struct snapshot_changes changes;
+    bool incomplete; /* what is missing may mend itself without an event: look again soon */
 };
 
 struct snapshot_input {

@@ -96,6 +96,7 @@ static void build_tenant(struct build *b, const struct sts_source *source,
     t->tls_report_count =
         decl->has_tls_reports ? decl->tls_report_count : s->settings.tls_report_count;
     t->state = TENANT_REFUSED;
+    t->retiring = decl->retire;
     /* Of a file with an error outside its tenants nothing is used; its hosts stay known. */
     if (source->broken) {
         tenant_keep(b, t);
