@@ -9,55 +9,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "server/daemon/publish.h"
-#include "server/http/http.h"
+#include "server/daemon/parts.h"
 #include "server/sys/clock.h"
 #include "server/sys/file.h"
 #include "server/sys/log.h"
 #include "server/sys/notify.h"
 
 enum { TICK_MS = 60000 };
-
-struct daemon {
-    const char *config;
-    int signals;
-    struct snapshot *snapshot;
-    struct http_server *http;
-    struct publisher publisher;
-};
-
-static struct snapshot *build(const struct daemon *d)
-{
-    struct sts_arena *arena = sts_arena_new();
-    struct sts_diags diags;
-    const struct snapshot_input input = {.main_file = d->config,
-                                         .now = clock_wall(),
-                                         .previous = d->snapshot,
-                                         .with_certificates = true};
-
-    sts_diags_init(&diags, arena);
-    struct snapshot *s = snapshot_build(&input, &diags);
-    log_diags(&diags);
-    sts_arena_free(arena);
-    return s;
-}
-
-static void log_snapshot(enum log_level level, const char *event, const char *result,
-                         const struct snapshot *s)
-{
-    struct log_line line;
-
-    log_begin(&line, level, event);
-    log_cstr(&line, "result", result);
-    if (s) {
-        log_int(&line, "generation", (long long)s->generation);
-        log_int(&line, "served", (long long)s->served);
-        log_int(&line, "without_certificate", (long long)s->without_certificate);
-        log_int(&line, "refused", (long long)s->refused);
-        log_int(&line, "kept", (long long)s->kept);
-    }
-    log_end(&line);
-}
 
 /* Signals arrive by descriptor; workers inherit the mask and never see one. */
 static int block_signals(void)
@@ -117,65 +75,29 @@ static bool announce(const struct daemon *d, const char *ready_file)
     return good;
 }
 
-static void say_ready(const struct daemon *d)
+static void on_signal(void *data)
 {
-    char status[100];
-
-    snprintf(status, sizeof(status), "serving %zu of %zu tenants", d->snapshot->served,
-             d->snapshot->tenant_count);
-    notify_ready(status);
-}
-
-/* Any failure leaves the running snapshot untouched. */
-static void reload(struct daemon *d)
-{
-    notify_reloading();
-    struct snapshot *next = build(d);
-    if (!next) {
-        log_snapshot(LOG_LEVEL_ERROR, "reload", "refused", d->snapshot);
-        say_ready(d);
-        return;
-    }
-    struct snapshot *old = d->snapshot;
-    http_server_publish(d->http, next);
-    d->snapshot = next;
-    publisher_commit(&d->publisher, next);
-    log_snapshot(LOG_LEVEL_INFO, "reload", "done", next);
-    snapshot_unref(old);
-    say_ready(d);
-}
-
-/* True when it is time to stop. */
-static bool take_signals(struct daemon *d)
-{
+    struct daemon *d = data;
     struct signalfd_siginfo info;
     bool hangup = false;
 
     while (read(d->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo != SIGHUP)
-            return true;
+        if (info.ssi_signo != SIGHUP) {
+            loop_stop(d->loop);
+            return;
+        }
         hangup = true;
     }
     if (hangup)
-        reload(d);
-    return false;
+        reload(d, true);
 }
 
-static void run(struct daemon *d)
+static void on_tick(void *data)
 {
-    uint64_t next_tick = clock_monotonic_ms() + TICK_MS;
-    struct pollfd poll_signals = {.fd = d->signals, .events = POLLIN};
+    struct daemon *d = data;
 
-    for (;;) {
-        uint64_t now = clock_monotonic_ms();
-        if (now >= next_tick) {
-            publisher_tick(&d->publisher, d->snapshot);
-            next_tick = now + TICK_MS;
-        }
-        if (poll(&poll_signals, 1, (int)(next_tick - now > TICK_MS ? 0 : next_tick - now)) > 0 &&
-            take_signals(d))
-            return;
-    }
+    publisher_tick(&d->publisher, d->snapshot);
+    loop_set(d->loop, &d->tick, TICK_MS, on_tick, d);
 }
 
 static void stop(struct daemon *d)
@@ -190,30 +112,51 @@ static void stop(struct daemon *d)
     log_end(&line);
 }
 
+/* From the first answer to the last one. */
+static bool serve(struct daemon *d, const char *ready_file)
+{
+    if (!listen_and_start(d))
+        return false;
+    /* Served first, announced second. */
+    publisher_commit(&d->publisher, d->snapshot);
+    reload_start(d);
+    if (!announce(d, ready_file))
+        return false;
+    reload_say_ready(d);
+    loop_watch(d->loop, d->signals, POLLIN, on_signal, d);
+    loop_set(d->loop, &d->tick, TICK_MS, on_tick, d);
+    loop_run(d->loop);
+    return true;
+}
+
+static enum daemon_result refuse_start(const char *config)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_LEVEL_ERROR, "start");
+    log_cstr(&line, "result", "refused");
+    log_end(&line);
+    return access(config, R_OK) == 0 ? DAEMON_REFUSED : DAEMON_FAILED;
+}
+
 enum daemon_result daemon_run(const char *config, const char *ready_file)
 {
-    struct daemon d = {.config = config, .publisher = {.lock = -1}};
-    enum daemon_result result = DAEMON_FAILED;
+    struct daemon d = {.config = config, .publisher = {.lock = -1}, .started = clock_wall()};
+    enum daemon_result result;
 
     d.signals = block_signals();
-    d.snapshot = build(&d);
-    if (!d.snapshot) {
-        log_snapshot(LOG_LEVEL_ERROR, "start", "refused", NULL);
-        return access(config, R_OK) == 0 ? DAEMON_REFUSED : DAEMON_FAILED;
+    d.snapshot = reload_first(&d);
+    if (d.snapshot) {
+        d.loop = loop_new();
+        result = serve(&d, ready_file) ? DAEMON_STOPPED : DAEMON_FAILED;
+        if (d.http)
+            stop(&d);
+        publisher_close(&d.publisher);
+        loop_free(d.loop);
+    } else {
+        result = refuse_start(config);
     }
-    if (listen_and_start(&d)) {
-        /* Served first, announced second. */
-        publisher_commit(&d.publisher, d.snapshot);
-        log_snapshot(LOG_LEVEL_INFO, "start", "done", d.snapshot);
-        if (announce(&d, ready_file)) {
-            say_ready(&d);
-            run(&d);
-            result = DAEMON_STOPPED;
-        }
-    }
-    if (d.http)
-        stop(&d);
-    publisher_close(&d.publisher);
+    reload_fini(&d);
     /* Worker threads rest until exit; what they may still see is left to the kernel. */
     if (!d.http)
         snapshot_unref(d.snapshot);

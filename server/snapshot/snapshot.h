@@ -84,6 +84,9 @@ struct snapshot *snapshot_ref(struct snapshot *s); /* atomic */
 /* Control thread only (sources are not counted atomically): workers hand snapshots back. */
 void snapshot_unref(struct snapshot *s);
 
+/* Whether `b` says what `a` says: the same files, tenants, states and certificates. */
+bool snapshot_same(const struct snapshot *a, const struct snapshot *b);
+
 /* By canonical host name ("mta-sts.example.org"), NULL when no tenant has it. */
 const struct tenant *snapshot_find_host(const struct snapshot *s, struct sts_str host);
 const struct tenant *snapshot_find_domain(const struct snapshot *s, struct sts_str domain);

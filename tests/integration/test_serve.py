@@ -119,7 +119,7 @@ def test_a_broken_main_file_changes_nothing(serve):
     assert "result=refused" in rewrite(daemon, "tenants:", "tenants: [")
     assert get(daemon, "example.org").body == body
     assert [d for d in daemon.log(event="diagnostic") if d["code"].startswith("yaml-")]
-    assert "result=done" in rewrite(daemon, "tenants: [", "tenants:")
+    assert "result=unchanged" in rewrite(daemon, "tenants: [", "tenants:")
 
 
 def test_a_tenant_that_breaks_keeps_its_last_good_policy(serve, run):

@@ -1,0 +1,48 @@
+/* Shared by the files of this folder: the running daemon. All of it belongs to the control thread.
+ */
+#ifndef MTASTS_DAEMON_PARTS_H
+#define MTASTS_DAEMON_PARTS_H
+
+#include "server/daemon/publish.h"
+#include "server/daemon/said.h"
+#include "server/daemon/schedule.h"
+#include "server/http/http.h"
+#include "server/sys/loop.h"
+
+/* The last look at the files, for `status`. */
+struct attempt {
+    time_t at;
+    const char *result; /* "done", "unchanged" or "refused" */
+    struct sts_arena *arena;
+    struct sts_diags diags;
+};
+
+struct daemon {
+    const char *config;
+    time_t started;
+    struct loop *loop;
+    int signals;
+    struct snapshot *snapshot;
+    struct sts_source
+        *origin; /* the main file at the start: some settings stay as they are there */
+    struct http_server *http;
+    struct publisher publisher;
+    struct schedule schedule;
+    struct loop_timer look, tick;
+    struct attempt attempt;
+    struct said said;
+};
+
+/* --- reload.c --- */
+/* Builds the first snapshot; NULL when the configuration cannot be served. */
+struct snapshot *reload_first(struct daemon *d);
+/* Looks at the files and publishes what changed; `asked`: somebody waits for an answer in the log.
+ * Any failure leaves the running snapshot as it is. */
+void reload(struct daemon *d, bool asked);
+/* From now on changed files are looked at by themselves. */
+void reload_start(struct daemon *d);
+/* Tells the service manager how things stand. */
+void reload_say_ready(const struct daemon *d);
+void reload_fini(struct daemon *d);
+
+#endif

@@ -1,0 +1,178 @@
+/* Reload: look, build, publish, commit, in this order: served first, announced second (RFC 8461
+ * §8.1). Every event, signal or retry ends here, and only says "look again". */
+#include <stdio.h>
+
+#include "server/daemon/parts.h"
+#include "server/sys/clock.h"
+#include "server/sys/log.h"
+#include "server/sys/notify.h"
+
+static struct snapshot *build(struct daemon *d)
+{
+    const struct snapshot_input input = {.main_file = d->config,
+                                         .now = clock_wall(),
+                                         .previous = d->snapshot,
+                                         .with_certificates = true};
+    struct attempt *a = &d->attempt;
+
+    if (a->arena)
+        sts_arena_free(a->arena);
+    *a = (struct attempt){.at = input.now, .arena = sts_arena_new()};
+    sts_diags_init(&a->diags, a->arena);
+    return snapshot_build(&input, &a->diags);
+}
+
+/* One line: the outcome, what is served now, and what this look changed. */
+static void log_result(const struct daemon *d, const char *event)
+{
+    const struct snapshot *s = d->snapshot;
+    const char *result = d->attempt.result;
+    struct log_line line;
+
+    log_begin(&line, *result == 'r' ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, event);
+    log_cstr(&line, "result", result);
+    log_int(&line, "generation", (long long)s->generation);
+    log_int(&line, "served", (long long)s->served);
+    log_int(&line, "without_certificate", (long long)s->without_certificate);
+    log_int(&line, "refused", (long long)s->refused);
+    log_int(&line, "kept", (long long)s->kept);
+    log_int(&line, "retiring", (long long)s->retiring);
+    if (*result == 'd') {
+        log_int(&line, "added", (long long)s->changes.added);
+        log_int(&line, "changed", (long long)s->changes.changed);
+        log_int(&line, "removed", (long long)s->changes.removed);
+    }
+    log_end(&line);
+}
+
+struct snapshot *reload_first(struct daemon *d)
+{
+    struct snapshot *s = build(d);
+
+    said_log(&d->said, &d->attempt.diags);
+    d->attempt.result = s ? "done" : "refused";
+    return s;
+}
+
+static void needs_restart(struct daemon *d, struct sts_pos where, const char *key)
+{
+    struct sts_diag *diag = sts_diag_add(&d->attempt.diags, STS_WARNING, "restart-needed", where,
+                                         "%s changed, and counts after a restart only", key);
+    sts_diag_help(&d->attempt.diags, diag, "systemctl restart mta-stsd");
+}
+
+static bool same_listen(const struct sts_settings *a, const struct sts_settings *b)
+{
+    bool same = a->listen_count == b->listen_count;
+
+    for (size_t i = 0; same && i < a->listen_count; i++)
+        same = sts_str_eq(a->listen[i].address, b->listen[i].address) &&
+               a->listen[i].tls == b->listen[i].tls &&
+               a->listen[i].proxy_protocol == b->listen[i].proxy_protocol;
+    return same;
+}
+
+/* What only http_server_new and the first opening of the ledger look at. */
+static void compare_settings(struct daemon *d, const struct snapshot *next)
+{
+    const struct sts_settings *a = &d->origin->settings, *b = &next->settings;
+    struct sts_pos file = {next->main_file, 0, 0};
+
+    if (!same_listen(a, b))
+        needs_restart(d, b->listen_count ? b->listen[0].where : file, "listen");
+    if (!sts_str_eq(a->ledger.path, b->ledger.path))
+        needs_restart(d, b->ledger.where, "ledger");
+    if (a->workers != b->workers)
+        needs_restart(d, file, "limits.workers");
+    if (a->max_connections != b->max_connections)
+        needs_restart(d, file, "limits.connections");
+    if (a->max_connections_per_ip != b->max_connections_per_ip)
+        needs_restart(d, file, "limits.connections_per_ip");
+}
+
+void reload_say_ready(const struct daemon *d)
+{
+    char status[120];
+
+    snprintf(status, sizeof(status), "serving %zu of %zu tenants%s", d->snapshot->served,
+             d->snapshot->tenant_count, d->attempt.diags.errors ? "; see mta-stsd status" : "");
+    notify_ready(status);
+}
+
+static void publish(struct daemon *d, struct snapshot *next)
+{
+    struct snapshot *old = d->snapshot;
+
+    http_server_publish(d->http, next);
+    d->snapshot = next;
+    publisher_commit(&d->publisher, next);
+    snapshot_unref(old);
+}
+
+static void plan(struct daemon *d);
+
+static void on_look(void *data)
+{
+    struct daemon *d = data;
+
+    if (schedule_work(&d->schedule, clock_monotonic_ms()) == SCHEDULE_LOOK)
+        reload(d, false);
+    else
+        plan(d);
+}
+
+/* Sets the timer for whatever comes next. */
+static void plan(struct daemon *d)
+{
+    uint64_t now = clock_monotonic_ms(), next = schedule_next(&d->schedule);
+    loop_set(d->loop, &d->look, next > now ? next - now : 0, on_look, d);
+}
+
+static void configure(struct daemon *d)
+{
+    const struct sts_settings *s = &d->snapshot->settings;
+    schedule_configure(&d->schedule, s->settle, s->settle_limit, s->rescan * 1000,
+                       clock_monotonic_ms());
+}
+
+void reload(struct daemon *d, bool asked)
+{
+    struct attempt *a = &d->attempt;
+
+    if (asked)
+        notify_reloading();
+    struct snapshot *next = build(d);
+    if (next)
+        compare_settings(d, next);
+    size_t news = said_log(&d->said, &a->diags);
+    bool incomplete = !next || next->incomplete;
+    a->result = !next ? "refused" : snapshot_same(d->snapshot, next) ? "unchanged" : "done";
+    bool done = *a->result == 'd';
+    if (done)
+        publish(d, next);
+    else
+        snapshot_unref(next);
+    if (asked || done || news)
+        log_result(d, "reload");
+    configure(d);
+    schedule_looked(&d->schedule, clock_monotonic_ms(), incomplete, done);
+    plan(d);
+    reload_say_ready(d);
+}
+
+void reload_start(struct daemon *d)
+{
+    d->origin = sts_source_ref(d->snapshot->sources[0].source);
+    log_result(d, "start");
+    schedule_init(&d->schedule, clock_monotonic_ms());
+    configure(d);
+    plan(d);
+}
+
+void reload_fini(struct daemon *d)
+{
+    if (d->attempt.arena)
+        sts_arena_free(d->attempt.arena);
+    said_fini(&d->said);
+    sts_source_unref(d->origin);
+}
