@@ -1,0 +1,244 @@
+#include "server/sys/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "server/base/memory.h"
+#include "server/sys/watch_parts.h"
+
+/* Where only names count: directories on the way. Files that others write there make no event. */
+#define NAMES                                                                                      \
+    (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF |            \
+     IN_MOVE_SELF)
+/* Where files are: a writer may keep one open for long, another may map it and only close it. */
+#define CONTENTS (NAMES | IN_MODIFY | IN_CLOSE_WRITE)
+/* The path was resolved already. Bits are added only, so that an event between the call for the
+ * names and the one for the contents is not lost. */
+#define HOW (IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK | IN_MASK_ADD)
+
+enum { READS_MAX = 256, READ_SIZE = 16384 };
+
+struct watch {
+    int fd; /* -1: polling only */
+    struct sts_arena *arena;
+    struct watch_path *paths; /* the targets */
+    size_t path_count;
+    struct watch_table table;
+    struct watch_sum sum; /* of the last watch_changed */
+    bool summed;
+    size_t failed;
+    int error;
+};
+
+/* --- the targets --------------------------------------------------------------------------- */
+
+static const struct watch_part *split(struct sts_arena *arena, struct sts_str path, bool pattern)
+{
+    struct watch_part *parts = STS_ARRAY(arena, path.len / 2 + 2, struct watch_part);
+    size_t count = 0;
+
+    for (size_t at = 0, end; at < path.len; at = end + 1) {
+        end = sts_str_find(path, '/', at);
+        struct sts_str name = sts_str_sub(path, at, end);
+        if (!name.len || sts_str_is(name, "."))
+            continue;
+        struct watch_part *part = &parts[count++];
+        part->text = sts_arena_dup(arena, name).ptr;
+        part->wild = pattern && strpbrk(part->text, "*?[\\") != NULL;
+    }
+    return parts;
+}
+
+static void copy_targets(struct watch *w, const struct watch_target *targets, size_t count)
+{
+    w->arena = sts_arena_new();
+    w->paths = STS_ARRAY(w->arena, count, struct watch_path);
+    w->path_count = count;
+    for (size_t i = 0; i < count; i++) {
+        bool tree = targets[i].kind == WATCH_TREE;
+        struct sts_str path = sts_str_from(targets[i].path);
+        w->paths[i].parts = split(w->arena, path, !tree);
+        w->paths[i].absolute = sts_str_starts(path, STS_STR("/"));
+        w->paths[i].levels = tree ? WATCH_LEVELS : -1;
+    }
+}
+
+/* --- setting watches ----------------------------------------------------------------------- */
+
+static void fail(struct watch *w, int error)
+{
+    /* Gone since it was looked at: its parent has an event. */
+    if (error == ENOENT || error == ENOTDIR || error == ELOOP)
+        return;
+    w->failed++;
+    if (!w->error)
+        w->error = error;
+}
+
+static void add(struct watch *w, struct watch_place *place, uint32_t mask)
+{
+    place->wd = inotify_add_watch(w->fd, place->path.ptr, mask | HOW);
+    if (place->wd < 0)
+        fail(w, errno);
+    else
+        watch_table_add(&w->table, place->wd)->contents |= mask == CONTENTS;
+}
+
+static void on_enter(void *to, struct watch_place *place)
+{
+    add(to, place, NAMES);
+}
+
+/* The directory at `place`, watched for contents too when asked; NULL when it cannot be. */
+static struct watch_dir *watched(struct watch *w, struct watch_place *place, bool contents)
+{
+    struct watch_dir *dir = watch_table_find(&w->table, place->wd);
+
+    if (dir && contents && !dir->contents) {
+        add(w, place, CONTENTS);
+        dir = watch_table_find(&w->table, place->wd);
+    }
+    return dir;
+}
+
+static void on_name(void *to, struct watch_place *place, struct sts_str name, bool last)
+{
+    struct watch *w = to;
+
+    if (watched(w, place, last))
+        watch_table_name(&w->table, place->wd, name);
+}
+
+static void on_names(void *to, struct watch_place *place, const char *pattern, bool last)
+{
+    struct watch *w = to;
+    struct watch_dir *dir = watched(w, place, last);
+
+    if (dir && pattern)
+        watch_table_pattern(&w->table, dir, pattern);
+    else if (dir)
+        dir->visible = true;
+}
+
+static void on_blind(void *to, struct sts_str path, int error)
+{
+    (void)path;
+    fail(to, error);
+}
+
+/* Watches of `old` that are not in use any more. One whose directory is gone has none to remove. */
+static void drop_unused(const struct watch *w, const struct watch_table *old)
+{
+    for (size_t i = 0; i < old->size; i++)
+        if (old->dirs[i].wd && !watch_table_find(&w->table, old->dirs[i].wd))
+            inotify_rm_watch(w->fd, old->dirs[i].wd);
+}
+
+void watch_set(struct watch *w, const struct watch_target *targets, size_t count)
+{
+    static const struct watch_visitor visitor = {
+        .enter = on_enter, .name = on_name, .names = on_names, .blind = on_blind};
+    struct watch_table old = w->table;
+    struct sts_arena *old_arena = w->arena; /* the patterns of `old` are there */
+
+    copy_targets(w, targets, count);
+    watch_table_init(&w->table);
+    w->failed = 0;
+    w->error = 0;
+    if (w->fd < 0 && (w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) < 0)
+        w->error = errno;
+    if (w->fd >= 0 && count)
+        watch_walk(w->paths, count, &visitor, w);
+    drop_unused(w, &old);
+    watch_table_fini(&old);
+    sts_arena_free(old_arena);
+}
+
+/* --- events -------------------------------------------------------------------------------- */
+
+static bool concerns(struct watch *w, const struct inotify_event *event)
+{
+    if (event->mask & IN_Q_OVERFLOW)
+        return true;
+    /* Unknown: a watch that was dropped, its end (IN_IGNORED) included. */
+    struct watch_dir *dir = watch_table_find(&w->table, event->wd);
+    if (!dir)
+        return false;
+    if (event->mask & IN_IGNORED)
+        dir->gone = true;
+    return !event->len || watch_table_counts(&w->table, dir, event->name);
+}
+
+bool watch_read(struct watch *w)
+{
+    char events[READ_SIZE] __attribute__((aligned(__alignof__(struct inotify_event))));
+    bool any = false;
+
+    /* Bounded: others may write faster than this reads. The descriptor stays readable then. */
+    for (int i = 0; w->fd >= 0 && i < READS_MAX; i++) {
+        ssize_t n = read(w->fd, events, sizeof(events));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return any || errno != EAGAIN;
+        for (ssize_t at = 0; at < n;) {
+            const struct inotify_event *event = (const void *)(events + at);
+            any = concerns(w, event) || any;
+            at += (ssize_t)(sizeof(*event) + event->len);
+        }
+    }
+    return any;
+}
+
+bool watch_changed(struct watch *w)
+{
+    struct watch_sum sum;
+
+    watch_sum(w->paths, w->path_count, &sum);
+    bool changed = !w->summed || memcmp(&sum, &w->sum, sizeof(sum)) != 0;
+    w->sum = sum;
+    w->summed = true;
+    return changed;
+}
+
+/* --- the whole ----------------------------------------------------------------------------- */
+
+struct watch *watch_new(void)
+{
+    struct watch *w = sts_must(calloc(1, sizeof(*w)));
+
+    w->fd = -1;
+    watch_set(w, NULL, 0);
+    return w;
+}
+
+void watch_free(struct watch *w)
+{
+    if (!w)
+        return;
+    if (w->fd >= 0)
+        close(w->fd);
+    watch_table_fini(&w->table);
+    sts_arena_free(w->arena);
+    free(w);
+}
+
+int watch_descriptor(const struct watch *w)
+{
+    return w->fd;
+}
+
+void watch_state(const struct watch *w, struct watch_state *out)
+{
+    size_t gone = 0;
+
+    for (size_t i = 0; i < w->table.size; i++)
+        gone += w->table.dirs[i].gone;
+    *out = (struct watch_state){.watches = w->table.count - gone,
+                                .failed = w->failed,
+                                .error = w->error,
+                                .polling = w->fd < 0 || w->failed > 0};
+}

@@ -1,0 +1,77 @@
+/* Watch: tells that something below the configured paths may have changed. Events are hints only:
+ * they say "look again", never what happened. inotify watches directories, each one that a path
+ * passes through: its parents up to the root, and for every symbolic link the directories that the
+ * link leads through. So a link that is swapped far away, a directory replaced by another and one
+ * that does not exist yet are all noticed. In a directory that is merely passed through only the
+ * names that matter there count.
+ *
+ * inotify sees nothing of NFS servers, of the lower layers of an overlay, of changes made below a
+ * bind mount on the other side of a container, and of mounts themselves. For these, and whenever
+ * watches run out, watch_changed compares by stat.
+ *
+ * The order that loses no change, at the start and after each hint:
+ *
+ *     do {
+ *         watch_set(w, ...);      the targets known so far
+ *         watch_changed(w);       from here on nothing is missed
+ *         read the files          they may name other targets
+ *         watch_set(w, ...);      the targets just read
+ *     } while (watch_changed(w)); also true when the targets are other ones
+ *
+ * A change before the first watch_changed is read; a later one is seen by an event or by the last
+ * watch_changed. A file that changes all the time would make this endless: the caller bounds it.
+ *
+ * For one thread. */
+#ifndef MTASTS_SYS_WATCH_H
+#define MTASTS_SYS_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct watch;
+
+enum watch_kind {
+    WATCH_FILE, /* one file, or a pattern as glob(3) reads it, in directories too */
+    WATCH_TREE, /* a file, or a directory with two levels below it, hidden names left out: where
+                 * server/tls/cert_find.c looks for certificates */
+};
+
+struct watch_target {
+    enum watch_kind kind;
+    const char *path; /* relative ones are seen from the working directory at each look */
+};
+
+struct watch_state {
+    size_t watches; /* directories with a watch */
+    size_t failed;  /* directories without one, though they need it */
+    int error;      /* errno of the first failure, or 0: ENOSPC is fs.inotify.max_user_watches,
+                     * EMFILE fs.inotify.max_user_instances (or too many open files), EACCES a
+                     * directory that may be entered but not read */
+    bool polling;   /* something is not covered by events: watch_changed alone sees it */
+};
+
+struct watch *watch_new(void);    /* never NULL: without inotify it polls only */
+void watch_free(struct watch *w); /* NULL is fine */
+
+/* Readable when there are events; -1 while only polling. Ask again after each watch_set, which
+ * retries what failed. */
+int watch_descriptor(const struct watch *w);
+
+/* Makes exactly what these targets pass through watched: unchanged watches stay, others go. To be
+ * called after each look at the files, because a swapped link or a new directory changes what must
+ * be watched. Each directory is watched before anything in it is looked at, so what happens after
+ * this call makes an event. The targets are copied. */
+void watch_set(struct watch *w, const struct watch_target *targets, size_t count);
+
+/* Takes what events are pending, without waiting. True when any may concern the targets, also when
+ * events were lost. Then watch_set is due: a watch may have gone with its directory. */
+bool watch_read(struct watch *w);
+
+/* The slow way, by stat alone: true when what the targets lead to differs from the call before
+ * (identity, size, times, mode and owner of files, the links on the way, the names in directories),
+ * at the first call, and when the targets of watch_set are others. */
+bool watch_changed(struct watch *w);
+
+void watch_state(const struct watch *w, struct watch_state *out);
+
+#endif

@@ -1,0 +1,96 @@
+/* Between the files of the watch: one walk along the targets, and two visitors of it. The one sets
+ * watches (watch.c), the other sums up what it sees (watch_sum.c). */
+#ifndef MTASTS_SYS_WATCH_PARTS_H
+#define MTASTS_SYS_WATCH_PARTS_H
+
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "mtasts/arena.h"
+#include "server/sys/watch.h"
+
+enum { WATCH_LEVELS = 2 }; /* of a tree, below its directory */
+
+/* A component of a target's path. */
+struct watch_part {
+    const char *text; /* NULL ends the path */
+    bool wild;        /* a pattern */
+};
+
+struct watch_path {
+    const struct watch_part *parts;
+    bool absolute;
+    int levels; /* WATCH_LEVELS for a tree, -1 for a file */
+};
+
+/* A directory that a walk came to; its path has no links. */
+struct watch_place {
+    struct sts_str path; /* NUL-terminated */
+    int listed;          /* levels that were listed from here, and one more; 0: not as a tree */
+    int wd;              /* of the visitor in watch.c; -1 without a watch */
+};
+
+/* What a walk reports; any may be NULL. */
+struct watch_visitor {
+    /* A directory, before anything in it is looked at. */
+    void (*enter)(void *to, struct watch_place *place);
+    /* `name` in `place` is about to be looked at; `last` in its path: it may be a file. */
+    void (*name)(void *to, struct watch_place *place, struct sts_str name, bool last);
+    /* All names of `place` that match `pattern` (NULL: that are not hidden) are. */
+    void (*names)(void *to, struct watch_place *place, const char *pattern, bool last);
+    /* `path` was looked at: NULL and errno, or its lstat, and for a link what it says. */
+    void (*seen)(void *to, struct sts_str path, const struct stat *st, struct sts_str link);
+    /* A directory whose names could not be listed: what is below is not known. */
+    void (*blind)(void *to, struct sts_str path, int error);
+};
+
+void watch_walk(const struct watch_path *paths, size_t count, const struct watch_visitor *visitor,
+                void *to);
+
+/* Whether the names that `pattern` stands for include `name`. */
+bool watch_matches(const char *pattern, const char *name);
+bool watch_is_visible(const char *name);
+
+/* The sum of digests of all that a walk sees. */
+struct watch_sum {
+    uint64_t lanes[4];
+};
+
+void watch_sum(const struct watch_path *paths, size_t count, struct watch_sum *out);
+
+/* --- what is watched for ------------------------------------------------------------------- */
+
+struct watch_pattern {
+    struct watch_pattern *next;
+    const char *text;
+};
+
+/* A watched directory: which names count in it, besides those in watch_table.names. */
+struct watch_dir {
+    int wd; /* 0: an empty slot; the kernel counts from 1 */
+    unsigned pattern_count;
+    bool visible, all;
+    bool contents; /* writing counts too, not names alone */
+    bool gone;     /* the kernel dropped the watch */
+    struct watch_pattern *patterns;
+};
+
+struct watch_table {
+    struct watch_dir *dirs; /* by wd, open addressing */
+    size_t size, count;
+    /* Digests of (wd, name): a collision is one look too many. 0: an empty slot. */
+    uint64_t *names;
+    size_t name_size, name_count;
+    struct sts_arena *arena;
+};
+
+void watch_table_init(struct watch_table *t);
+void watch_table_fini(struct watch_table *t);
+struct watch_dir *watch_table_find(const struct watch_table *t, int wd); /* or NULL */
+/* Good until the next one is added. */
+struct watch_dir *watch_table_add(struct watch_table *t, int wd);
+void watch_table_name(struct watch_table *t, int wd, struct sts_str name);
+void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, const char *pattern);
+bool watch_table_counts(const struct watch_table *t, const struct watch_dir *dir, const char *name);
+
+#endif

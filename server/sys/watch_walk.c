@@ -1,0 +1,303 @@
+/* The walk along the targets, as the kernel resolves a path, but one component at a time, so that
+ * every directory and every link on the way is seen. */
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/base/memory.h"
+#include "server/sys/watch_parts.h"
+
+enum { LINKS_MAX = 40 }; /* as path_resolution(7) */
+
+struct walk {
+    const struct watch_visitor *visitor;
+    void *to;
+    struct sts_arena *arena;
+    struct watch_place **places; /* by path, open addressing: a directory is visited once */
+    size_t size, count;
+    struct watch_place *root;
+    struct sts_buf path;   /* what is looked at */
+    char target[PATH_MAX]; /* of a link; not on the stack, because patterns recurse */
+};
+
+/* Where a path has led to, and what is left of it. */
+struct cursor {
+    struct watch_place *at;
+    struct sts_str text;            /* first: from a link or a listing, taken literally */
+    const struct watch_part *parts; /* then these */
+    int links;                      /* passed so far */
+    int levels;                     /* to be listed at the end; -1: it is a file */
+    bool announced;                 /* the next name was reported with its directory's */
+};
+
+static void follow(struct walk *w, struct cursor c);
+
+bool watch_is_visible(const char *name)
+{
+    return name[0] != '.';
+}
+
+/* Also the pattern itself: the main file may be called "[a].yaml". */
+bool watch_matches(const char *pattern, const char *name)
+{
+    return fnmatch(pattern, name, FNM_PERIOD) == 0 || strcmp(pattern, name) == 0;
+}
+
+/* --- places -------------------------------------------------------------------------------- */
+
+static struct watch_place **slot_of(struct watch_place **places, size_t size, struct sts_str path)
+{
+    size_t at = (size_t)sts_str_hash(path) & (size - 1);
+
+    while (places[at] && !sts_str_eq(places[at]->path, path))
+        at = (at + 1) & (size - 1);
+    return &places[at];
+}
+
+static struct watch_place *find(const struct walk *w, struct sts_str path)
+{
+    return *slot_of(w->places, w->size, path);
+}
+
+static struct watch_place *enter(struct walk *w, struct sts_str path)
+{
+    if (w->count + 1 > w->size / 2) {
+        size_t size = sts_mul_size(w->size, 2);
+        struct watch_place **bigger = sts_must(calloc(size, sizeof(struct watch_place *)));
+        for (size_t i = 0; i < w->size; i++)
+            if (w->places[i])
+                *slot_of(bigger, size, w->places[i]->path) = w->places[i];
+        free(w->places);
+        w->places = bigger;
+        w->size = size;
+    }
+    struct watch_place *place = STS_NEW(w->arena, struct watch_place);
+    *place = (struct watch_place){.path = sts_arena_dup(w->arena, path), .wd = -1};
+    *slot_of(w->places, w->size, path) = place;
+    w->count++;
+    if (w->visitor->enter)
+        w->visitor->enter(w->to, place);
+    return place;
+}
+
+static struct watch_place *parent(const struct walk *w, const struct watch_place *place)
+{
+    size_t end = place->path.len;
+
+    while (end > 1 && place->path.ptr[end - 1] != '/')
+        end--;
+    /* Each walk comes from the root, so the parent was entered. */
+    return find(w, sts_str_sub(place->path, 0, end > 1 ? end - 1 : 1));
+}
+
+/* The path of `name` in `at`, in w->path. */
+static struct sts_str path_in(struct walk *w, const struct watch_place *at, struct sts_str name)
+{
+    w->path.len = 0;
+    if (at != w->root)
+        sts_buf_add(&w->path, at->path);
+    sts_buf_add(&w->path, STS_STR("/"));
+    sts_buf_add(&w->path, name);
+    sts_buf_add(&w->path, (struct sts_str){"", 1});
+    return (struct sts_str){w->path.ptr, w->path.len - 1};
+}
+
+/* --- listing ------------------------------------------------------------------------------- */
+
+/* Appends the matching names, each with a NUL behind it. Read as a whole first, so that a
+ * descriptor is never held while the walk goes deeper. "." and ".." are no names here, although
+ * the pattern ".*" of glob(3) has them. */
+static void list(struct walk *w, const struct watch_place *at, const char *pattern,
+                 struct sts_buf *names)
+{
+    DIR *dir = opendir(at->path.ptr);
+    const struct dirent *e = NULL;
+
+    while (dir && (errno = 0, e = readdir(dir)) != NULL) {
+        const char *name = e->d_name;
+        bool dots = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+        if (!dots && (pattern ? watch_matches(pattern, name) : watch_is_visible(name)))
+            sts_buf_add(names, (struct sts_str){name, strlen(name) + 1});
+    }
+    int error = errno;
+    if (dir)
+        closedir(dir);
+    if (error && w->visitor->blind)
+        w->visitor->blind(w->to, at->path, error);
+}
+
+static const char *after(const char *name)
+{
+    return name + strlen(name) + 1;
+}
+
+static void list_pattern(struct walk *w, const struct cursor *c)
+{
+    const struct watch_part *part = c->parts;
+    struct sts_buf names = {0};
+
+    if (w->visitor->names)
+        w->visitor->names(w->to, c->at, part->text, !part[1].text);
+    list(w, c->at, part->text, &names);
+    for (const char *name = names.ptr; name && name < names.ptr + names.len; name = after(name)) {
+        struct cursor next = *c;
+        next.text = sts_str_from(name);
+        next.parts = part + 1;
+        next.announced = true;
+        follow(w, next);
+    }
+    sts_buf_fini(&names);
+}
+
+static void list_tree(struct walk *w, const struct cursor *c)
+{
+    struct sts_buf names = {0};
+    bool certbot = false;
+
+    if (c->at->listed > c->levels)
+        return; /* links may lead in circles */
+    c->at->listed = c->levels + 1;
+    if (w->visitor->names)
+        w->visitor->names(w->to, c->at, NULL, true);
+    list(w, c->at, NULL, &names);
+    const char *end = names.ptr + names.len;
+    for (const char *name = names.ptr; name < end; name = after(name))
+        certbot = certbot || strcmp(name, "live") == 0;
+    for (const char *name = names.ptr; name < end; name = after(name)) {
+        struct cursor next = *c;
+        /* certbot's archive/ holds old versions; those in use are reached through live/ */
+        bool deeper = c->levels > 0 && !(certbot && strcmp(name, "archive") == 0);
+        next.text = sts_str_from(name);
+        next.levels = deeper ? c->levels - 1 : -1;
+        next.announced = true;
+        follow(w, next);
+    }
+    sts_buf_fini(&names);
+}
+
+/* --- following ----------------------------------------------------------------------------- */
+
+static struct sts_str without_slashes(struct sts_str s)
+{
+    while (s.len && s.ptr[0] == '/')
+        s = sts_str_sub(s, 1, s.len);
+    return s;
+}
+
+/* Takes the next name; false at a pattern and at the end. */
+static bool next_name(struct cursor *c, struct sts_str *name)
+{
+    c->text = without_slashes(c->text);
+    if (c->text.len) {
+        size_t end = sts_str_find(c->text, '/', 0);
+        *name = sts_str_sub(c->text, 0, end);
+        c->text = without_slashes(sts_str_sub(c->text, end, c->text.len));
+        return true;
+    }
+    if (!c->parts->text || c->parts->wild)
+        return false;
+    *name = sts_str_from(c->parts->text);
+    c->parts++;
+    return true;
+}
+
+/* A link at `path`: what it says is to be followed next. `kept` owns c->text. */
+static bool pass_link(struct walk *w, struct cursor *c, struct sts_str path, const struct stat *st,
+                      struct sts_buf *kept)
+{
+    ssize_t n = readlink(path.ptr, w->target, sizeof(w->target));
+    struct sts_str target = {w->target, n > 0 ? (size_t)n : 0};
+    struct sts_buf text = {0};
+
+    if (w->visitor->seen)
+        w->visitor->seen(w->to, path, n < 0 ? NULL : st, target);
+    if (n <= 0 || n == sizeof(w->target) || ++c->links > LINKS_MAX)
+        return false;
+    if (w->target[0] == '/')
+        c->at = w->root;
+    sts_buf_add(&text, target);
+    sts_buf_add(&text, STS_STR("/"));
+    sts_buf_add(&text, c->text);
+    sts_buf_fini(kept);
+    *kept = text;
+    c->text = sts_buf_str(kept);
+    return true;
+}
+
+/* Goes to `name`; false where the way ends. */
+static bool step(struct walk *w, struct cursor *c, struct sts_str name, struct sts_buf *kept)
+{
+    bool announced = c->announced;
+    struct stat st;
+
+    c->announced = false;
+    if (sts_str_is(name, "."))
+        return true;
+    if (sts_str_is(name, "..")) {
+        c->at = parent(w, c->at);
+        return true;
+    }
+    if (!announced && w->visitor->name)
+        w->visitor->name(w->to, c->at, name, !c->text.len && !c->parts->text);
+    struct sts_str path = path_in(w, c->at, name);
+    struct watch_place *place = find(w, path);
+    if (!place) {
+        bool there = lstat(path.ptr, &st) == 0;
+        if (there && S_ISLNK(st.st_mode))
+            return pass_link(w, c, path, &st, kept);
+        if (w->visitor->seen)
+            w->visitor->seen(w->to, path, there ? &st : NULL, (struct sts_str){0});
+        if (!there || !S_ISDIR(st.st_mode))
+            return false;
+        place = enter(w, path);
+    }
+    c->at = place;
+    return true;
+}
+
+static void follow(struct walk *w, struct cursor c)
+{
+    struct sts_buf kept = {0};
+    struct sts_str name;
+    bool on = true;
+
+    while (on && next_name(&c, &name))
+        on = step(w, &c, name, &kept);
+    if (on && c.parts->text)
+        list_pattern(w, &c);
+    else if (on && c.levels >= 0)
+        list_tree(w, &c);
+    sts_buf_fini(&kept);
+}
+
+void watch_walk(const struct watch_path *paths, size_t count, const struct watch_visitor *visitor,
+                void *to)
+{
+    struct walk w = {.visitor = visitor, .to = to, .arena = sts_arena_new(), .size = 64};
+    char *here = getcwd(NULL, 0);
+    int error = errno;
+
+    w.places = sts_must(calloc(w.size, sizeof(struct watch_place *)));
+    w.root = enter(&w, STS_STR("/"));
+    for (size_t i = 0; i < count; i++) {
+        const struct watch_path *p = &paths[i];
+        /* A working directory that was removed is "(unreachable)" or an error. */
+        bool reached = p->absolute || (here && here[0] == '/');
+        if (reached)
+            follow(&w,
+                   (struct cursor){.at = w.root,
+                                   .text = p->absolute ? (struct sts_str){0} : sts_str_from(here),
+                                   .parts = p->parts,
+                                   .levels = p->levels});
+        else if (visitor->blind)
+            visitor->blind(to, STS_STR("."), here ? ENOENT : error);
+    }
+    free(here);
+    free(w.places);
+    sts_buf_fini(&w.path);
+    sts_arena_free(w.arena);
+}

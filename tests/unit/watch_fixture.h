@@ -1,0 +1,153 @@
+/* For the tests of the watch: a folder of their own, and the ways in which files change.
+ *
+ * inotify queues an event before the call that causes it returns, so "no event" needs no waiting.
+ */
+#ifndef MTASTS_TESTS_UNIT_WATCH_FIXTURE_H
+#define MTASTS_TESTS_UNIT_WATCH_FIXTURE_H
+
+#include "tests/unit/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/sys/watch.h"
+
+enum { DEADLINE_MS = 10000 }; /* reached by a failing test only */
+
+static char dir[200];
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
+static int set_up(void **state)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    (void)state;
+    snprintf(dir, sizeof(dir), "%s/mta-stsd-watch-XXXXXX", tmp ? tmp : "/tmp");
+    return mkdtemp(dir) ? chmod(dir, 0755) : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return nftw(dir, remove_one, 10, FTW_DEPTH | FTW_PHYS);
+}
+
+/* The path of `name` in the test's folder; good until the eighth further call. */
+static const char *in_dir(const char *name)
+{
+    static char paths[8][300];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+
+    snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
+    return path;
+}
+
+/* `format` with a number in it; good until the eighth further call. */
+static const char *numbered(const char *format, int n)
+{
+    static char names[8][300];
+    static unsigned next;
+    char *name = names[next++ % 8];
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(name, sizeof(names[0]), format, n);
+#pragma GCC diagnostic pop
+    return name;
+}
+
+static void put(const char *name, const char *text)
+{
+    int fd = open(in_dir(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+static void make_dir(const char *name)
+{
+    assert_int_equal(mkdir(in_dir(name), 0755), 0);
+}
+
+static void move(const char *from, const char *to)
+{
+    assert_int_equal(rename(in_dir(from), in_dir(to)), 0);
+}
+
+static void remove_file(const char *name)
+{
+    assert_int_equal(unlink(in_dir(name)), 0);
+}
+
+static void remove_tree(const char *name)
+{
+    assert_int_equal(nftw(in_dir(name), remove_one, 10, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+/* By rename, as everything that swaps a link does it. */
+static void point(const char *name, const char *target)
+{
+    assert_int_equal(symlink(target, in_dir("link.new")), 0);
+    move("link.new", name);
+}
+
+/* Up to three targets, by their names in the test's folder. */
+static void watch_these(struct watch *w, enum watch_kind kind, const char *a, const char *b,
+                        const char *c)
+{
+    const char *names[] = {a, b, c};
+    struct watch_target targets[3];
+    size_t count = 0;
+
+    for (size_t i = 0; i < 3; i++)
+        if (names[i])
+            targets[count++] =
+                (struct watch_target){kind, names[i][0] == '/' ? names[i] : in_dir(names[i])};
+    watch_set(w, targets, count);
+}
+
+static bool woken(struct watch *w)
+{
+    struct pollfd p = {.fd = watch_descriptor(w), .events = POLLIN};
+
+    return p.fd >= 0 && poll(&p, 1, DEADLINE_MS) == 1 && watch_read(w);
+}
+
+static struct watch_state state_of(const struct watch *w)
+{
+    struct watch_state state;
+
+    watch_state(w, &state);
+    return state;
+}
+
+/* What the kernel has: lines of /proc/self/fdinfo/N. */
+static size_t kernel_watches(const struct watch *w)
+{
+    char name[64], line[400];
+    size_t count = 0;
+
+    snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", watch_descriptor(w));
+    FILE *file = fopen(name, "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file))
+        count += strncmp(line, "inotify ", 8) == 0;
+    fclose(file);
+    return count;
+}
+
+#endif
