@@ -13,6 +13,7 @@ from harness import BINARY  # noqa: E402
 from harness import client, process  # noqa: E402
 from harness.certs import Certificates  # noqa: E402
 from harness.daemon import Daemon  # noqa: E402
+from harness.reload import NEIGHBOUR, SENTINEL, SUBJECT, Scene  # noqa: E402
 
 
 def pytest_sessionstart(session):
@@ -94,6 +95,33 @@ def fetch(certs):
         return client.fetch(daemon.address(index), f"mta-sts.{domain}", **options)
 
     return get
+
+
+@pytest.fixture
+def scene(tmp_path, certs, make_config):
+    """scene(**options): a started Scene (harness/reload.py), whose clients are judged at the end.
+
+    `reload` are the settings of that name; `arrange(scene)` moves files about before the start;
+    `start=False` leaves the start to the test; `settings` are further keys of the main file.
+    """
+    scenes = []
+
+    def build(start=True, settings=None, **options):
+        domains = (SUBJECT, NEIGHBOUR, SENTINEL)
+        config = make_config(dict.fromkeys(domains)) | (settings or {})
+        del config["tenants"]
+        made = Scene(tmp_path / f"scene{len(scenes)}", config, certs, **options)
+        scenes.append(made)
+        return made.start() if start else made
+
+    yield build
+    errors = []
+    for made in reversed(scenes):
+        try:
+            made.close()
+        except AssertionError as error:
+            errors.append(str(error))
+    assert not errors, "\n".join(errors)
 
 
 @pytest.fixture

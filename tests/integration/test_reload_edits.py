@@ -1,0 +1,99 @@
+"""A file changes in every way that programs change files: the new policy is served soon, whole, and
+nobody else notices."""
+
+import os
+import signal
+
+import pytest
+from harness import edits
+from harness.reload import FAST, SUBJECT, body, replace, text
+
+PATIENT = {"settle": "1s", "settle_limit": "10s", "rescan": "1h"}
+
+
+@pytest.mark.parametrize("edit", edits.WHOLE, ids=lambda edit: edit.__name__)
+def test_edit(scene, edit):
+    """Three times: a watch that stays with the old inode sees the first change only."""
+    s = scene()
+    for number in 2, 3, 4:
+        s.becomes(number, edit, s.file, text(number))
+    assert not s.diagnostics(level="error")
+
+
+@pytest.mark.parametrize("edit", edits.WITH_GAP, ids=lambda edit: edit.__name__)
+def test_edit_with_a_gap(scene, edit):
+    """A file that is gone for less than the quiet time was never gone."""
+    s = scene(reload=PATIENT)
+    for number in 2, 3:
+        s.becomes(number, edit, s.file, text(number))
+    assert not s.diagnostics(level="error")
+
+
+@pytest.mark.parametrize("edit", [*edits.WHOLE, *edits.WITH_GAP], ids=lambda edit: edit.__name__)
+def test_edit_of_the_main_file(scene, edit):
+    """The same for a tenant in the main file."""
+
+    def main(number):
+        own = text(number).partition("\n")[2]
+        return f"{others}tenants:\n{own}"
+
+    def arrange(s):
+        nonlocal others
+        others = s.main.read_text()
+        s.file.unlink()
+        s.main.write_text(main(1))
+
+    others = ""
+    s = scene(reload=PATIENT if edit in edits.WITH_GAP else None, arrange=arrange)
+    for number in 2, 3:
+        s.becomes(number, edit, s.main, main(number))
+    assert not s.diagnostics(level="error")
+
+
+def test_another_name_of_the_inode(scene):
+    """Written in a directory that nobody watches: no event tells; the slow look sees it."""
+    s = scene(reload=FAST)
+    s.becomes(2, edits.hard_link_elsewhere, s.file, text(2))
+    s.becomes(3, edits.hard_link_elsewhere, s.file, text(3))
+
+
+def test_append(scene):
+    """A whole file before and after."""
+    s = scene()
+    start = "tenants:\n  example.org:\n    mode: testing\n    mx: mx2.example.org\n"
+    s.becomes(2, replace, s.file, start, max_age=2419200)
+
+    def append():
+        with open(s.file, "a", encoding="utf-8") as file:
+            file.write("    max_age: 604800\n")
+
+    s.becomes(2, append)
+
+
+def test_touch(scene, run):
+    """Nothing changed: the same id, the same body, and no tenant counts as changed."""
+    s = scene()
+    before = run("records", "-c", s.main, "--format", "json", SUBJECT).stdout
+    s.stays(os.utime, s.file, (0, 0))
+    s.stays(os.chmod, s.file, 0o600)
+    replace(s.file, s.file.read_text())
+    line = s.hangup()
+    assert "result=refused" not in line
+    assert run("records", "-c", s.main, "--format", "json", SUBJECT).stdout == before
+
+
+def test_formatting_makes_no_new_id(scene, run):
+    s = scene()
+    before = run("records", "-c", s.main, "--format", "json", SUBJECT).stdout
+    s.stays(replace, s.file, "# a comment\n\n" + s.file.read_text())
+    assert run("records", "-c", s.main, "--format", "json", SUBJECT).stdout == before
+
+
+def test_a_signal_looks_at_once(scene):
+    """Also when nothing changed, and when all waits are long."""
+    s = scene(reload={"settle": "60s", "settle_limit": "60s", "rescan": "1h"})
+    replace(s.file, text(2))
+    s.watcher.announce(body(2))
+    s.daemon.send_signal(signal.SIGHUP)
+    s.watcher.until(body(2))
+    s.hangup()
