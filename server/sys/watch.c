@@ -35,20 +35,17 @@ struct watch {
 
 /* --- the targets --------------------------------------------------------------------------- */
 
-static const struct watch_part *split(struct sts_arena *arena, struct sts_str path, bool pattern)
+static const struct watch_part *split(struct sts_arena *arena, const char *path, bool pattern)
 {
-    struct watch_part *parts = STS_ARRAY(arena, path.len / 2 + 2, struct watch_part);
-    size_t count = 0;
+    char *text = (char *)sts_arena_dup(arena, sts_str_from(path)).ptr, *rest = NULL;
+    size_t count = 0, most = 2;
 
-    for (size_t at = 0, end; at < path.len; at = end + 1) {
-        end = sts_str_find(path, '/', at);
-        struct sts_str name = sts_str_sub(path, at, end);
-        if (!name.len || sts_str_is(name, "."))
-            continue;
-        struct watch_part *part = &parts[count++];
-        part->text = sts_arena_dup(arena, name).ptr;
-        part->wild = pattern && strpbrk(part->text, "*?[\\") != NULL;
-    }
+    for (const char *p = path; *p; p++)
+        most += *p == '/';
+    struct watch_part *parts = STS_ARRAY(arena, most, struct watch_part);
+    for (char *name = strtok_r(text, "/", &rest); name; name = strtok_r(NULL, "/", &rest))
+        if (strcmp(name, ".") != 0)
+            parts[count++] = (struct watch_part){name, pattern && strpbrk(name, "*?[\\") != NULL};
     return parts;
 }
 
@@ -59,9 +56,8 @@ static void copy_targets(struct watch *w, const struct watch_target *targets, si
     w->path_count = count;
     for (size_t i = 0; i < count; i++) {
         bool tree = targets[i].kind == WATCH_TREE;
-        struct sts_str path = sts_str_from(targets[i].path);
-        w->paths[i].parts = split(w->arena, path, !tree);
-        w->paths[i].absolute = sts_str_starts(path, STS_STR("/"));
+        w->paths[i].parts = split(w->arena, targets[i].path, !tree);
+        w->paths[i].absolute = targets[i].path[0] == '/';
         w->paths[i].levels = tree ? WATCH_LEVELS : -1;
     }
 }

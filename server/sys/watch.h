@@ -5,9 +5,9 @@
  * that does not exist yet are all noticed. In a directory that is merely passed through only the
  * names that matter there count.
  *
- * inotify sees nothing of NFS servers, of the lower layers of an overlay, of changes made below a
- * bind mount on the other side of a container, and of mounts themselves. For these, and whenever
- * watches run out, watch_changed compares by stat.
+ * inotify sees nothing of what others do on an NFS server or the host of a virtual machine (9p,
+ * virtiofs), of the lower layers of an overlay, and of something mounted on the way. For these, and
+ * when watches run out, watch_changed compares by stat.
  *
  * The order that loses no change, at the start and after each hint:
  *

@@ -19,17 +19,26 @@
 
 #include "server/sys/watch.h"
 
+/* An assertion in a forked child. */
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            dprintf(STDERR_FILENO, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                 \
+            _exit(1);                                                                              \
+        }                                                                                          \
+    } while (0)
+
 enum { DEADLINE_MS = 10000 }; /* reached by a failing test only */
 
 static char dir[200];
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {
     (void)st, (void)type, (void)at;
     return remove(path);
 }
 
-static int set_up(void **state)
+static inline int set_up(void **state)
 {
     const char *tmp = getenv("TMPDIR");
 
@@ -38,14 +47,14 @@ static int set_up(void **state)
     return mkdtemp(dir) ? chmod(dir, 0755) : -1;
 }
 
-static int tear_down(void **state)
+static inline int tear_down(void **state)
 {
     (void)state;
     return nftw(dir, remove_one, 10, FTW_DEPTH | FTW_PHYS);
 }
 
 /* The path of `name` in the test's folder; good until the eighth further call. */
-static const char *in_dir(const char *name)
+static inline const char *in_dir(const char *name)
 {
     static char paths[8][300];
     static unsigned next;
@@ -56,7 +65,7 @@ static const char *in_dir(const char *name)
 }
 
 /* `format` with a number in it; good until the eighth further call. */
-static const char *numbered(const char *format, int n)
+static inline const char *numbered(const char *format, int n)
 {
     static char names[8][300];
     static unsigned next;
@@ -69,7 +78,7 @@ static const char *numbered(const char *format, int n)
     return name;
 }
 
-static void put(const char *name, const char *text)
+static inline void put(const char *name, const char *text)
 {
     int fd = open(in_dir(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
@@ -78,36 +87,36 @@ static void put(const char *name, const char *text)
     close(fd);
 }
 
-static void make_dir(const char *name)
+static inline void make_dir(const char *name)
 {
     assert_int_equal(mkdir(in_dir(name), 0755), 0);
 }
 
-static void move(const char *from, const char *to)
+static inline void move(const char *from, const char *to)
 {
     assert_int_equal(rename(in_dir(from), in_dir(to)), 0);
 }
 
-static void remove_file(const char *name)
+static inline void remove_file(const char *name)
 {
     assert_int_equal(unlink(in_dir(name)), 0);
 }
 
-static void remove_tree(const char *name)
+static inline void remove_tree(const char *name)
 {
     assert_int_equal(nftw(in_dir(name), remove_one, 10, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 /* By rename, as everything that swaps a link does it. */
-static void point(const char *name, const char *target)
+static inline void point(const char *name, const char *target)
 {
     assert_int_equal(symlink(target, in_dir("link.new")), 0);
     move("link.new", name);
 }
 
 /* Up to three targets, by their names in the test's folder. */
-static void watch_these(struct watch *w, enum watch_kind kind, const char *a, const char *b,
-                        const char *c)
+static inline void watch_these(struct watch *w, enum watch_kind kind, const char *a, const char *b,
+                               const char *c)
 {
     const char *names[] = {a, b, c};
     struct watch_target targets[3];
@@ -120,14 +129,26 @@ static void watch_these(struct watch *w, enum watch_kind kind, const char *a, co
     watch_set(w, targets, count);
 }
 
-static bool woken(struct watch *w)
+static inline bool woken(struct watch *w)
 {
     struct pollfd p = {.fd = watch_descriptor(w), .events = POLLIN};
 
     return p.fd >= 0 && poll(&p, 1, DEADLINE_MS) == 1 && watch_read(w);
 }
 
-static struct watch_state state_of(const struct watch *w)
+static inline void is_quiet(struct watch *w)
+{
+    assert_false(watch_read(w));
+    assert_false(watch_changed(w));
+}
+
+static inline void is_noticed(struct watch *w)
+{
+    assert_true(woken(w));
+    assert_true(watch_changed(w));
+}
+
+static inline struct watch_state state_of(const struct watch *w)
 {
     struct watch_state state;
 
@@ -136,7 +157,7 @@ static struct watch_state state_of(const struct watch *w)
 }
 
 /* What the kernel has: lines of /proc/self/fdinfo/N. */
-static size_t kernel_watches(const struct watch *w)
+static inline size_t kernel_watches(const struct watch *w)
 {
     char name[64], line[400];
     size_t count = 0;

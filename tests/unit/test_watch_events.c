@@ -1,0 +1,306 @@
+/* Unit tests of server/sys/watch: what counts as an event, what is lost and found again, and that
+ * nothing piles up. */
+#include "tests/unit/watch_fixture.h"
+
+#include <dirent.h>
+
+static void other_names_are_ignored(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+
+    make_dir("tenants.d");
+    make_dir("customers");
+    make_dir("customers/one");
+    put("main.yaml", "x");
+    put("tenants.d/a.yaml", "x");
+    put("customers/one/sts.yaml", "x");
+    watch_these(w, WATCH_FILE, "main.yaml", "tenants.d/*.yaml", "customers/*/sts.yaml");
+    assert_true(watch_changed(w));
+    is_quiet(w);
+    put("access.log", "x"); /* beside the main file */
+    put("access.log", "xy");
+    remove_file("access.log");
+    put("tenants.d/.a.yaml.swp", "x");
+    put("tenants.d/.#a.yaml", "x");
+    put("tenants.d/4913", "x");
+    put("tenants.d/a.yaml~", "x");
+    put("tenants.d/#a.yaml#", "x");
+    move("tenants.d/#a.yaml#", "tenants.d/b.yaml.tmp");
+    make_dir("customers/.git");
+    put("customers/one/sts.yaml.new", "x");
+    put("main.yaml.new", "x");
+    is_quiet(w);
+    move("main.yaml.new", "main.yaml");
+    is_noticed(w);
+    put("customers/one/sts.yaml", "y");
+    is_noticed(w);
+    put("tenants.d/a.yaml", "y");
+    is_noticed(w);
+    is_quiet(w);
+    watch_free(w);
+}
+
+static void the_way_counts_by_name_only(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+
+    make_dir("etc");
+    make_dir("etc/one");
+    make_dir("certs");
+    make_dir("certs/live");
+    make_dir("certs/live/name");
+    make_dir("certs/archive");
+    make_dir("certs/archive/name");
+    put("certs/archive/name/chain1.pem", "x");
+    point("certs/live/name/chain.pem", "../../archive/name/chain1.pem");
+    put("etc/one/main.yaml", "x");
+    watch_these(w, WATCH_FILE, "etc/one/main.yaml", NULL, NULL);
+    assert_true(watch_changed(w));
+    put("etc/two", "x");
+    make_dir("other");
+    put("etc/one/two", "x");
+    is_quiet(w);
+    watch_these(w, WATCH_TREE, "certs", NULL, NULL);
+    assert_true(watch_changed(w));
+    is_quiet(w);
+    put("certs/archive/name/chain0.pem", "x"); /* an old version */
+    make_dir("certs/archive/other");
+    put("certs/live/name/.chain.pem.swp", "x"); /* hidden */
+    make_dir("certs/.well-known");
+    is_quiet(w);
+    put("certs/live/name/README", "x"); /* any name may be a certificate's */
+    is_noticed(w);
+    watch_free(w);
+}
+
+/* Names that look like patterns are files too; a pattern's escapes are understood. */
+static void patterns_are_names_too(void **state)
+{
+    static const char *const rows[][2] = {
+        {"[a].yaml", "[a].yaml"},
+        {"[a].yaml", "a.yaml"},
+        {"a\\*.yaml", "a*.yaml"},
+        {"a\\b.yaml", "ab.yaml"},
+        {"[", "["},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct watch *w = watch_new();
+        watch_these(w, WATCH_FILE, rows[i][0], NULL, NULL);
+        assert_true(watch_changed(w));
+        put("b.yaml", "x");
+        is_quiet(w);
+        put(rows[i][1], "x");
+        is_noticed(w);
+        remove_file(rows[i][1]);
+        watch_free(w);
+    }
+    struct watch *w = watch_new();
+    put("*", "x");
+    watch_these(w, WATCH_TREE, "*", NULL, NULL); /* certificates are no patterns */
+    assert_true(watch_changed(w));
+    put("a", "x");
+    is_quiet(w);
+    watch_free(w);
+}
+
+/* Very many patterns in one directory: then every name counts. */
+static void patterns_are_bounded(void **state)
+{
+    (void)state;
+    static char names[200][300];
+    struct watch_target targets[200];
+    struct watch *w = watch_new();
+
+    for (int i = 0; i < 200; i++) {
+        snprintf(names[i], sizeof(names[i]), "%s", in_dir(numbered("%d-*.yaml", i)));
+        targets[i] = (struct watch_target){WATCH_FILE, names[i]};
+    }
+    for (size_t count = 64; count <= 200; count += 136) {
+        watch_set(w, targets, count);
+        watch_read(w);
+        put("other", "x");
+        assert_int_equal(watch_read(w), count == 200);
+        put("63-a.yaml", "x");
+        assert_true(woken(w));
+    }
+    watch_free(w);
+}
+
+/* The same size and the same time, in another file: a comparison of these alone would miss it. */
+static void a_disguised_change_is_seen(void **state)
+{
+    (void)state;
+    const struct timespec times[2] = {{1700000000, 0}, {1700000000, 0}};
+    struct watch *w = watch_new();
+
+    for (int i = 0; i < 3; i++) {
+        put("new", i % 2 ? "one" : "two");
+        assert_int_equal(utimensat(AT_FDCWD, in_dir("new"), times, 0), 0);
+        move("new", "a.yaml");
+        watch_these(w, WATCH_FILE, "a.yaml", NULL, NULL);
+        assert_true(watch_changed(w));
+        assert_false(watch_changed(w));
+    }
+    assert_int_equal(chmod(in_dir("a.yaml"), 0600), 0);
+    assert_true(watch_changed(w));
+    if (geteuid() == 0) {
+        assert_int_equal(chown(in_dir("a.yaml"), 1, (gid_t)-1), 0);
+        assert_true(watch_changed(w));
+        assert_int_equal(chown(in_dir("a.yaml"), (uid_t)-1, 1), 0);
+        assert_true(watch_changed(w));
+    }
+    watch_these(w, WATCH_FILE, "b.yaml", NULL, NULL); /* other targets are a change */
+    assert_true(watch_changed(w));
+    watch_these(w, WATCH_FILE, "c.yaml", NULL, NULL);
+    assert_true(watch_changed(w));
+    assert_false(watch_changed(w));
+    watch_free(w);
+}
+
+static void strange_paths_end_somewhere(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+    static char name[5000];
+
+    point("a", "b");
+    point("b", "a");
+    put("file", "x");
+    memset(name, 'x', sizeof(name) - 1);
+    assert_int_equal(chdir(dir), 0);
+    const struct watch_target targets[] = {
+        {WATCH_FILE, "/"},          {WATCH_FILE, ""},     {WATCH_FILE, "a"},
+        {WATCH_TREE, "a/x"},        {WATCH_FILE, name},   {WATCH_FILE, "a/*"},
+        {WATCH_FILE, "file/below"}, {WATCH_TREE, "none"}, {WATCH_FILE, "c.yaml"},
+        {WATCH_FILE, "/../../.."},
+    };
+    watch_set(w, targets, sizeof(targets) / sizeof(*targets));
+    assert_int_equal(state_of(w).failed, 0);
+    assert_true(watch_changed(w));
+    is_quiet(w);
+    put("c.yaml", "x"); /* relative to the working directory */
+    is_noticed(w);
+    make_dir("here");
+    assert_int_equal(chdir(in_dir("here")), 0);
+    remove_tree("here");
+    watch_set(w, targets, sizeof(targets) / sizeof(*targets));
+    assert_int_equal(state_of(w).failed, 0);
+    assert_true(watch_changed(w));
+    assert_false(watch_changed(w));
+    assert_int_equal(chdir("/"), 0);
+    watch_free(w);
+    watch_free(NULL);
+}
+
+/* --- lost and found -------------------------------------------------------------------------- */
+
+static void an_overflow_is_a_change(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+    FILE *file = fopen("/proc/sys/fs/inotify/max_queued_events", "re");
+    int limit = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%d", &limit), 1);
+    fclose(file);
+    watch_these(w, WATCH_FILE, "a.yaml", NULL, NULL);
+    assert_false(watch_read(w));
+    for (int i = 0; i < limit / 2 + 2; i++) { /* created and deleted: two events */
+        make_dir("noise");
+        assert_int_equal(rmdir(in_dir("noise")), 0);
+    }
+    put("a.yaml", "x"); /* its own event is lost */
+    assert_true(woken(w));
+    assert_false(watch_read(w));
+    watch_these(w, WATCH_FILE, "a.yaml", NULL, NULL);
+    put("a.yaml", "y");
+    assert_true(woken(w));
+    watch_free(w);
+}
+
+/* Neither what was queued for a watch that was dropped since, nor the end of the watch. */
+static void dropped_watches_are_silent(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+
+    make_dir("one");
+    make_dir("two");
+    watch_these(w, WATCH_FILE, "one/a.yaml", NULL, NULL);
+    put("one/a.yaml", "x");
+    watch_these(w, WATCH_FILE, "two/a.yaml", NULL, NULL);
+    assert_false(watch_read(w));
+    put("one/a.yaml", "y");
+    assert_false(watch_read(w));
+    put("two/a.yaml", "y");
+    assert_true(woken(w));
+    watch_set(w, NULL, 0);
+    assert_int_equal(kernel_watches(w), 0);
+    assert_int_equal(state_of(w).watches, 0);
+    put("two/a.yaml", "z");
+    assert_false(watch_read(w));
+    watch_free(w);
+}
+
+static size_t open_files(void)
+{
+    DIR *files = opendir("/proc/self/fd");
+    size_t count = 0;
+
+    assert_non_null(files);
+    while (readdir(files))
+        count++;
+    closedir(files);
+    return count;
+}
+
+static void nothing_piles_up(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+    size_t files = open_files(), watches = 0;
+
+    make_dir("tenants.d");
+    make_dir("certs");
+    for (int i = 0; i < 2000; i++) {
+        make_dir("certs/new");
+        put("certs/new/tls.crt", "x");
+        if (i > 0)
+            remove_tree("certs/name");
+        move("certs/new", "certs/name");
+        put("tenants.d/new", "x");
+        move("tenants.d/new", "tenants.d/a.yaml");
+        make_dir(numbered("release.%d", i));
+        point("release", numbered("release.%d", i));
+        assert_true(i == 0 || woken(w));
+        watch_these(w, WATCH_FILE, "tenants.d/*.yaml", "release/*.yaml", NULL);
+        watch_these(w, WATCH_TREE, "certs", "release", NULL);
+        watch_changed(w);
+        if (i == 0)
+            watches = kernel_watches(w);
+        assert_int_equal(kernel_watches(w), watches);
+        assert_int_equal(state_of(w).watches, watches);
+        assert_int_equal(open_files(), files);
+        assert_int_equal(rmdir(in_dir(numbered("release.%d", i))), 0);
+    }
+    watch_free(w);
+    assert_int_equal(open_files(), files - 1);
+}
+
+int main(void)
+{
+#define IN_DIR(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        IN_DIR(other_names_are_ignored),    IN_DIR(the_way_counts_by_name_only),
+        IN_DIR(patterns_are_names_too),     IN_DIR(patterns_are_bounded),
+        IN_DIR(a_disguised_change_is_seen), IN_DIR(strange_paths_end_somewhere),
+        IN_DIR(an_overflow_is_a_change),    IN_DIR(dropped_watches_are_silent),
+        IN_DIR(nothing_piles_up),
+    };
+    return cmocka_run_group_tests_name("watch_events", tests, NULL, NULL);
+}
