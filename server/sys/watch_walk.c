@@ -285,14 +285,12 @@ void watch_walk(const struct watch_path *paths, size_t count, const struct watch
     w.root = enter(&w, STS_STR("/"));
     for (size_t i = 0; i < count; i++) {
         const struct watch_path *p = &paths[i];
-        /* A working directory that was removed is "(unreachable)" or an error. */
-        bool reached = p->absolute || (here && here[0] == '/');
-        if (reached)
-            follow(&w,
-                   (struct cursor){.at = w.root,
-                                   .text = p->absolute ? (struct sts_str){0} : sts_str_from(here),
-                                   .parts = p->parts,
-                                   .levels = p->levels});
+        struct cursor c = {.at = w.root, .parts = p->parts, .levels = p->levels};
+        if (!p->absolute)
+            c.text = sts_str_from(here);
+        /* A working directory that was removed is an error, or "(unreachable)". */
+        if (p->absolute || sts_str_starts(c.text, STS_STR("/")))
+            follow(&w, c);
         else if (visitor->blind)
             visitor->blind(to, STS_STR("."), here ? ENOENT : error);
     }

@@ -216,8 +216,29 @@ static void mount_over(struct watch *w)
     CHECK(watch_read(w) && watch_changed(w));
 }
 
+static uid_t user; /* outside of the namespace */
+static gid_t group;
+
+static void put_self(const char *name, const char *text)
+{
+    int fd = open(name, O_WRONLY | O_CLOEXEC);
+
+    CHECK(fd >= 0 && write(fd, text, strlen(text)) > 0);
+    close(fd);
+}
+
+/* In a namespace without it, this user could make no files on a file system of the namespace. */
+static void keep_user(void)
+{
+    put_self("/proc/self/setgroups", "deny");
+    put_self("/proc/self/uid_map", numbered("%1$d %1$d 1", (int)user));
+    put_self("/proc/self/gid_map", numbered("%1$d %1$d 1", (int)group));
+}
+
 static void with_own_mounts(void)
 {
+    if (user != 0)
+        keep_user();
     CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
     struct watch *w = watch_new();
     mount_one_on_two(w);
@@ -230,6 +251,8 @@ static void mounts_are_noticed(void **state)
     (void)state;
     make_dir("one");
     make_dir("two");
+    user = geteuid();
+    group = getegid();
     in_child(CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER), with_own_mounts);
 }
 
