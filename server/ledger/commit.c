@@ -5,8 +5,7 @@
 #include "server/ledger/parts.h"
 #include "server/ledger/schema.h"
 
-/* 9999-12-31 23:59:59 UTC: what an id can say at most. */
-static const time_t last_time = 253402300799;
+const time_t ledger_last_time = 253402300799;
 
 /* One change of the ledger: everything below happens in one transaction, or not at all. */
 struct change {
@@ -93,7 +92,7 @@ static int fresh_id(struct change *c, struct sts_str domain, time_t earliest,
     int rc;
 
     do {
-        if (earliest > last_time)
+        if (earliest > ledger_last_time)
             earliest = 0;
         sts_id_render(earliest++, digest, id);
         ledger_bind_str(c->id_used, 1, domain);

@@ -20,6 +20,10 @@ struct ledger;
 
 enum ledger_access { LEDGER_READ, LEDGER_WRITE };
 
+/* A server calls ledger_touch at least this often, so it may have served for that much longer than
+ * the ledger knows. */
+enum { LEDGER_TOUCH_SECONDS = 60 };
+
 /* Opens (LEDGER_WRITE: creates, mode 0600, and migrates) the database. NULL with an error in
  * `diags`: what is wrong and what would be right. Its code is one of ledger-missing (LEDGER_READ
  * only), -older (LEDGER_READ only), -newer, -foreign (not ours, or no file), -corrupt, -full, -io,
@@ -38,9 +42,21 @@ struct ledger_instance {
     enum sts_mode mode;
     uint32_t max_age; /* seconds */
     time_t first_served;
-    time_t last_served; /* 0 while it is the current one of a tenant that is served; else never
-                           before first_served or the last ledger_touch, so that a clock that goes
-                           back cannot make a policy seem forgotten too early */
+    time_t last_served;  /* 0 while it is the current one of a tenant that is served; else never
+                            before first_served or the last ledger_touch, so that a clock that goes
+                            back cannot make a policy seem forgotten too early */
+    time_t cached_until; /* until when a sender may hold it (RFC 8461 §5.1): last_served, or for
+                            the current one when the server was last known alive (never before
+                            first_served), + LEDGER_TOUCH_SECONDS + max_age, at most the end of the
+                            year 9999. 0 for mode none: whoever holds that one is not held up */
+};
+
+/* What the ledger knows about one tenant. */
+struct ledger_history {
+    struct ledger_instance latest; /* last_served 0: it is served now */
+    time_t cached_until; /* the largest of all its instances; 0: no sender holds a policy */
+    time_t none_since;   /* first_served of the unbroken run of mode none that `latest` ends; 0 when
+                            latest is not none */
 };
 
 /* What is (now) being served for one tenant. */
@@ -73,21 +89,33 @@ bool ledger_touch(struct ledger *ledger, time_t now, struct sts_diags *diags);
  * digest: what is returned is what was served. */
 bool ledger_latest(struct ledger *ledger, struct sts_arena *arena, struct sts_str domain,
                    struct ledger_instance *out, struct sts_diags *diags);
-/* Every tenant's latest instance, ordered by domain, one query. `instance` is borrowed for the
+/* All instances of one tenant, the latest first. `instance` and its strings are borrowed for the
  * visit, which must not call back into this ledger. A damaged entry is an error and left out (the
  * result is false then), the others are visited all the same. */
 typedef void ledger_visit(void *data, const struct ledger_instance *instance);
-bool ledger_each_latest(struct ledger *ledger, ledger_visit *visit, void *data,
-                        struct sts_diags *diags);
-/* Until when some sender may still hold a policy of this tenant that is older than or equal to the
- * latest: the largest of last served (or last touch) + max_age (RFC 8461 §8.3). 0 when none; an
- * error is added to `diags` and also gives 0. */
-time_t ledger_cached_until(struct ledger *ledger, struct sts_str domain, struct sts_diags *diags);
+bool ledger_each_instance(struct ledger *ledger, struct sts_str domain, ledger_visit *visit,
+                          void *data, struct sts_diags *diags);
+/* Every tenant that ever was served, ordered by domain, in one reading of the table; borrowed, and
+ * false, as above. A tenant whose latest instance is damaged is left out; of a damaged older one
+ * the worst is assumed. */
+typedef void ledger_visit_history(void *data, const struct ledger_history *history);
+bool ledger_each_history(struct ledger *ledger, ledger_visit_history *visit, void *data,
+                         struct sts_diags *diags);
+/* The same of one tenant, strings in `arena`. False when it never was served; an error is added to
+ * `diags` and also gives false. */
+bool ledger_history(struct ledger *ledger, struct sts_arena *arena, struct sts_str domain,
+                    struct ledger_history *out, struct sts_diags *diags);
 
-/* Who may issue ids: a running server holds a shared lock for its life; `records` takes the
- * exclusive one and so knows whether a server runs. Returns a descriptor (close it to unlock), or
- * -1 with errno (EWOULDBLOCK: held by another). The lock file is "<ledger path>.lock"; like the
- * ledger itself, root gives a new one to the owner of the directory. */
+/* Who may issue ids: one server, or one command at a time while none runs. Both return a
+ * descriptor (close it to unlock; it also ends with the process), or -1 with errno. The lock file
+ * is
+ * "<ledger path>.lock"; like the ledger itself, root gives a new one to the owner of the directory.
+ *
+ * A server holds ledger_lock_server for its life. EWOULDBLOCK: a command holds the ledger for a
+ * moment, try again; EADDRINUSE: another server runs on this ledger, do not start beside it.
+ * `records` takes ledger_lock(path, true) and so knows whether a server runs; ledger_lock(path,
+ * false) only keeps such commands out. EWOULDBLOCK: held by another. */
+int ledger_lock_server(const char *path);
 int ledger_lock(const char *path, bool exclusive);
 
 #endif

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,7 +34,20 @@ void ledger_create_private(const char *path)
     close(fd);
 }
 
-int ledger_lock(const char *path, bool exclusive)
+/* Open file description locks: like flock(2) they belong to the descriptor and end with the
+ * process, but know ranges. One byte each for two questions. */
+enum lock_byte {
+    BYTE_IDS,   /* shared: a server runs; exclusive: a command issues ids */
+    BYTE_SERVER /* exclusive: the one server */
+};
+
+static bool take(int fd, enum lock_byte byte, short type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+static int open_lock(const char *path)
 {
     struct sts_buf name = {0};
 
@@ -44,11 +56,32 @@ int ledger_lock(const char *path, bool exclusive)
     int fd = open(name.ptr, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     int error = errno;
     sts_buf_fini(&name);
-    if (fd >= 0 && flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
-        error = errno;
-        close(fd);
-        fd = -1;
-    }
     errno = error;
+    return fd;
+}
+
+static int close_with(int fd, int error)
+{
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+int ledger_lock(const char *path, bool exclusive)
+{
+    int fd = open_lock(path);
+
+    if (fd >= 0 && !take(fd, BYTE_IDS, exclusive ? F_WRLCK : F_RDLCK))
+        return close_with(fd, errno);
+    return fd;
+}
+
+int ledger_lock_server(const char *path)
+{
+    int fd = ledger_lock(path, false);
+
+    /* In this order: whoever gets this far meets servers only. */
+    if (fd >= 0 && !take(fd, BYTE_SERVER, F_WRLCK))
+        return close_with(fd, errno == EAGAIN ? EADDRINUSE : errno);
     return fd;
 }

@@ -44,4 +44,20 @@ sqlite3_stmt *ledger_prepare(struct ledger *ledger, const char *sql, int *rc);
 void ledger_bind_str(sqlite3_stmt *stmt, int index, struct sts_str s);
 struct sts_str ledger_column_str(sqlite3_stmt *stmt, int column); /* borrowed until the next step */
 
+/* What ledger_read_row wants to find in the first columns of a statement on `instance`. */
+#define LEDGER_COLUMNS                                                                             \
+    "domain, id, digest, body, mode, max_age, first_served, last_served, (SELECT at FROM alive)"
+/* False when the row is not what this program writes. Strings are borrowed from the statement. What
+ * cannot be read counts as a policy that is enforced for the longest time there is. */
+bool ledger_read_fields(sqlite3_stmt *stmt, struct ledger_instance *out);
+/* Visits all rows of such a statement, made with result `rc`, and finalizes it. A row that is not
+ * what was written is an error and left out. */
+bool ledger_visit_rows(struct ledger *ledger, sqlite3_stmt *stmt, int rc, ledger_visit *visit,
+                       void *data, struct sts_diags *diags);
+/* A body from the ledger may be served again: it must be the one that was. */
+bool ledger_is_proved(const struct ledger_instance *instance);
+
+/* 9999-12-31 23:59:59 UTC: what an id, or a date that is shown, can say at most. */
+extern const time_t ledger_last_time;
+
 #endif

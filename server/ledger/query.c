@@ -1,38 +1,66 @@
-/* Reading: the latest instance of one tenant or of all, and how long senders may hold one. */
+/* Reading single instances: the latest of a tenant, or all of them. */
 #include <openssl/sha.h>
 #include <string.h>
 
 #include "server/ledger/parts.h"
 
-#define COLUMNS "domain, id, digest, body, mode, max_age, first_served, last_served"
-
-static bool is_digest_of(sqlite3_stmt *stmt, int column, struct sts_str body)
+static time_t cached_until(const struct ledger_instance *i, time_t alive)
 {
-    unsigned char digest[STS_DIGEST_LEN];
+    time_t last = i->last_served;
 
-    SHA256((const unsigned char *)body.ptr, body.len, digest);
-    return sqlite3_column_bytes(stmt, column) == STS_DIGEST_LEN &&
-           memcmp(sqlite3_column_blob(stmt, column), digest, STS_DIGEST_LEN) == 0;
+    if (i->mode == STS_MODE_NONE)
+        return 0;
+    if (last == 0)
+        last = i->first_served > alive ? i->first_served : alive;
+    /* Whatever the clock said once: no overflow, and a date that can be shown. */
+    if (last < 0)
+        last = 0;
+    if (last > ledger_last_time)
+        last = ledger_last_time;
+    last += LEDGER_TOUCH_SECONDS + (time_t)i->max_age;
+    return last < ledger_last_time ? last : ledger_last_time;
 }
 
-/* False when the row is not what this program writes: a body from here may be served again, so it
- * must be the one that was. Strings are borrowed from the statement. */
-static bool read_row(sqlite3_stmt *stmt, struct ledger_instance *out)
+bool ledger_read_fields(sqlite3_stmt *stmt, struct ledger_instance *out)
 {
     struct sts_str id = ledger_column_str(stmt, 1);
     sqlite3_int64 max_age = sqlite3_column_int64(stmt, 5);
+    bool good = sts_id_check(id);
 
     *out = (struct ledger_instance){.domain = ledger_column_str(stmt, 0),
                                     .body = ledger_column_str(stmt, 3),
                                     .max_age = (uint32_t)max_age,
                                     .first_served = sqlite3_column_int64(stmt, 6),
                                     .last_served = sqlite3_column_int64(stmt, 7)};
-    if (!sts_id_check(id) || max_age < 0 || max_age > STS_MAX_AGE_LIMIT ||
-        !sts_mode_from(ledger_column_str(stmt, 4), &out->mode) || !is_digest_of(stmt, 2, out->body))
-        return false;
-    memcpy(out->id, id.ptr, id.len);
-    memcpy(out->digest, sqlite3_column_blob(stmt, 2), STS_DIGEST_LEN);
-    return true;
+    if (good)
+        memcpy(out->id, id.ptr, id.len);
+    if (sqlite3_column_bytes(stmt, 2) == STS_DIGEST_LEN)
+        memcpy(out->digest, sqlite3_column_blob(stmt, 2), STS_DIGEST_LEN);
+    else
+        good = false;
+    if (max_age < 0 || max_age > STS_MAX_AGE_LIMIT) {
+        out->max_age = STS_MAX_AGE_LIMIT;
+        good = false;
+    }
+    if (!sts_mode_from(ledger_column_str(stmt, 4), &out->mode)) {
+        out->mode = STS_MODE_ENFORCE;
+        good = false;
+    }
+    out->cached_until = cached_until(out, sqlite3_column_int64(stmt, 8));
+    return good;
+}
+
+bool ledger_is_proved(const struct ledger_instance *instance)
+{
+    unsigned char digest[STS_DIGEST_LEN];
+
+    SHA256((const unsigned char *)instance->body.ptr, instance->body.len, digest);
+    return memcmp(digest, instance->digest, STS_DIGEST_LEN) == 0;
+}
+
+static bool read_row(sqlite3_stmt *stmt, struct ledger_instance *out)
+{
+    return ledger_read_fields(stmt, out) && ledger_is_proved(out);
 }
 
 bool ledger_latest(struct ledger *ledger, struct sts_arena *arena, struct sts_str domain,
@@ -45,8 +73,8 @@ bool ledger_latest(struct ledger *ledger, struct sts_arena *arena, struct sts_st
     if (!ledger_refresh(ledger, diags))
         return false;
     sqlite3_stmt *stmt = ledger_prepare(
-        ledger, "SELECT " COLUMNS " FROM instance WHERE domain = ?1 ORDER BY seq DESC LIMIT 1",
-        &rc);
+        ledger,
+        "SELECT " LEDGER_COLUMNS " FROM instance WHERE domain = ?1 ORDER BY seq DESC LIMIT 1", &rc);
     if (stmt) {
         ledger_bind_str(stmt, 1, domain);
         rc = sqlite3_step(stmt);
@@ -65,20 +93,13 @@ bool ledger_latest(struct ledger *ledger, struct sts_arena *arena, struct sts_st
     return good;
 }
 
-bool ledger_each_latest(struct ledger *ledger, ledger_visit *visit, void *data,
-                        struct sts_diags *diags)
+/* To the end of the statement, which is finalized. */
+bool ledger_visit_rows(struct ledger *ledger, sqlite3_stmt *stmt, int rc, ledger_visit *visit,
+                       void *data, struct sts_diags *diags)
 {
     struct ledger_instance instance;
     bool good = true;
-    int rc;
 
-    if (!ledger_refresh(ledger, diags))
-        return false;
-    sqlite3_stmt *stmt =
-        ledger_prepare(ledger,
-                       "SELECT " COLUMNS " FROM instance WHERE seq IN "
-                       "(SELECT max(seq) FROM instance GROUP BY domain) ORDER BY domain",
-                       &rc);
     while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         if (read_row(stmt, &instance)) {
             visit(data, &instance);
@@ -93,26 +114,16 @@ bool ledger_each_latest(struct ledger *ledger, ledger_visit *visit, void *data,
     return good;
 }
 
-time_t ledger_cached_until(struct ledger *ledger, struct sts_str domain, struct sts_diags *diags)
+bool ledger_each_instance(struct ledger *ledger, struct sts_str domain, ledger_visit *visit,
+                          void *data, struct sts_diags *diags)
 {
-    time_t until = 0;
     int rc;
 
     if (!ledger_refresh(ledger, diags))
-        return 0;
+        return false;
     sqlite3_stmt *stmt = ledger_prepare(
-        ledger,
-        "SELECT max(coalesce(last_served, max(first_served, (SELECT at FROM alive))) + max_age) "
-        "FROM instance WHERE domain = ?1",
-        &rc);
-    if (stmt) {
+        ledger, "SELECT " LEDGER_COLUMNS " FROM instance WHERE domain = ?1 ORDER BY seq DESC", &rc);
+    if (stmt)
         ledger_bind_str(stmt, 1, domain);
-        rc = sqlite3_step(stmt);
-    }
-    if (rc == SQLITE_ROW)
-        until = sqlite3_column_int64(stmt, 0);
-    else
-        ledger_fail(ledger, rc, diags);
-    sqlite3_finalize(stmt);
-    return until;
+    return ledger_visit_rows(ledger, stmt, rc, visit, data, diags);
 }

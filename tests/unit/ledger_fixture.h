@@ -125,6 +125,14 @@ static inline struct ledger_instance latest(struct fixture *f, const char *domai
     return instance;
 }
 
+static inline struct ledger_history history(struct fixture *f, const char *domain)
+{
+    struct ledger_history all;
+
+    assert_true(ledger_history(f->ledger, f->arena, sts_str_from(domain), &all, &f->diags));
+    return all;
+}
+
 /* The id after a commit that must work; in the arena. */
 static inline const char *id_after(struct fixture *f, const char *domain,
                                    const struct sts_policy *p, time_t now)

@@ -440,8 +440,7 @@ static void the_first_schema_stays(void **state)
     assert_true(strcmp("20200913122640b36ab7c6Z",
                        id_after(f, "a.example", numbered_policy(f, 1), 1600000000)) < 0);
     assert_int_equal(raw_int(f, "SELECT count(*) FROM instance"), 2);
-    assert_int_equal(ledger_cached_until(f->ledger, STS_STR("a.example"), &f->diags),
-                     1600000005 + 86400);
+    assert_int_equal(history(f, "a.example").cached_until, 1600000000 + 60 + 86401);
 }
 
 static void locks(void **state)
@@ -481,6 +480,103 @@ static void locks(void **state)
     assert_int_equal(symlink("elsewhere", beside(f, ".lock")), 0);
     assert_int_equal(ledger_lock(f->path, true), -1);
     assert_int_equal(errno, ELOOP);
+}
+
+/* Two servers on one ledger would fight over what is current. */
+static void one_server(void **state)
+{
+    struct fixture *f = *state;
+    int server = ledger_lock_server(f->path);
+
+    assert_true(server >= 0);
+    assert_true(fcntl(server, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(mode_of(beside(f, ".lock")), 0600);
+    assert_int_equal(ledger_lock_server(f->path), -1);
+    assert_int_equal(errno, EADDRINUSE);
+    assert_int_equal(ledger_lock(f->path, true), -1);
+    assert_int_equal(errno, EWOULDBLOCK);
+    /* The second one's try took nothing away from the first, nor left anything behind. */
+    assert_int_equal(ledger_lock_server(f->path), -1);
+    close(server);
+    int records = ledger_lock(f->path, true);
+    assert_true(records >= 0);
+    assert_int_equal(ledger_lock_server(f->path), -1);
+    assert_int_equal(errno, EWOULDBLOCK);
+    close(records);
+    int shared = ledger_lock(f->path, false); /* somebody who only keeps commands out */
+    server = ledger_lock_server(f->path);
+    assert_true(server >= 0);
+    close(shared);
+    assert_int_equal(ledger_lock(f->path, true), -1);
+    close(server);
+    assert_int_equal(unlink(beside(f, ".lock")), 0);
+    assert_int_equal(mkdir(beside(f, ".lock"), 0700), 0);
+    assert_int_equal(ledger_lock_server(f->path), -1);
+    assert_int_equal(errno, EISDIR);
+}
+
+static int try_to_serve(struct fixture *f, int in, int out)
+{
+    char go;
+
+    while (read(in, &go, 1) == 1) {
+        int fd = ledger_lock_server(f->path);
+        char result = fd >= 0 ? 's' : errno == EADDRINUSE ? 'u' : 'x';
+        if (write(out, &result, 1) != 1)
+            return 1;
+        if (read(in, &go, 1) != 1)
+            return 1;
+        if (fd >= 0)
+            close(fd);
+        if (write(out, "", 1) != 1)
+            return 1;
+    }
+    return 0;
+}
+
+/* Of several that start at once, one serves and all others know why not. */
+static void several_servers_at_once(void **state)
+{
+    enum { COUNT = 4 };
+    struct fixture *f = *state;
+    int to[COUNT][2], from[2], status;
+    pid_t children[COUNT];
+
+    assert_int_equal(pipe2(from, O_CLOEXEC), 0);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(pipe2(to[i], O_CLOEXEC), 0);
+    for (int i = 0; i < COUNT; i++) {
+        children[i] = fork();
+        assert_true(children[i] >= 0);
+        if (children[i] == 0) {
+            for (int k = 0; k < COUNT; k++)
+                close(to[k][1]);
+            _exit(try_to_serve(f, to[i][0], from[1]));
+        }
+    }
+    for (int round = 0; round < 50; round++) {
+        unsigned serve = 0, used = 0;
+        char result;
+        for (int step = 0; step < 2; step++) {
+            for (int i = 0; i < COUNT; i++)
+                assert_int_equal(write(to[i][1], "", 1), 1);
+            for (int i = 0; i < COUNT; i++) {
+                assert_int_equal(read(from[0], &result, 1), 1);
+                serve += result == 's';
+                used += result == 'u';
+            }
+        }
+        assert_int_equal(serve, 1);
+        assert_int_equal(used, COUNT - 1);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        close(to[i][0]);
+        close(to[i][1]);
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_int_equal(status, 0);
+    }
+    close(from[0]);
+    close(from[1]);
 }
 
 /* A backup calls current what may not be served any more: being alive says nothing about it. */
@@ -534,9 +630,12 @@ static void a_ledger_that_goes_away(void **state)
     struct ledger_instance i;
     assert_false(ledger_latest(f->ledger, f->arena, STS_STR("a.example"), &i, &f->diags));
     expect_error(f, "ledger-unwritable");
-    assert_false(ledger_each_latest(f->ledger, NULL, NULL, &f->diags));
+    assert_false(ledger_each_history(f->ledger, NULL, NULL, &f->diags));
     expect_error(f, "ledger-unwritable");
-    assert_int_equal(ledger_cached_until(f->ledger, STS_STR("a.example"), &f->diags), 0);
+    assert_false(ledger_each_instance(f->ledger, STS_STR("a.example"), NULL, NULL, &f->diags));
+    expect_error(f, "ledger-unwritable");
+    struct ledger_history h;
+    assert_false(ledger_history(f->ledger, f->arena, STS_STR("a.example"), &h, &f->diags));
     expect_error(f, "ledger-unwritable");
     assert_int_equal(rename(away, f->dir), 0);
     const char *second = latest(f, "a.example").id;
@@ -572,6 +671,8 @@ int main(void)
         WITH_LEDGER(migrations),
         WITH_LEDGER(the_first_schema_stays),
         WITH_LEDGER(locks),
+        WITH_LEDGER(one_server),
+        WITH_LEDGER(several_servers_at_once),
         WITH_LEDGER(a_restored_backup_is_told_what_is_served),
         WITH_LEDGER(a_ledger_that_goes_away),
     };
