@@ -50,8 +50,17 @@ static int read_all(int fd, size_t max, struct sts_buf *out)
     return result;
 }
 
+/* A read lease is not given while anybody has the file open for writing. */
+static bool is_being_written(int fd)
+{
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) != 0)
+        return errno == EAGAIN; /* other errors: this file system or user cannot ask */
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+    return false;
+}
+
 /* One attempt: 1 when it was stable, 0 when it changed meanwhile, -1/errno. */
-static int read_once(int fd, size_t max, struct sts_buf *out, struct stat *st)
+static int read_once(int fd, size_t max, bool settled, struct sts_buf *out, struct stat *st)
 {
     struct stat before, after;
 
@@ -59,6 +68,8 @@ static int read_once(int fd, size_t max, struct sts_buf *out, struct stat *st)
         return -1;
     if (!S_ISREG(before.st_mode))
         return fail(ENOTSUP);
+    if (settled && is_being_written(fd))
+        return fail(EAGAIN);
     if (before.st_size > 0 && (size_t)before.st_size > max)
         return fail(EFBIG);
     if (read_all(fd, max, out) != 0 || fstat(fd, &after) != 0)
@@ -68,7 +79,8 @@ static int read_once(int fd, size_t max, struct sts_buf *out, struct stat *st)
     return same(&before, &after) && (after.st_size == 0 || (size_t)after.st_size == out->len);
 }
 
-int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st)
+static int read_file(const char *path, size_t max, bool settled, struct sts_buf *out,
+                     struct stat *st)
 {
     int result = 0, error = EAGAIN;
 
@@ -79,7 +91,7 @@ int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st
         int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
         if (fd < 0)
             return fail(errno == ENXIO || errno == ENODEV ? ENOTSUP : errno);
-        result = read_once(fd, max, &text, &now);
+        result = read_once(fd, max, settled, &text, &now);
         if (result < 0)
             error = errno;
         close(fd);
@@ -91,6 +103,16 @@ int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st
         sts_buf_fini(&text);
     }
     return result > 0 ? 0 : fail(error);
+}
+
+int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st)
+{
+    return read_file(path, max, false, out, st);
+}
+
+int file_read_settled(const char *path, size_t max, struct sts_buf *out, struct stat *st)
+{
+    return read_file(path, max, true, out, st);
 }
 
 const char *file_error(int error)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -264,6 +265,69 @@ static void a_change_is_waited_out(void **state)
     sts_buf_fini(&out);
 }
 
+static bool leases_work(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool work = fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
+    close(fd);
+    return work;
+}
+
+/* Also when its contents are at rest, and when only a mapping is left of the open file. */
+static void a_file_open_for_writing_is_not_settled(void **state)
+{
+    struct sts_buf text = {0};
+    char path[300];
+
+    (void)state;
+    put("f", "half", 4);
+    snprintf(path, sizeof(path), "%s/f", dir);
+    if (!leases_work(path))
+        skip();
+    assert_int_equal(file_read_settled(path, 100, &text, NULL), 0);
+    assert_int_equal(text.len, 4);
+    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_int_equal(file_read_settled(path, 100, &text, NULL), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(text.len, 4);
+    assert_int_equal(file_read(path, 100, &text, NULL), 0);
+    close(fd);
+    assert_int_equal(file_read_settled(path, 100, &text, NULL), 0);
+
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    void *map = mmap(NULL, 4, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_true(map != MAP_FAILED);
+    close(fd);
+    assert_int_equal(file_read_settled(path, 100, &text, NULL), -1);
+    assert_int_equal(errno, EAGAIN);
+    munmap(map, 4);
+    assert_int_equal(file_read_settled(path, 100, &text, NULL), 0);
+    sts_buf_fini(&text);
+}
+
+/* Who may not ask gets what file_read gives. */
+static void where_leases_are_not_given_it_is_read(void **state)
+{
+    struct sts_buf text = {0};
+    char path[300];
+    int status;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    put("f", "text", 4);
+    snprintf(path, sizeof(path), "%s/f", dir);
+    assert_int_equal(chmod(path, 0644), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (setgid(65534) != 0 || setuid(65534) != 0)
+            _exit(2);
+        _exit(file_read_settled(path, 100, &text, NULL) == 0 && text.len == 4 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 static void errors_are_clauses(void **state)
 {
     (void)state;
@@ -389,6 +453,8 @@ int main(void)
         IN_DIR(permission_is_told),
         IN_DIR(a_changing_file_is_never_taken),
         IN_DIR(a_change_is_waited_out),
+        IN_DIR(a_file_open_for_writing_is_not_settled),
+        IN_DIR(where_leases_are_not_given_it_is_read),
         cmocka_unit_test(errors_are_clauses),
         cmocka_unit_test(names_are_resolved),
         IN_DIR(writing_is_atomic),
