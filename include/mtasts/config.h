@@ -93,6 +93,7 @@ struct sts_source {
     struct sts_diags diags;
     bool is_main;
     bool broken; /* an error outside any single tenant: nothing of it may be used */
+    bool empty;  /* nothing in it but white space and comments */
     struct sts_settings settings; /* main only */
     const struct sts_named_policy *policies;
     size_t policy_count;

@@ -23,6 +23,7 @@ static void report_empty(struct sts_source *source)
                      (struct sts_pos){source->name, 1, 1}, "the file is empty");
 
     sts_diag_help(&source->diags, diag, "write tenants: with at least one tenant");
+    source->empty = true;
     source->broken = source->is_main;
 }
 

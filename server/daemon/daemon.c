@@ -23,6 +23,7 @@ static int block_signals(void)
     sigset_t set;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGIO, SIG_IGN); /* of file_read_settled */
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
@@ -152,6 +153,7 @@ enum daemon_result daemon_run(const char *config, const char *ready_file)
         if (d.http)
             stop(&d);
         publisher_close(&d.publisher);
+        watch_free(d.watch);
         loop_free(d.loop);
     } else {
         result = refuse_start(config);

@@ -8,6 +8,7 @@
 #include "server/daemon/schedule.h"
 #include "server/http/http.h"
 #include "server/sys/loop.h"
+#include "server/sys/watch.h"
 
 /* The last look at the files, for `status`. */
 struct attempt {
@@ -29,6 +30,9 @@ struct daemon {
     struct publisher publisher;
     struct schedule schedule;
     struct loop_timer look, tick;
+    struct watch *watch;
+    struct watch_state watch_said; /* what the log was told of it */
+    int watch_descriptor;          /* in the loop; -1: none */
     struct attempt attempt;
     struct said said;
 };
@@ -41,8 +45,19 @@ struct snapshot *reload_first(struct daemon *d);
 void reload(struct daemon *d, bool asked);
 /* From now on changed files are looked at by themselves. */
 void reload_start(struct daemon *d);
+/* Sets the timer for whatever the schedule says. */
+void reload_plan(struct daemon *d);
 /* Tells the service manager how things stand. */
 void reload_say_ready(const struct daemon *d);
 void reload_fini(struct daemon *d);
+
+/* --- watching.c --- */
+void watching_start(struct daemon *d);
+/* Before the files are read: a change from here on makes an event, or is seen by the next
+ * watching_compare. */
+void watching_begin(struct daemon *d);
+/* Makes an event of what changed unseen since the last of these calls. The configuration may lead
+ * elsewhere meanwhile. */
+void watching_compare(struct daemon *d);
 
 #endif

@@ -12,6 +12,8 @@ static struct snapshot *build(struct daemon *d)
     const struct snapshot_input input = {.main_file = d->config,
                                          .now = clock_wall(),
                                          .previous = d->snapshot,
+                                         .ledger = d->publisher.ledger,
+                                         .with_ledger = !d->snapshot,
                                          .with_certificates = true};
     struct attempt *a = &d->attempt;
 
@@ -109,20 +111,26 @@ static void publish(struct daemon *d, struct snapshot *next)
     snapshot_unref(old);
 }
 
-static void plan(struct daemon *d);
-
 static void on_look(void *data)
 {
     struct daemon *d = data;
+    uint64_t now = clock_monotonic_ms();
 
-    if (schedule_work(&d->schedule, clock_monotonic_ms()) == SCHEDULE_LOOK)
+    switch (schedule_work(&d->schedule, now)) {
+    case SCHEDULE_LOOK:
         reload(d, false);
-    else
-        plan(d);
+        return;
+    case SCHEDULE_COMPARE:
+        watching_compare(d);
+        break;
+    case SCHEDULE_WAIT:
+        break;
+    }
+    reload_plan(d);
 }
 
 /* Sets the timer for whatever comes next. */
-static void plan(struct daemon *d)
+void reload_plan(struct daemon *d)
 {
     uint64_t now = clock_monotonic_ms(), next = schedule_next(&d->schedule);
     loop_set(d->loop, &d->look, next > now ? next - now : 0, on_look, d);
@@ -141,6 +149,7 @@ void reload(struct daemon *d, bool asked)
 
     if (asked)
         notify_reloading();
+    watching_begin(d);
     struct snapshot *next = build(d);
     if (next)
         compare_settings(d, next);
@@ -156,7 +165,8 @@ void reload(struct daemon *d, bool asked)
         log_result(d, "reload");
     configure(d);
     schedule_looked(&d->schedule, clock_monotonic_ms(), incomplete, done);
-    plan(d);
+    watching_compare(d); /* files may have changed while they were read */
+    reload_plan(d);
     reload_say_ready(d);
 }
 
@@ -166,7 +176,8 @@ void reload_start(struct daemon *d)
     log_result(d, "start");
     schedule_init(&d->schedule, clock_monotonic_ms());
     configure(d);
-    plan(d);
+    watching_start(d);
+    reload_plan(d);
 }
 
 void reload_fini(struct daemon *d)

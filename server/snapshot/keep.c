@@ -1,5 +1,6 @@
-/* Last good: a tenant whose configuration broke goes on being served as it was, so that a mistake
- * in a file never takes a policy away that senders rely on. */
+/* Last good: a tenant whose configuration broke, or whose file is missing for no good reason, goes
+ * on being served as it was, so that a mistake in a file never takes a policy away that senders
+ * rely on. What it was is known from the snapshot before or, after a start, from the ledger. */
 #include "server/snapshot/parts.h"
 
 static const struct sts_str *copy_mx(struct sts_arena *arena, const struct sts_policy *policy)
@@ -11,23 +12,113 @@ static const struct sts_str *copy_mx(struct sts_arena *arena, const struct sts_p
     return mx;
 }
 
-bool tenant_keep(struct build *b, struct tenant *t)
+/* The policy of a body that this program rendered; false when it cannot have. */
+bool body_policy(struct sts_arena *arena, struct sts_str body, struct sts_policy *out)
 {
-    const struct snapshot *previous = b->input->previous;
-    const struct tenant *good = previous ? snapshot_find_domain(previous, t->domain) : NULL;
+    struct sts_arena *scratch = sts_arena_new();
+    struct sts_diags ignored;
+    struct sts_policy policy;
+    struct sts_buf again = {0};
+
+    sts_diags_init(&ignored, scratch);
+    bool good = sts_policy_parse(scratch, body, STS_STR("ledger"), &ignored, &policy);
+    if (good) {
+        sts_policy_render(&again, &policy);
+        good = sts_str_eq(sts_buf_str(&again), body);
+    }
+    if (good) {
+        *out = policy;
+        out->mx = copy_mx(arena, &policy);
+    }
+    sts_buf_fini(&again);
+    sts_arena_free(scratch);
+    return good;
+}
+
+/* What was served of this domain last: body and policy, in the snapshot's arena. */
+static bool last_good(struct build *b, struct tenant *t)
+{
     struct sts_arena *arena = b->snapshot->arena;
 
-    if (!good || good->state == TENANT_REFUSED)
+    if (b->input->previous) {
+        const struct tenant *good = snapshot_find_domain(b->input->previous, t->domain);
+        if (!good || good->state == TENANT_REFUSED)
+            return false;
+        t->policy = good->policy;
+        t->policy.mx = copy_mx(arena, &good->policy);
+        t->body = sts_arena_dup(arena, good->body);
+        return true;
+    }
+    const struct served_tenant *good = b->served ? served_find(b->served, t->domain) : NULL;
+    if (!good || !body_policy(arena, good->body, &t->policy))
         return false;
-    t->policy = good->policy;
-    t->policy.mx = copy_mx(arena, &good->policy);
     t->body = sts_arena_dup(arena, good->body);
-    t->state = TENANT_SERVED;
-    t->kept = KEPT_BROKEN;
-    struct sts_diag *diag =
-        sts_diag_add(b->diags, STS_WARNING, "tenant-kept", t->where,
-                     "%.*s has errors: its last good policy stays", STS_ARG(t->domain));
-    diag->tenant = t->domain;
-    sts_diag_help(b->diags, diag, "mend its configuration and reload; a restart would refuse it");
     return true;
+}
+
+bool tenant_keep(struct build *b, struct tenant *t, enum tenant_kept why)
+{
+    static const char *const messages[] = {
+        [KEPT_BROKEN] = "has errors: its last good policy stays",
+        [KEPT_MISSING] = "is in none of the files that can be read: its last good policy stays"};
+
+    if (!last_good(b, t))
+        return false;
+    t->state = TENANT_SERVED;
+    t->kept = why;
+    t->retiring &= t->policy.mode == STS_MODE_NONE;
+    struct sts_diag *diag = sts_diag_add(b->diags, STS_WARNING, "tenant-kept", t->where, "%.*s %s",
+                                         STS_ARG(t->domain), messages[why]);
+    diag->tenant = t->domain;
+    sts_diag_help(b->diags, diag,
+                  "mend its configuration; until then this policy is served, "
+                  "also after a restart");
+    return true;
+}
+
+static void add_missing(struct build *b, struct sts_str domain)
+{
+    struct snapshot *s = b->snapshot;
+    struct tenant *t = &s->tenants[s->tenant_count];
+
+    *t = (struct tenant){.domain = sts_arena_dup(s->arena, domain),
+                         .host = sts_arena_printf(s->arena, "mta-sts.%.*s", STS_ARG(domain)),
+                         .where = {s->main_file, 0, 0},
+                         .tls_reports = s->settings.tls_reports,
+                         .tls_report_count = s->settings.tls_report_count,
+                         .orphan = true,
+                         .order = SIZE_MAX};
+    if (tenant_keep(b, t, KEPT_MISSING))
+        s->tenant_count++;
+}
+
+/* How many tenants tenants_keep_missing may add. */
+size_t missing_count(const struct build *b)
+{
+    const struct snapshot *previous = b->input->previous;
+    size_t count = 0;
+
+    if (!b->missing)
+        return 0;
+    for (size_t i = 0; previous && i < previous->tenant_count; i++)
+        count += previous->tenants[i].orphan;
+    return !previous && b->served ? b->served->count : count;
+}
+
+/* When some file cannot be read, nobody knows which tenants were in it: none counts as removed. Of
+ * files that were read before, the tenants are known; these are those of before a start. */
+void tenants_keep_missing(struct build *b)
+{
+    const struct snapshot *previous = b->input->previous;
+    size_t declared = b->snapshot->tenant_count;
+
+    if (!b->missing)
+        return;
+    for (size_t i = 0; previous && i < previous->tenant_count; i++)
+        if (previous->tenants[i].orphan &&
+            !tenant_among(b->snapshot, declared, previous->tenants[i].domain))
+            add_missing(b, previous->tenants[i].domain);
+    for (size_t i = 0; !previous && b->served && i < b->served->count; i++)
+        if (!tenant_among(b->snapshot, declared, b->served->tenants[i].domain))
+            add_missing(b, b->served->tenants[i].domain);
 }

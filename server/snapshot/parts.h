@@ -2,6 +2,7 @@
 #ifndef MTASTS_SNAPSHOT_PARTS_H
 #define MTASTS_SNAPSHOT_PARTS_H
 
+#include "server/snapshot/served.h"
 #include "server/snapshot/snapshot.h"
 
 /* What was reported about named policies. */
@@ -17,7 +18,11 @@ struct build {
     const struct snapshot_input *input;
     struct snapshot *snapshot;
     struct sts_diags *diags;
+    struct ledger *ledger;       /* for dates and last good; NULL when not readable */
+    const struct served *served; /* instead of a previous snapshot; may be NULL */
     size_t source_capacity;
+    bool missing; /* a file is not there or not readable, and what was in it is not known */
+    int unlisted; /* errno of a directory that could not be listed, or 0 */
     const struct sts_named_policy **policies; /* sorted by name, over all sources */
     const char **policy_names;                /* the same, for "did you mean"; ends with NULL */
     size_t policy_count, suggestions;
@@ -25,19 +30,42 @@ struct build {
 };
 
 /* Reads the file and adds its source, or reuses the previous snapshot's when the bytes are the
- * same. NULL (with a diagnostic) when the file cannot be read. */
+ * same. A file that cannot be used keeps its source of before. NULL (with a diagnostic) when there
+ * is none either. */
 struct sts_source *sources_add(struct build *b, struct sts_str path, bool is_main,
                                struct sts_pos where);
 /* Adds every file that an include pattern names. */
 void sources_include(struct build *b, const struct sts_path *pattern);
+/* After all patterns: files that are gone, but not as somebody removes a file. */
+void sources_keep_vanished(struct build *b);
+/* Uses the file as it was before, with a warning. */
+struct sts_source *source_keep(struct build *b, const struct snapshot_source *old,
+                               enum tenant_kept why);
+/* By name, NULL when there is none. */
+const struct snapshot_source *source_find(const struct snapshot *s, struct sts_str name);
+void sources_fini(struct snapshot *s);
 
 /* Tenants of all sources, resolved, rendered and sorted by domain. */
 void tenants_build(struct build *b);
-/* Serves the tenant, whose configuration is broken, as the previous snapshot did; false when there
- * is nothing to keep. */
-bool tenant_keep(struct build *b, struct tenant *t);
+/* The tenant of this domain among the first `count`, which are sorted. */
+const struct tenant *tenant_among(const struct snapshot *s, size_t count, struct sts_str domain);
 /* Certificates for the tenants; sets identity and state. */
 void tenants_certify(struct build *b);
+
+/* --- keep.c --- */
+/* Serves the tenant, whose configuration cannot be used, as it was served before; false when there
+ * is nothing to keep. */
+bool tenant_keep(struct build *b, struct tenant *t, enum tenant_kept why);
+/* Adds the tenants that only the past knows of, while a file is missing; there is room for
+ * missing_count of them. */
+void tenants_keep_missing(struct build *b);
+size_t missing_count(const struct build *b);
+bool body_policy(struct sts_arena *arena, struct sts_str body, struct sts_policy *out);
+
+/* Against what was served before: counts, and warnings where senders may still hold an older
+ * policy (compare.c). */
+void compare_build(struct build *b);
+
 /* The host index. */
 void index_build(struct snapshot *s);
 

@@ -34,16 +34,9 @@ const struct tenant *snapshot_find_host(const struct snapshot *s, struct sts_str
     return s->index[slot];
 }
 
-static int to_domain(const void *key, const void *tenant)
-{
-    return sts_str_cmp(*(const struct sts_str *)key, ((const struct tenant *)tenant)->domain);
-}
-
 const struct tenant *snapshot_find_domain(const struct snapshot *s, struct sts_str domain)
 {
-    return s->tenant_count
-               ? bsearch(&domain, s->tenants, s->tenant_count, sizeof(*s->tenants), to_domain)
-               : NULL;
+    return tenant_among(s, s->tenant_count, domain);
 }
 
 static void count_states(struct snapshot *s)
@@ -68,22 +61,57 @@ static void warn_no_tenants(struct build *b)
     sts_diag_help(b->diags, diag, "add tenants: with a mail domain, mode and mx");
 }
 
+/* The ledger is a help here, never a need: what is wrong with it is reported by whoever writes it.
+ * An older one is read after its writer brought it up to date. */
+static void open_ledger(struct build *b, struct sts_diags *ignored)
+{
+    const struct sts_path *setting = &b->snapshot->settings.ledger;
+    struct sts_str path = file_resolve(ignored->arena, b->snapshot->base_dir, setting->path);
+
+    b->ledger = b->input->ledger;
+    if (!b->ledger && b->input->with_ledger)
+        b->ledger = ledger_open(path.ptr, LEDGER_READ, setting->where, ignored);
+}
+
+/* What was served before, when there is no snapshot that knows it. */
+static void remember(struct build *b, struct served *served)
+{
+    struct sts_arena *scratch = sts_arena_new();
+    struct sts_diags ignored;
+
+    sts_diags_init(&ignored, scratch);
+    open_ledger(b, &ignored);
+    b->served = b->input->served;
+    if (!b->input->previous && !b->served && b->ledger &&
+        served_from_ledger(served, b->ledger, &ignored))
+        b->served = served;
+    sts_arena_free(scratch);
+}
+
 static bool build(struct build *b)
 {
     struct snapshot *s = b->snapshot;
+    struct served served;
     struct sts_source *main_source =
         sources_add(b, s->main_file, true, (struct sts_pos){s->main_file, 0, 0});
 
     if (!main_source || main_source->broken)
         return false;
     s->settings = main_source->settings;
+    served_init(&served);
     for (size_t i = 0; i < s->settings.include_count; i++)
         sources_include(b, &s->settings.include[i]);
+    sources_keep_vanished(b);
+    remember(b, &served);
     tenants_build(b);
     warn_no_tenants(b);
     tenants_certify(b);
+    compare_build(b);
     count_states(s);
     index_build(s);
+    served_fini(&served);
+    if (b->ledger != b->input->ledger)
+        ledger_close(b->ledger);
     return !(s->settings.strict && b->diags->errors);
 }
 
@@ -119,9 +147,7 @@ void snapshot_unref(struct snapshot *s)
 {
     if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
         return;
-    for (size_t i = 0; i < s->source_count; i++)
-        sts_source_unref(s->sources[i].source);
-    free(s->sources);
+    sources_fini(s);
     cert_store_unref(s->certificates);
     sts_arena_free(s->arena);
     free(s);

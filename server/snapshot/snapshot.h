@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "mtasts/config.h"
+#include "server/snapshot/served.h"
 #include "server/tls/cert_store.h"
 
 enum tenant_state {
@@ -35,7 +36,8 @@ struct tenant {
     enum tenant_kept kept;
     bool retiring;                 /* `retire`: serves mode none, RFC 8461 §8.3 */
     struct cert_identity identity; /* empty when no certificate */
-    size_t order;                  /* in which it was found, over all files */
+    bool orphan;  /* no file that can be read declares it: known from before a start only */
+    size_t order; /* in which it was found, over all files */
 };
 
 /* What a reload changed, against the snapshot before (or against what the ledger says was served).
@@ -48,6 +50,7 @@ struct snapshot_changes {
 struct snapshot_source {
     struct sts_source *source; /* referenced */
     unsigned char digest[STS_DIGEST_LEN];
+    enum tenant_kept kept; /* of before, because the file cannot be used now */
 };
 
 struct snapshot {
@@ -59,6 +62,8 @@ struct snapshot {
     struct sts_str main_file, base_dir;
     struct snapshot_source *sources;
     size_t source_count;
+    size_t *source_index; /* open addressing on the name, place + 1; power of two */
+    size_t source_index_size;
     struct cert_store *certificates; /* referenced; NULL when not loaded */
     struct tenant *tenants;          /* sorted by domain */
     size_t tenant_count;
@@ -73,7 +78,11 @@ struct snapshot {
 struct snapshot_input {
     const char *main_file;
     time_t now;
-    const struct snapshot *previous; /* its sources and certificates are reused; may be NULL */
+    const struct snapshot *previous; /* its sources and certificates are reused, and last good;
+                                        may be NULL */
+    const struct served *served;     /* last good where there is no previous one; may be NULL */
+    struct ledger *ledger;           /* dates, and last good without the two above; may be NULL */
+    bool with_ledger;                /* without `ledger`: opens it for reading by itself */
     bool with_certificates;          /* false for `records`: certificates do not matter there */
 };
 

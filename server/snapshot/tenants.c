@@ -83,9 +83,10 @@ static void suggest_policy(struct build *b, struct sts_str name, struct sts_diag
         sts_diag_help(b->diags, report, "did you mean %s?", near);
 }
 
-static void build_tenant(struct build *b, const struct sts_source *source,
+static void build_tenant(struct build *b, const struct snapshot_source *from,
                          const struct sts_tenant_decl *decl, struct tenant *t)
 {
+    const struct sts_source *source = from->source;
     struct snapshot *s = b->snapshot;
     struct sts_buf body = {0};
 
@@ -99,7 +100,7 @@ static void build_tenant(struct build *b, const struct sts_source *source,
     t->retiring = decl->retire;
     /* Of a file with an error outside its tenants nothing is used; its hosts stay known. */
     if (source->broken) {
-        tenant_keep(b, t);
+        tenant_keep(b, t, KEPT_BROKEN);
         return;
     }
     const struct sts_named_policy *named = find_policy(b, source, decl->policy_name);
@@ -110,10 +111,11 @@ static void build_tenant(struct build *b, const struct sts_source *source,
     if (named)
         repeated_drop(&b->repeated, b->diags, report);
     if (!good) {
-        tenant_keep(b, t);
+        tenant_keep(b, t, KEPT_BROKEN);
         return;
     }
     t->state = TENANT_SERVED;
+    t->kept = from->kept;
     sts_policy_render(&body, &t->policy);
     t->body = sts_arena_dup(s->arena, sts_buf_str(&body));
     sts_buf_fini(&body);
@@ -152,10 +154,26 @@ static void drop_duplicates(struct build *b)
     s->tenant_count = kept;
 }
 
+static void sort(struct snapshot *s)
+{
+    if (s->tenant_count)
+        qsort(s->tenants, s->tenant_count, sizeof(*s->tenants), by_domain);
+}
+
+static int to_domain(const void *key, const void *tenant)
+{
+    return sts_str_cmp(*(const struct sts_str *)key, ((const struct tenant *)tenant)->domain);
+}
+
+const struct tenant *tenant_among(const struct snapshot *s, size_t count, struct sts_str domain)
+{
+    return count ? bsearch(&domain, s->tenants, count, sizeof(*s->tenants), to_domain) : NULL;
+}
+
 void tenants_build(struct build *b)
 {
     struct snapshot *s = b->snapshot;
-    size_t total = 0;
+    size_t total = missing_count(b);
 
     collect_policies(b);
     for (size_t i = 0; i < s->source_count; i++)
@@ -167,12 +185,13 @@ void tenants_build(struct build *b)
             if (!source->tenants[j].domain.len)
                 continue;
             s->tenants[s->tenant_count].order = s->tenant_count;
-            build_tenant(b, source, &source->tenants[j], &s->tenants[s->tenant_count++]);
+            build_tenant(b, &s->sources[i], &source->tenants[j], &s->tenants[s->tenant_count++]);
         }
     }
-    if (s->tenant_count)
-        qsort(s->tenants, s->tenant_count, sizeof(*s->tenants), by_domain);
+    sort(s);
     drop_duplicates(b);
+    tenants_keep_missing(b);
+    sort(s);
     repeated_fini(&b->repeated);
 }
 

@@ -1,0 +1,95 @@
+/* Watching: what the configuration leads to, and what happens there. */
+#include <errno.h>
+#include <poll.h>
+
+#include "server/daemon/parts.h"
+#include "server/sys/clock.h"
+#include "server/sys/file.h"
+#include "server/sys/log.h"
+
+static void on_event(void *data)
+{
+    struct daemon *d = data;
+
+    if (watch_read(d->watch))
+        schedule_event(&d->schedule, clock_monotonic_ms());
+    reload_plan(d);
+}
+
+/* Once for each state: what inotify cannot see is found by the rescan only. */
+static void say_polling(struct daemon *d)
+{
+    struct watch_state now;
+    struct log_line line;
+
+    watch_state(d->watch, &now);
+    bool news = now.polling != d->watch_said.polling || now.error != d->watch_said.error;
+    d->watch_said = now;
+    if (!news)
+        return;
+    log_begin(&line, now.polling ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "watch");
+    log_cstr(&line, "result", now.polling ? "polling" : "events");
+    log_int(&line, "directories", (long long)now.watches);
+    if (now.polling) {
+        log_int(&line, "without", (long long)now.failed);
+        log_cstr(&line, "message",
+                 now.error == ENOSPC   ? "no more inotify watches are allowed"
+                 : now.error == EMFILE ? "no more inotify instances are allowed"
+                                       : file_error(now.error));
+        log_cstr(&line, "help",
+                 now.error == ENOSPC   ? "raise fs.inotify.max_user_watches"
+                 : now.error == EMFILE ? "raise fs.inotify.max_user_instances"
+                                       : "changes are found by looking each reload.rescan");
+    }
+    log_end(&line);
+}
+
+/* Everything that the configuration leads to. */
+static void set_targets(struct daemon *d)
+{
+    const struct snapshot *s = d->snapshot;
+    const struct sts_settings *c = &s->settings;
+    struct sts_arena *scratch = sts_arena_new();
+    size_t count = 0, most = 1 + c->include_count + c->certificate_count;
+    struct watch_target *targets = STS_ARRAY(scratch, most, struct watch_target);
+
+    targets[count++] = (struct watch_target){WATCH_FILE, s->main_file.ptr};
+    for (size_t i = 0; i < c->include_count; i++)
+        targets[count++] = (struct watch_target){
+            WATCH_FILE, file_resolve(scratch, s->base_dir, c->include[i].path).ptr};
+    for (size_t i = 0; i < c->certificate_count; i++)
+        targets[count++] = (struct watch_target){
+            WATCH_TREE, file_resolve(scratch, s->base_dir, c->certificates[i].path).ptr};
+    watch_set(d->watch, targets, count);
+    sts_arena_free(scratch);
+    /* The descriptor is another one when inotify came only now. */
+    if (d->watch_descriptor != watch_descriptor(d->watch)) {
+        loop_forget(d->loop, d->watch_descriptor);
+        d->watch_descriptor = watch_descriptor(d->watch);
+        if (d->watch_descriptor >= 0)
+            loop_watch(d->loop, d->watch_descriptor, POLLIN, on_event, d);
+    }
+    say_polling(d);
+}
+
+void watching_begin(struct daemon *d)
+{
+    watch_read(d->watch); /* whatever it was, it is looked at now */
+    set_targets(d);
+    watch_changed(d->watch);
+}
+
+void watching_compare(struct daemon *d)
+{
+    set_targets(d);
+    if (watch_changed(d->watch))
+        schedule_event(&d->schedule, clock_monotonic_ms());
+}
+
+void watching_start(struct daemon *d)
+{
+    d->watch = watch_new();
+    d->watch_descriptor = -1;
+    /* Files were read before anything was watched: the first comparison asks for one more look. */
+    watching_compare(d);
+}

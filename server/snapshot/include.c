@@ -1,0 +1,146 @@
+/* Include patterns: which files there are, and whether one that is gone was removed on purpose. */
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <glob.h>
+#include <string.h>
+
+#include "server/snapshot/parts.h"
+#include "server/sys/file.h"
+
+static bool has_wildcard(struct sts_str pattern)
+{
+    for (size_t i = 0; i < pattern.len; i++)
+        if (strchr("*?[", pattern.ptr[i]))
+            return true;
+    return false;
+}
+
+/* 0, or why the directory cannot be listed. */
+static int list_error(const char *path)
+{
+    DIR *dir = opendir(path);
+    int error = errno;
+
+    if (!dir)
+        return error;
+    closedir(dir);
+    return 0;
+}
+
+/* The directory of `path` down to its first wildcard: 0 when it can be listed. */
+static int base_error(struct build *b, struct sts_str path)
+{
+    do
+        path = file_dirname(b->snapshot->arena, path);
+    while (has_wildcard(path));
+    return list_error(path.ptr);
+}
+
+static bool is_gone(int error)
+{
+    return error == ENOENT || error == ENOTDIR;
+}
+
+static void no_match(struct build *b, const struct sts_path *pattern, struct sts_str full)
+{
+    bool wild = has_wildcard(pattern->path);
+    int error = base_error(b, full);
+    struct sts_diag *diag =
+        sts_diag_add(b->diags, wild && !error ? STS_WARNING : STS_ERROR,
+                     wild && !error ? "include-empty" : "include-missing", pattern->where,
+                     "%.*s: no such %s", STS_ARG(pattern->path), error ? "directory" : "file");
+    sts_diag_help(b->diags, diag, "names are relative to the directory of the main file");
+    b->missing |= error || !wild;
+}
+
+static void unlisted(struct build *b, const struct sts_path *pattern, int error)
+{
+    struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, "file-unreadable", pattern->where,
+                                         "%.*s %s", STS_ARG(pattern->path), file_error(error));
+    sts_diag_help(b->diags, diag, "check the permissions of the directory");
+    b->snapshot->incomplete = true;
+    b->missing = true;
+    b->unlisted = error;
+}
+
+/* glob(3) goes on without a directory that it cannot list. Control thread only. */
+static int glob_errno;
+
+static int on_glob_error(const char *path, int error)
+{
+    (void)path;
+    if (!is_gone(error))
+        glob_errno = error;
+    return 0;
+}
+
+void sources_include(struct build *b, const struct sts_path *pattern)
+{
+    struct snapshot *s = b->snapshot;
+    struct sts_str full = file_resolve(s->arena, s->base_dir, pattern->path);
+    glob_t found;
+
+    glob_errno = 0;
+    int rc = glob(full.ptr, 0, on_glob_error, &found);
+    if (rc != 0 && rc != GLOB_NOMATCH)
+        glob_errno = ENOMEM;
+    if (glob_errno)
+        unlisted(b, pattern, glob_errno);
+    else if (rc == GLOB_NOMATCH)
+        no_match(b, pattern, full);
+    if (rc != 0)
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct sts_str path = sts_str_from(found.gl_pathv[i]);
+        /* Two patterns may name one file. */
+        if (!source_find(s, path))
+            sources_add(b, path, false, pattern->where);
+    }
+    globfree(&found);
+}
+
+static const struct sts_path *pattern_of(const struct build *b, struct sts_str name)
+{
+    const struct snapshot *s = b->snapshot;
+
+    for (size_t i = 0; i < s->settings.include_count; i++) {
+        const struct sts_path *pattern = &s->settings.include[i];
+        struct sts_str full = file_resolve(s->arena, s->base_dir, pattern->path);
+        if (fnmatch(full.ptr, name.ptr, FNM_PATHNAME | FNM_PERIOD) == 0)
+            return pattern;
+    }
+    return NULL;
+}
+
+/* A person removes a file and leaves the directory. What goes with its directory was unmounted, is
+ * being replaced, or cannot be listed at the moment. */
+static void vanished(struct build *b, const struct snapshot_source *old)
+{
+    struct sts_str name = old->source->name;
+    const struct sts_path *pattern = pattern_of(b, name);
+    int error = b->unlisted;
+
+    if (!pattern)
+        return;
+    if (!error)
+        error = list_error(file_dirname(b->snapshot->arena, name).ptr);
+    if (!error && has_wildcard(pattern->path))
+        return;
+    struct sts_diag *diag = sts_diag_add(
+        b->diags, STS_ERROR, "file-gone", pattern->where, "%.*s is gone%s%s", STS_ARG(name),
+        error ? ", and its directory " : "", error ? file_error(error) : "");
+    sts_diag_help(b->diags, diag, "put it back, or remove the include pattern");
+    b->snapshot->incomplete = true;
+    source_keep(b, old, KEPT_MISSING);
+}
+
+void sources_keep_vanished(struct build *b)
+{
+    const struct snapshot *previous = b->input->previous;
+
+    for (size_t i = 0; previous && i < previous->source_count; i++)
+        if (!previous->sources[i].source->is_main &&
+            !source_find(b->snapshot, previous->sources[i].source->name))
+            vanished(b, &previous->sources[i]);
+}

@@ -1,0 +1,30 @@
+/* Served: what was served last, tenant by tenant: last good for a builder that has no snapshot
+ * before it. It comes from the ledger after a start, from the running server for `check`. */
+#ifndef MTASTS_SNAPSHOT_SERVED_H
+#define MTASTS_SNAPSHOT_SERVED_H
+
+#include <time.h>
+
+#include "mtasts/arena.h"
+#include "server/ledger/ledger.h"
+
+struct served_tenant {
+    struct sts_str domain;
+    struct sts_str body; /* exactly as it was served */
+};
+
+struct served {
+    struct sts_arena *arena;
+    struct served_tenant *tenants; /* sorted by domain */
+    size_t count, capacity;
+};
+
+void served_init(struct served *served);
+void served_fini(struct served *served);
+/* Copies; in the order of domains. */
+void served_add(struct served *served, struct sts_str domain, struct sts_str body);
+/* Everything that is current in the ledger. False with an error in `diags`. */
+bool served_from_ledger(struct served *served, struct ledger *ledger, struct sts_diags *diags);
+const struct served_tenant *served_find(const struct served *served, struct sts_str domain);
+
+#endif

@@ -1,0 +1,473 @@
+/* Unit tests of server/snapshot: what stays when a file or a tenant cannot be used, what goes, and
+ * what is said of it. */
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/snapshot/snapshot.h"
+
+#define MAIN    "listen: [{address: \"127.0.0.1:0\", tls: off}]\nledger: ledger.db\n"
+#define INCLUDE "include: tenants.d/*.yaml\n"
+
+enum { NOW = 1700000000, WEEK = 604800 };
+
+struct fixture {
+    char dir[64];
+    struct sts_arena *arena;
+    struct sts_diags diags;
+    struct snapshot *snapshot; /* the last one built */
+    struct ledger *ledger;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    strcpy(f->dir, "/tmp/keep-XXXXXX");
+    f->arena = sts_arena_new();
+    *state = f;
+    return mkdtemp(f->dir) && chdir(f->dir) == 0 && mkdir("tenants.d", 0755) == 0 ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    snapshot_unref(f->snapshot);
+    ledger_close(f->ledger);
+    sts_arena_free(f->arena);
+    int result = nftw(f->dir, remove_one, 10, FTW_DEPTH | FTW_PHYS);
+    free(f);
+    return result;
+}
+
+static void put(const char *name, const char *text)
+{
+    FILE *file = fopen(name, "w");
+
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static bool build_with(struct fixture *f, bool with_ledger)
+{
+    const struct snapshot_input input = {.main_file = "main.yaml",
+                                         .now = NOW,
+                                         .previous = f->snapshot,
+                                         .ledger = f->ledger,
+                                         .with_ledger = with_ledger};
+
+    sts_diags_init(&f->diags, f->arena);
+    struct snapshot *next = snapshot_build(&input, &f->diags);
+    if (!next)
+        return false;
+    snapshot_unref(f->snapshot);
+    f->snapshot = next;
+    return true;
+}
+
+static bool build(struct fixture *f)
+{
+    return build_with(f, false);
+}
+
+/* As after a start: no snapshot before, only the ledger. */
+static bool restart(struct fixture *f)
+{
+    snapshot_unref(f->snapshot);
+    f->snapshot = NULL;
+    return build_with(f, true);
+}
+
+/* What the snapshot serves becomes what the ledger calls current. */
+static void commit(struct fixture *f)
+{
+    struct ledger_entry *entries =
+        STS_ARRAY(f->arena, f->snapshot->tenant_count, struct ledger_entry);
+    size_t count = 0;
+
+    struct ledger *ledger = ledger_open("ledger.db", LEDGER_WRITE, (struct sts_pos){0}, &f->diags);
+    assert_non_null(ledger);
+    for (size_t i = 0; i < f->snapshot->tenant_count; i++)
+        if (f->snapshot->tenants[i].state == TENANT_SERVED)
+            entries[count++] = (struct ledger_entry){f->snapshot->tenants[i].domain,
+                                                     &f->snapshot->tenants[i].policy};
+    assert_true(ledger_serve(ledger, entries, count, NOW, &f->diags));
+    ledger_close(ledger);
+}
+
+static size_t said(const struct fixture *f, const char *code)
+{
+    size_t count = 0;
+
+    for (const struct sts_diag *d = f->diags.first; d; d = d->next)
+        count += strcmp(d->code, code) == 0;
+    return count;
+}
+
+static const char *message(const struct fixture *f, const char *code)
+{
+    for (const struct sts_diag *d = f->diags.first; d; d = d->next)
+        if (strcmp(d->code, code) == 0)
+            return d->message.ptr;
+    return "";
+}
+
+/* The tenant is served with this mx; returns why it is kept. */
+static enum tenant_kept serves(const struct fixture *f, const char *domain, const char *mx)
+{
+    const struct tenant *t = snapshot_find_domain(f->snapshot, sts_str_from(domain));
+
+    assert_non_null(t);
+    assert_int_equal(t->state, TENANT_SERVED);
+    assert_int_equal(t->policy.mx_count, 1);
+    assert_true(sts_str_is(t->policy.mx[0], mx));
+    struct sts_buf body = {0};
+    sts_policy_render(&body, &t->policy);
+    assert_true(sts_str_eq(sts_buf_str(&body), t->body));
+    sts_buf_fini(&body);
+    assert_ptr_equal(snapshot_find_host(f->snapshot, t->host), t);
+    return t->kept;
+}
+
+static bool knows(const struct fixture *f, const char *domain)
+{
+    return snapshot_find_domain(f->snapshot, sts_str_from(domain)) != NULL;
+}
+
+#define A "tenants: {a.example: {mode: enforce, mx: mx.a.example, max_age: 1w}}\n"
+#define B "tenants: {b.example: {mode: enforce, mx: mx.b.example, max_age: 1w}}\n"
+
+/* One file each for two tenants, built once. */
+static void two_files(struct fixture *f)
+{
+    put("main.yaml", MAIN INCLUDE);
+    put("tenants.d/a.yaml", A);
+    put("tenants.d/b.yaml", B);
+    assert_true(build(f));
+    assert_int_equal(f->snapshot->served, 2);
+    assert_int_equal(f->snapshot->changes.added, 2);
+}
+
+static void an_unusable_file_keeps_its_tenants(void **state)
+{
+    static const char *const texts[] = {"",     "  \n# later\n",  "tenants: {a.exam",
+                                        "\x80", "limits: {}\n" A, "- a\n",
+                                        "\t",   "tenants: [a]\n"};
+    struct fixture *f = *state;
+
+    two_files(f);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        put("tenants.d/a.yaml", texts[i]);
+        for (int again = 0; again < 2; again++) {
+            assert_true(build(f));
+            assert_int_equal(serves(f, "a.example", "mx.a.example"),
+                             i < 2 ? KEPT_MISSING : KEPT_BROKEN);
+            assert_int_equal(serves(f, "b.example", "mx.b.example"), KEPT_NOT);
+            assert_int_equal(said(f, "source-kept"), 1);
+            assert_int_equal(f->snapshot->kept, 1);
+            assert_int_equal(said(f, "tenant-removed"), 0);
+        }
+    }
+    put("tenants.d/a.yaml", A);
+    assert_true(build(f));
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_NOT);
+    assert_int_equal(f->diags.errors, 0);
+}
+
+/* A named policy of the unusable file stays for the tenants of others. */
+static void an_unusable_file_keeps_its_policies(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN INCLUDE);
+    put("tenants.d/a.yaml", "policies: {p: {mode: enforce, mx: mx.p.example}}\n");
+    put("tenants.d/b.yaml", "tenants: {b.example: {policy: p}}\n");
+    assert_true(build(f));
+    put("tenants.d/a.yaml", "policies: {p:");
+    assert_true(build(f));
+    assert_int_equal(serves(f, "b.example", "mx.p.example"), KEPT_NOT);
+    assert_int_equal(said(f, "source-kept"), 1);
+}
+
+static void what_is_no_file_keeps_its_tenants(void **state)
+{
+    struct fixture *f = *state;
+
+    two_files(f);
+    unlink("tenants.d/a.yaml");
+    assert_int_equal(mkfifo("tenants.d/a.yaml", 0644), 0);
+    assert_true(build(f));
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
+    assert_int_equal(said(f, "file-unreadable"), 1);
+    assert_true(f->snapshot->incomplete);
+    unlink("tenants.d/a.yaml");
+    assert_int_equal(mkdir("tenants.d/a.yaml", 0755), 0);
+    assert_true(build(f));
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
+    rmdir("tenants.d/a.yaml");
+    assert_int_equal(symlink("nowhere", "tenants.d/a.yaml"), 0);
+    assert_true(build(f));
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
+}
+
+static void a_file_open_for_writing_is_not_read(void **state)
+{
+    struct fixture *f = *state;
+
+    two_files(f);
+    int fd = open("tenants.d/a.yaml", O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_int_equal(write(fd, "tenants: {}\n", 12), 12); /* whole, but is it all? */
+    int probe = open("tenants.d/b.yaml", O_RDONLY | O_CLOEXEC);
+    bool leases = fcntl(probe, F_SETLEASE, F_RDLCK) == 0;
+    close(probe);
+    if (!leases) {
+        close(fd);
+        skip();
+    }
+    assert_true(build(f));
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
+    assert_non_null(strstr(message(f, "file-unreadable"), "still being written"));
+    assert_true(f->snapshot->incomplete);
+    close(fd);
+    assert_true(build(f));
+    assert_false(knows(f, "a.example"));
+    assert_false(f->snapshot->incomplete);
+}
+
+static void a_removed_file_ends_its_tenants(void **state)
+{
+    struct fixture *f = *state;
+
+    two_files(f);
+    unlink("tenants.d/a.yaml");
+    assert_true(build(f));
+    assert_false(knows(f, "a.example"));
+    assert_int_equal(f->snapshot->changes.removed, 1);
+    assert_int_equal(f->diags.errors, 0);
+    /* 2023-11-14 22:13:20 and a week and the last minute, rounded up. */
+    assert_non_null(strstr(message(f, "tenant-removed"), "until 2023-11-22"));
+    assert_true(build(f));
+    assert_int_equal(said(f, "tenant-removed"), 0);
+    assert_int_equal(f->snapshot->changes.removed, 0);
+}
+
+static void a_directory_that_is_gone_keeps_its_tenants(void **state)
+{
+    struct fixture *f = *state;
+
+    two_files(f);
+    assert_int_equal(rename("tenants.d", "away"), 0);
+    for (int again = 0; again < 2; again++) {
+        assert_true(build(f));
+        assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
+        assert_int_equal(said(f, "file-gone"), 2);
+        assert_true(f->snapshot->incomplete);
+    }
+    put("tenants.d", "no directory");
+    assert_true(build(f));
+    assert_int_equal(f->snapshot->kept, 2);
+    unlink("tenants.d");
+    /* Back, and one file less: that is on purpose. */
+    unlink("away/a.yaml");
+    assert_int_equal(rename("away", "tenants.d"), 0);
+    assert_true(build(f));
+    assert_false(knows(f, "a.example"));
+    assert_int_equal(serves(f, "b.example", "mx.b.example"), KEPT_NOT);
+}
+
+static void a_file_included_by_name_does_not_go_by_being_removed(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN "include: a.yaml\n" B);
+    put("a.yaml", A);
+    assert_true(build(f));
+    unlink("a.yaml");
+    assert_true(build(f));
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
+    put("main.yaml", MAIN B);
+    assert_true(build(f));
+    assert_false(knows(f, "a.example"));
+}
+
+static void strict_refuses_instead(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN INCLUDE "strict: on\n");
+    put("tenants.d/a.yaml", A);
+    assert_true(build(f));
+    put("tenants.d/a.yaml", "");
+    assert_true(build(f)); /* an empty file is a warning, and nothing changes */
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
+    put("tenants.d/a.yaml", "tenants: {");
+    assert_false(build(f));
+    unlink("tenants.d/a.yaml");
+    rmdir("tenants.d");
+    assert_false(build(f));
+}
+
+static void a_broken_tenant_is_kept_across_a_restart(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN A);
+    assert_true(build(f));
+    commit(f);
+    put("main.yaml", MAIN "tenants:\n"
+                          "  a.example: {mode: enforced, mx: mx.a.example}\n"
+                          "  new.example: {mode: enforced, mx: mx.a.example}\n");
+    assert_true(restart(f));
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_BROKEN);
+    assert_int_equal(said(f, "tenant-kept"), 1);
+    assert_int_equal(snapshot_find_domain(f->snapshot, STS_STR("new.example"))->state,
+                     TENANT_REFUSED);
+    /* And on from there. */
+    assert_true(build(f));
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_BROKEN);
+}
+
+/* Who is in the missing file is not known any more; so whoever was served stays. */
+static void a_missing_file_keeps_everybody_across_a_restart(void **state)
+{
+    struct fixture *f = *state;
+
+    two_files(f);
+    commit(f);
+    put("tenants.d/a.yaml", "tenants: {");
+    assert_true(restart(f));
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
+    assert_int_equal(serves(f, "b.example", "mx.b.example"), KEPT_NOT);
+    assert_int_equal(f->snapshot->tenant_count, 2);
+    assert_true(build(f));
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
+    /* Found again, changed: it counts. */
+    put("tenants.d/a.yaml", "tenants: {a.example: {mode: testing, mx: mx2.a.example}}\n");
+    assert_true(build(f));
+    assert_int_equal(serves(f, "a.example", "mx2.a.example"), KEPT_NOT);
+    assert_int_equal(f->snapshot->tenant_count, 2);
+    /* A directory that is not there at the start is missing, too. */
+    assert_int_equal(rename("tenants.d", "away"), 0);
+    assert_true(restart(f));
+    assert_int_equal(f->snapshot->kept, 2);
+    assert_int_equal(rename("away", "tenants.d"), 0);
+    unlink("tenants.d/a.yaml");
+    assert_true(build(f));
+    assert_false(knows(f, "a.example"));
+    assert_int_equal(f->snapshot->tenant_count, 1);
+}
+
+/* Nothing missing, so whoever is in no file any more was removed while the server was down. */
+static void a_removal_while_down_is_said(void **state)
+{
+    struct fixture *f = *state;
+
+    two_files(f);
+    commit(f);
+    unlink("tenants.d/a.yaml");
+    assert_true(restart(f));
+    assert_false(knows(f, "a.example"));
+    assert_int_equal(said(f, "tenant-removed"), 1);
+    assert_int_equal(f->snapshot->changes.removed, 1);
+    assert_int_equal(f->snapshot->changes.added, 0);
+}
+
+static void without_a_ledger_a_start_keeps_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    two_files(f);
+    put("tenants.d/a.yaml", "tenants: {");
+    put("ledger.db", "this is no database, and long enough to be looked at as one");
+    assert_true(restart(f));
+    assert_false(knows(f, "a.example"));
+    assert_int_equal(f->snapshot->served, 1);
+}
+
+static void a_dropped_mx_and_a_shorter_max_age_are_said(void **state)
+{
+    static const struct {
+        const char *before, *after;
+        size_t mx, max_age;
+    } cases[] = {
+        {"mode: enforce, mx: [a.x, b.x], max_age: 1w", "mode: enforce, mx: [a.x], max_age: 1w", 1,
+         0},
+        {"mode: testing, mx: [a.x, b.x], max_age: 1w", "mode: enforce, mx: [c.x], max_age: 1w", 2,
+         0},
+        {"mode: enforce, mx: a.x, max_age: 2w", "mode: enforce, mx: a.x, max_age: 1w", 0, 1},
+        {"mode: enforce, mx: a.x, max_age: 1w", "mode: enforce, mx: [a.x, b.x], max_age: 2w", 0, 0},
+        {"mode: none, mx: [a.x, b.x], max_age: 2w", "mode: none, mx: a.x, max_age: 1w", 0, 0},
+        {"mode: enforce, mx: a.x, max_age: 2w", "mode: enforce, mx: a.x, max_age: 2w, retire: on",
+         0, 0},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char text[400];
+        snprintf(text, sizeof(text), MAIN "tenants: {a.example: {%s}}\n", cases[i].before);
+        put("main.yaml", text);
+        assert_true(build(f));
+        snprintf(text, sizeof(text), MAIN "tenants: {a.example: {%s}}\n", cases[i].after);
+        put("main.yaml", text);
+        assert_true(build(f));
+        assert_int_equal(said(f, "mx-removed"), cases[i].mx);
+        assert_int_equal(said(f, "max-age-shortened"), cases[i].max_age);
+        assert_int_equal(f->snapshot->changes.changed, 1);
+    }
+    assert_int_equal(f->snapshot->retiring, 1);
+}
+
+static void equal_snapshots_are_found_equal(void **state)
+{
+    struct fixture *f = *state;
+
+    two_files(f);
+    struct snapshot *first = snapshot_ref(f->snapshot);
+    assert_true(build(f));
+    assert_true(snapshot_same(first, f->snapshot));
+    put("tenants.d/a.yaml", "# a comment moves what was said of lines\n" A);
+    assert_true(build(f));
+    assert_false(snapshot_same(first, f->snapshot));
+    assert_int_equal(f->snapshot->changes.changed, 0);
+    put("tenants.d/a.yaml", A);
+    assert_true(build(f));
+    assert_false(snapshot_same(first, f->snapshot)); /* parsed anew */
+    snapshot_unref(first);
+}
+
+#define KEEP_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KEEP_TEST(an_unusable_file_keeps_its_tenants),
+        KEEP_TEST(an_unusable_file_keeps_its_policies),
+        KEEP_TEST(what_is_no_file_keeps_its_tenants),
+        KEEP_TEST(a_file_open_for_writing_is_not_read),
+        KEEP_TEST(a_removed_file_ends_its_tenants),
+        KEEP_TEST(a_directory_that_is_gone_keeps_its_tenants),
+        KEEP_TEST(a_file_included_by_name_does_not_go_by_being_removed),
+        KEEP_TEST(strict_refuses_instead),
+        KEEP_TEST(a_broken_tenant_is_kept_across_a_restart),
+        KEEP_TEST(a_missing_file_keeps_everybody_across_a_restart),
+        KEEP_TEST(a_removal_while_down_is_said),
+        KEEP_TEST(without_a_ledger_a_start_keeps_nothing),
+        KEEP_TEST(a_dropped_mx_and_a_shorter_max_age_are_said),
+        KEEP_TEST(equal_snapshots_are_found_equal),
+    };
+    return cmocka_run_group_tests_name("keep", tests, NULL, NULL);
+}
