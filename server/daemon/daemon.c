@@ -116,7 +116,7 @@ static void stop(struct daemon *d)
 /* From the first answer to the last one. */
 static bool serve(struct daemon *d, const char *ready_file)
 {
-    if (!listen_and_start(d))
+    if (!publisher_start(&d->publisher, d->snapshot) || !listen_and_start(d))
         return false;
     /* Served first, announced second. */
     publisher_commit(&d->publisher, d->snapshot);

@@ -13,7 +13,7 @@
 /* The last look at the files, for `status`. */
 struct attempt {
     time_t at;
-    const char *result; /* "done", "unchanged" or "refused" */
+    const char *result; /* "done", "unchanged", "refused", or "waiting" for a file to be closed */
     struct sts_arena *arena;
     struct sts_diags diags;
 };

@@ -14,23 +14,42 @@ void log_diags(const struct sts_diags *diags)
             log_diag(diag);
 }
 
+/* Without the lock `records` could not know that a server runs, and issue ids beside it. */
+static bool lock(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
+{
+    const struct sts_path *setting = &s->settings.ledger;
+    struct sts_str path = file_resolve(diags->arena, s->base_dir, setting->path);
+
+    if (p->lock < 0)
+        p->lock = ledger_lock_server(path.ptr);
+    if (p->lock >= 0)
+        return true;
+    p->other_server = errno == EADDRINUSE;
+    bool busy = errno == EWOULDBLOCK;
+    struct sts_diag *diag =
+        sts_diag_add(diags, busy ? STS_WARNING : STS_ERROR,
+                     busy              ? "ledger-busy"
+                     : p->other_server ? "ledger-in-use"
+                                       : "ledger-lock",
+                     setting->where, "%.*s.lock %s", STS_ARG(path),
+                     busy              ? "is held by another command"
+                     : p->other_server ? "is held by another server: two cannot share a ledger"
+                                       : file_error(errno));
+    sts_diag_help(diags, diag, "%s",
+                  p->other_server
+                      ? "stop the other one, or give this one a ledger: of its own"
+                      : "it is tried again within a minute; no new id is announced before");
+    return false;
+}
+
 static void open_ledger(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
 {
     const struct sts_path *setting = &s->settings.ledger;
     struct sts_str path = file_resolve(diags->arena, s->base_dir, setting->path);
 
     p->ledger = ledger_open(path.ptr, LEDGER_WRITE, setting->where, diags);
-    if (!p->ledger || p->lock >= 0)
+    if (!p->ledger || lock(p, s, diags))
         return;
-    p->lock = ledger_lock(path.ptr, false);
-    if (p->lock >= 0)
-        return;
-    /* Without the lock `records` could not know that a server runs, and issue ids beside it. */
-    bool busy = errno == EWOULDBLOCK;
-    struct sts_diag *diag = sts_diag_add(
-        diags, busy ? STS_WARNING : STS_ERROR, busy ? "ledger-busy" : "ledger-lock", setting->where,
-        "%.*s.lock %s", STS_ARG(path), busy ? "is held by another command" : file_error(errno));
-    sts_diag_help(diags, diag, "it is tried again within a minute; no new id is announced before");
     ledger_close(p->ledger);
     p->ledger = NULL;
 }
@@ -66,6 +85,19 @@ static void settle(struct publisher *p, bool done, const struct sts_diags *diags
         log_end(&line);
     }
     p->pending = !done;
+}
+
+bool publisher_start(struct publisher *p, const struct snapshot *s)
+{
+    struct sts_arena *arena = sts_arena_new();
+    struct sts_diags diags;
+
+    sts_diags_init(&diags, arena);
+    lock(p, s, &diags);
+    if (p->other_server)
+        log_diags(&diags);
+    sts_arena_free(arena);
+    return !p->other_server;
 }
 
 void publisher_commit(struct publisher *p, const struct snapshot *s)

@@ -7,10 +7,13 @@
 
 struct publisher {
     struct ledger *ledger; /* NULL while it cannot be opened */
-    int lock;              /* shared: tells `records` that a server runs */
+    int lock;              /* tells `records` and other servers that one runs; -1: not held */
+    bool other_server;     /* another one holds it */
     bool pending;          /* something served is not committed yet; tried again each minute */
 };
 
+/* Before anything is served; false when another server uses this ledger. */
+bool publisher_start(struct publisher *p, const struct snapshot *s);
 /* Makes the ledger say exactly what `s` serves. Failures are logged and leave `pending` set: what
  * is served stays served, and no id is announced. */
 void publisher_commit(struct publisher *p, const struct snapshot *s);

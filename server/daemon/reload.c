@@ -155,8 +155,11 @@ void reload(struct daemon *d, bool asked)
         compare_settings(d, next);
     size_t news = said_log(&d->said, &a->diags);
     bool incomplete = !next || next->incomplete;
-    a->result = !next ? "refused" : snapshot_same(d->snapshot, next) ? "unchanged" : "done";
-    bool done = *a->result == 'd';
+    bool done = next && !snapshot_same(d->snapshot, next);
+    a->result = done                   ? "done"
+                : next                 ? "unchanged"
+                : a->diags.errors == 0 ? "waiting" /* for whoever writes the main file */
+                                       : "refused";
     if (done)
         publish(d, next);
     else

@@ -6,10 +6,6 @@
 #include "mtasts/domain.h"
 #include "server/snapshot/parts.h"
 
-enum {
-    TOUCH = 60 /* seconds: the ledger learns no more often that the server is alive */
-};
-
 /* A tenant as it was before. */
 struct before {
     struct sts_str domain, body;
@@ -39,17 +35,16 @@ bool snapshot_same(const struct snapshot *a, const struct snapshot *b)
 /* Until when a sender may hold a policy that was served until now, or an older one. */
 static time_t held_until(struct build *b, struct sts_str domain, const struct sts_policy *policy)
 {
-    time_t until =
-        policy->mode == STS_MODE_NONE ? 0 : b->input->now + (time_t)policy->max_age + TOUCH;
+    time_t until = policy->mode == STS_MODE_NONE ? 0 : b->input->now + (time_t)policy->max_age;
+    struct sts_arena *scratch = sts_arena_new();
+    struct ledger_history history;
+    struct sts_diags ignored;
 
-    if (b->ledger) {
-        struct sts_arena *scratch = sts_arena_new();
-        struct sts_diags ignored;
-        sts_diags_init(&ignored, scratch);
-        time_t known = ledger_cached_until(b->ledger, domain, &ignored);
-        sts_arena_free(scratch);
-        until = known > until ? known : until;
-    }
+    sts_diags_init(&ignored, scratch);
+    if (b->ledger && ledger_history(b->ledger, scratch, domain, &history, &ignored) &&
+        history.cached_until > until)
+        until = history.cached_until;
+    sts_arena_free(scratch);
     return until;
 }
 

@@ -45,15 +45,17 @@ static bool is_domain(struct sts_str text)
     return good;
 }
 
-static void add_current(void *data, const struct ledger_instance *instance)
+static void add_current(void *data, const struct ledger_history *history)
 {
-    if (!instance->last_served && is_domain(instance->domain))
-        served_add(data, instance->domain, instance->body);
+    const struct ledger_instance *latest = &history->latest;
+
+    if (!latest->last_served && is_domain(latest->domain))
+        served_add(data, latest->domain, latest->body);
 }
 
 bool served_from_ledger(struct served *served, struct ledger *ledger, struct sts_diags *diags)
 {
-    return ledger_each_latest(ledger, add_current, served, diags);
+    return ledger_each_history(ledger, add_current, served, diags);
 }
 
 static int to_domain(const void *key, const void *tenant)

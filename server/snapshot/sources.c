@@ -93,6 +93,26 @@ static struct sts_source *keep_or_miss(struct build *b, struct sts_str name, enu
     return old ? source_keep(b, old, why) : NULL;
 }
 
+/* Somebody writes it at this moment: what was read before stays until that is done. It is no fault
+ * of anybody, so nothing counts as kept. */
+static struct sts_source *busy(struct build *b, struct sts_str name, bool is_main)
+{
+    const struct snapshot_source *old = good_before(b, name);
+    struct sts_diag *diag = sts_diag_add(b->diags, STS_WARNING, "file-busy",
+                                         (struct sts_pos){name, 0, 0}, "is still being written");
+
+    sts_diag_help(b->diags, diag, "it is read when its writer closes it");
+    b->snapshot->incomplete = true;
+    if (is_main)
+        return NULL;
+    if (!old) {
+        b->missing = true;
+        return NULL;
+    }
+    sts_source_ref(old->source);
+    return append(b, *old);
+}
+
 static struct sts_source *unreadable(struct build *b, struct sts_str name, bool is_main,
                                      struct sts_pos where, int error)
 {
@@ -126,7 +146,8 @@ struct sts_source *sources_add(struct build *b, struct sts_str path, bool is_mai
 
     /* Without a last good one to fall back to, what is there must do. */
     if ((previous ? file_read_settled : file_read)(name.ptr, STS_SOURCE_MAX, &text, NULL) != 0)
-        return unreadable(b, name, is_main, where, errno);
+        return previous && errno == EAGAIN ? busy(b, name, is_main)
+                                           : unreadable(b, name, is_main, where, errno);
     SHA256((const unsigned char *)text.ptr, text.len, read.digest);
     read.source = unchanged(previous, name, is_main, read.digest);
     if (!read.source)
