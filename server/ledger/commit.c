@@ -11,12 +11,10 @@ const time_t ledger_last_time = 253402300799;
 struct change {
     struct ledger *ledger;
     time_t now;
-    const struct ledger_entry *entries; /* of ledger_commit and ledger_serve */
-    const struct sts_str *ended;        /* of ledger_end */
-    size_t count;
-    sqlite3_stmt *latest, *id_used, *end, *insert, *touch, *current;
+    int (*work)(struct change *c);
+    struct ledger_change what;
+    sqlite3_stmt *latest, *id_used, *end, *insert, *begun, *silent, *ended, *touch, *current;
 };
-typedef int change_work(struct change *c);
 
 static int prepare(struct change *c)
 {
@@ -34,6 +32,10 @@ static int prepare(struct change *c)
                   "WHERE domain = ?1 AND last_served IS NULL"},
         {&c->insert, "INSERT INTO instance (domain, id, digest, body, mode, max_age, first_served) "
                      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
+        /* What DNS has to learn; of one that ends before it was announced, nothing. */
+        {&c->begun, "INSERT OR IGNORE INTO unpublished VALUES (?1)"},
+        {&c->silent, "DELETE FROM unpublished WHERE domain = ?1"},
+        {&c->ended, "INSERT INTO unpublished SELECT domain FROM published WHERE domain = ?1"},
         {&c->touch, "UPDATE alive SET at = ?1 WHERE at < ?1"},
         {&c->current, "SELECT domain FROM instance WHERE last_served IS NULL ORDER BY domain"},
     };
@@ -46,20 +48,13 @@ static int prepare(struct change *c)
 
 static void finalize(struct change *c)
 {
-    sqlite3_stmt **const all[] = {&c->latest, &c->id_used, &c->end,
-                                  &c->insert, &c->touch,   &c->current};
+    sqlite3_stmt **const all[] = {&c->latest, &c->id_used, &c->end,   &c->insert, &c->begun,
+                                  &c->silent, &c->ended,   &c->touch, &c->current};
 
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
         sqlite3_finalize(*all[i]);
         *all[i] = NULL;
     }
-}
-
-static int run(sqlite3_stmt *stmt)
-{
-    int rc = sqlite3_step(stmt);
-    sqlite3_reset(stmt);
-    return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 /* The tenant's latest instance: whether it already is this policy and current, and the earliest
@@ -107,7 +102,23 @@ static int end_current(struct change *c, struct sts_str domain)
 {
     ledger_bind_str(c->end, 1, domain);
     sqlite3_bind_int64(c->end, 2, c->now);
-    return run(c->end);
+    return ledger_run(c->end);
+}
+
+static int run_for(sqlite3_stmt *stmt, struct sts_str domain)
+{
+    ledger_bind_str(stmt, 1, domain);
+    return ledger_run(stmt);
+}
+
+static int end_tenant(struct change *c, struct sts_str domain)
+{
+    int rc = end_current(c, domain);
+
+    if (rc != SQLITE_OK || sqlite3_changes(c->ledger->db) == 0)
+        return rc;
+    rc = run_for(c->silent, domain);
+    return rc == SQLITE_OK ? run_for(c->ended, domain) : rc;
 }
 
 static int insert(struct change *c, const struct ledger_entry *entry, const char *id,
@@ -123,7 +134,7 @@ static int insert(struct change *c, const struct ledger_entry *entry, const char
     ledger_bind_str(c->insert, 5, sts_str_from(sts_mode_name(entry->policy->mode)));
     sqlite3_bind_int64(c->insert, 6, entry->policy->max_age);
     sqlite3_bind_int64(c->insert, 7, c->now);
-    int rc = run(c->insert);
+    int rc = ledger_run(c->insert);
     sts_buf_fini(&body);
     return rc;
 }
@@ -142,15 +153,17 @@ static int commit_entry(struct change *c, const struct ledger_entry *entry)
     rc = fresh_id(c, entry->domain, earliest, digest, id);
     if (rc == SQLITE_OK)
         rc = end_current(c, entry->domain);
-    return rc == SQLITE_OK ? insert(c, entry, id, digest) : rc;
+    if (rc == SQLITE_OK)
+        rc = insert(c, entry, id, digest);
+    return rc == SQLITE_OK ? run_for(c->begun, entry->domain) : rc;
 }
 
 static int commit_all(struct change *c)
 {
     int rc = SQLITE_OK;
 
-    for (size_t i = 0; rc == SQLITE_OK && i < c->count; i++)
-        rc = commit_entry(c, &c->entries[i]);
+    for (size_t i = 0; rc == SQLITE_OK && i < c->what.count; i++)
+        rc = commit_entry(c, &c->what.entries[i]);
     return rc;
 }
 
@@ -158,15 +171,15 @@ static int end_all(struct change *c)
 {
     int rc = SQLITE_OK;
 
-    for (size_t i = 0; rc == SQLITE_OK && i < c->count; i++)
-        rc = end_current(c, c->ended[i]);
+    for (size_t i = 0; rc == SQLITE_OK && i < c->what.ended_count; i++)
+        rc = end_tenant(c, c->what.ended[i]);
     return rc;
 }
 
 static int touch(struct change *c)
 {
     sqlite3_bind_int64(c->touch, 1, c->now);
-    return run(c->touch);
+    return ledger_run(c->touch);
 }
 
 static int by_domain(const void *a, const void *b)
@@ -187,7 +200,7 @@ static int find_others(struct change *c, struct sts_arena *arena, const struct s
 
     while ((rc = sqlite3_step(c->current)) == SQLITE_ROW) {
         struct sts_str domain = ledger_column_str(c->current, 0);
-        if (bsearch(&domain, served, c->count, sizeof(domain), by_domain))
+        if (bsearch(&domain, served, c->what.count, sizeof(domain), by_domain))
             continue;
         struct other *other = STS_NEW(arena, struct other);
         *other = (struct other){*others, sts_arena_dup(arena, domain)};
@@ -200,15 +213,15 @@ static int find_others(struct change *c, struct sts_arena *arena, const struct s
 static int end_others(struct change *c)
 {
     struct sts_arena *arena = sts_arena_new();
-    struct sts_str *served = STS_ARRAY(arena, c->count, struct sts_str);
+    struct sts_str *served = STS_ARRAY(arena, c->what.count, struct sts_str);
     struct other *others = NULL;
 
-    for (size_t i = 0; i < c->count; i++)
-        served[i] = c->entries[i].domain;
-    qsort(served, c->count, sizeof(*served), by_domain);
+    for (size_t i = 0; i < c->what.count; i++)
+        served[i] = c->what.entries[i].domain;
+    qsort(served, c->what.count, sizeof(*served), by_domain);
     int rc = find_others(c, arena, served, &others);
     for (; rc == SQLITE_OK && others; others = others->next)
-        rc = end_current(c, others->domain);
+        rc = end_tenant(c, others->domain);
     sts_arena_free(arena);
     return rc;
 }
@@ -228,64 +241,68 @@ static int touch_known(struct change *c)
     return c->ledger->replaced ? LEDGER_RC_REPLACED : touch(c);
 }
 
-static int transact(struct change *c, const char *begin, change_work *work)
+/* Only whoever said what is served can say what is not as it was. */
+static int apply_change(struct change *c)
 {
-    int rc = ledger_exec(c->ledger, begin);
-
-    if (rc != SQLITE_OK)
-        return rc;
-    /* A newer mta-stsd may have been here since this file was opened. */
-    rc = ledger_schema_check(c->ledger->db, &ledger_schema);
+    if (!c->ledger->told || c->ledger->replaced)
+        return LEDGER_RC_REPLACED;
+    int rc = end_all(c);
     if (rc == SQLITE_OK)
-        rc = prepare(c);
-    if (rc == SQLITE_OK)
-        rc = work(c);
-    finalize(c);
-    if (rc == SQLITE_OK)
-        rc = ledger_exec(c->ledger, "COMMIT");
-    if (rc != SQLITE_OK)
-        ledger_exec(c->ledger, "ROLLBACK");
-    return rc;
+        rc = commit_all(c);
+    return rc == SQLITE_OK ? touch(c) : rc;
 }
 
-/* Reads first and takes the write lock only when something really changes. When another process
- * wrote meanwhile, what was read is void: all again, behind its lock. */
-static bool change(struct change *c, change_work *work, struct sts_diags *diags)
+static int work(struct ledger *ledger, void *data)
 {
-    if (!ledger_refresh(c->ledger, diags))
-        return false;
-    int rc = transact(c, "BEGIN", work);
-    if ((rc & 0xff) == SQLITE_BUSY)
-        rc = transact(c, "BEGIN IMMEDIATE", work);
-    return rc == SQLITE_OK || ledger_fail(c->ledger, rc, diags);
+    struct change *c = data;
+
+    c->ledger = ledger;
+    int rc = prepare(c);
+    if (rc == SQLITE_OK)
+        rc = c->work(c);
+    finalize(c);
+    return rc;
 }
 
 bool ledger_commit(struct ledger *ledger, const struct ledger_entry *entries, size_t count,
                    time_t now, struct sts_diags *diags)
 {
-    struct change c = {.ledger = ledger, .now = now, .entries = entries, .count = count};
-    return change(&c, commit_all, diags);
+    struct change c = {.work = commit_all, .now = now, .what = {entries, count, NULL, 0}};
+    return ledger_transact(ledger, work, &c, diags);
 }
 
 bool ledger_serve(struct ledger *ledger, const struct ledger_entry *entries, size_t count,
                   time_t now, struct sts_diags *diags)
 {
-    struct change c = {.ledger = ledger, .now = now, .entries = entries, .count = count};
-    bool good = change(&c, serve, diags);
+    struct change c = {.work = serve, .now = now, .what = {entries, count, NULL, 0}};
+    bool good = ledger_transact(ledger, work, &c, diags);
+
+    ledger->told = good;
     if (good)
         ledger->replaced = false;
+    return good;
+}
+
+bool ledger_change(struct ledger *ledger, const struct ledger_change *change, time_t now,
+                   struct sts_diags *diags)
+{
+    struct change c = {.work = apply_change, .now = now, .what = *change};
+    bool good = ledger_transact(ledger, work, &c, diags);
+
+    if (!good)
+        ledger->told = false;
     return good;
 }
 
 bool ledger_end(struct ledger *ledger, const struct sts_str *domains, size_t count, time_t now,
                 struct sts_diags *diags)
 {
-    struct change c = {.ledger = ledger, .now = now, .ended = domains, .count = count};
-    return change(&c, end_all, diags);
+    struct change c = {.work = end_all, .now = now, .what = {NULL, 0, domains, count}};
+    return ledger_transact(ledger, work, &c, diags);
 }
 
 bool ledger_touch(struct ledger *ledger, time_t now, struct sts_diags *diags)
 {
-    struct change c = {.ledger = ledger, .now = now};
-    return change(&c, touch_known, diags);
+    struct change c = {.work = touch_known, .now = now};
+    return ledger_transact(ledger, work, &c, diags);
 }

@@ -2,7 +2,8 @@
  *
  * It issues the ids of RFC 8461 §3.1: a new one on every real change, the same one while the
  * canonical policy stays, never one twice for a tenant, whatever the clock does. Instances are
- * committed after the body is live (served first, announced second, RFC 8461 §8.1).
+ * committed after the body is live (served first, announced second, RFC 8461 §8.1), and it
+ * remembers which ids somebody put into DNS since.
  *
  * One process writes at a time, any number read meanwhile. A ledger that was moved away, removed or
  * restored while it is open for writing is noticed at the next call and opened anew (warning
@@ -84,6 +85,20 @@ bool ledger_end(struct ledger *ledger, const struct sts_str *domains, size_t cou
  * what it calls current is not known to be served, and ledger_serve must come first. */
 bool ledger_touch(struct ledger *ledger, time_t now, struct sts_diags *diags);
 
+/* ledger_serve for a server that knows what changed since its last one: these entries are new or
+ * changed, these domains are not served any more, everything else is as it was. The cost is that of
+ * the change, not of the ledger. False ("ledger-replaced") when this handle has not said by
+ * ledger_serve what is served, or the file was replaced since: then ledger_serve must come first.
+ */
+struct ledger_change {
+    const struct ledger_entry *entries;
+    size_t count;
+    const struct sts_str *ended;
+    size_t ended_count;
+};
+bool ledger_change(struct ledger *ledger, const struct ledger_change *change, time_t now,
+                   struct sts_diags *diags);
+
 /* The current (or, when ended, the latest) instance of a tenant; strings in `arena`. False when
  * there is none; an error is added to `diags` and also gives false. The body is proved against the
  * digest: what is returned is what was served. */
@@ -105,6 +120,26 @@ bool ledger_each_history(struct ledger *ledger, ledger_visit_history *visit, voi
  * `diags` and also gives false. */
 bool ledger_history(struct ledger *ledger, struct sts_arena *arena, struct sts_str domain,
                     struct ledger_history *out, struct sts_diags *diags);
+
+/* What has been announced: the ids that somebody (a publishing hook) has put into DNS, by its own
+ * word. A ledger that was never told, also one from before such things were remembered, knows of
+ * none: whoever begins to publish publishes everything once, and learns that way that it works.
+ *
+ * Every tenant whose record is not as it should be, ordered by domain, borrowed and false as for
+ * ledger_each_instance: one that is served, and whose current id is not the announced one
+ * (last_served 0), or one that was announced and is served no more (its latest instance,
+ * last_served not 0: the record is to be withdrawn). The cost is that of what is visited, and
+ * nearly nothing when all is announced. */
+bool ledger_each_unpublished(struct ledger *ledger, ledger_visit *visit, void *data,
+                             struct sts_diags *diags);
+/* These have been announced at `now`, all in one transaction or none. What changed while it was
+ * being announced is unpublished again. */
+struct ledger_published {
+    struct sts_str domain;
+    struct sts_str id; /* empty: the record is withdrawn */
+};
+bool ledger_mark_published(struct ledger *ledger, const struct ledger_published *items,
+                           size_t count, time_t now, struct sts_diags *diags);
 
 /* Who may issue ids: one server, or one command at a time while none runs. Both return a
  * descriptor (close it to unlock; it also ends with the process), or -1 with errno. The lock file

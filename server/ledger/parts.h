@@ -20,6 +20,7 @@ struct ledger {
     struct sts_str path;  /* never one that SQLite reads a meaning into */
     struct sts_str wal_path, shm_path;
     struct file_id file, wal; /* what was opened for writing */
+    bool told;                /* by ledger_serve what is served */
     bool replaced; /* another file since; what it says has not been told by this server */
 };
 
@@ -44,7 +45,16 @@ sqlite3_stmt *ledger_prepare(struct ledger *ledger, const char *sql, int *rc);
 void ledger_bind_str(sqlite3_stmt *stmt, int index, struct sts_str s);
 struct sts_str ledger_column_str(sqlite3_stmt *stmt, int column); /* borrowed until the next step */
 
-/* What ledger_read_row wants to find in the first columns of a statement on `instance`. */
+/* Runs `work` in a transaction that is refused by a newer schema, and is whole or not at all. The
+ * result of `work` is SQLite's or ours. It may be called twice: first it only reads, and takes the
+ * write lock when something really changes; when another process wrote meanwhile, what was read is
+ * void, and all is done again behind its lock. */
+typedef int ledger_work(struct ledger *ledger, void *data);
+bool ledger_transact(struct ledger *ledger, ledger_work *work, void *data, struct sts_diags *diags);
+/* One statement without rows, ready for the next use. */
+int ledger_run(sqlite3_stmt *stmt);
+
+/* What ledger_read_fields wants to find in the first columns of a statement on `instance`. */
 #define LEDGER_COLUMNS                                                                             \
     "domain, id, digest, body, mode, max_age, first_served, last_served, (SELECT at FROM alive)"
 /* False when the row is not what this program writes. Strings are borrowed from the statement. What

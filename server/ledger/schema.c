@@ -21,6 +21,16 @@ static const char *const steps[] = {
     /* One row: when the server last said that it is alive. */
     "CREATE TABLE alive (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;"
     "INSERT INTO alive VALUES (1, 0);",
+
+    /* What was announced, by the word of whoever did it. */
+    "CREATE TABLE published ("
+    "  domain TEXT PRIMARY KEY,"
+    "  id TEXT NOT NULL,"
+    "  at INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    /* Where announced and current id may differ; beyond these nobody has to look. */
+    "CREATE TABLE unpublished (domain TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;"
+    "INSERT INTO unpublished SELECT domain FROM instance WHERE last_served IS NULL;",
 };
 
 const struct ledger_schema ledger_schema = {steps, sizeof(steps) / sizeof(*steps)};

@@ -178,6 +178,22 @@ static inline void raw_exec(struct fixture *f, const char *sql)
     sqlite3_close(db);
 }
 
+/* The released schema, as it was released: a change here breaks ledgers that exist. */
+static inline void raw_make_first_schema(struct fixture *f)
+{
+    raw_exec(f, "CREATE TABLE instance (seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+                " domain TEXT NOT NULL, id TEXT NOT NULL, digest BLOB NOT NULL,"
+                " body TEXT NOT NULL, mode TEXT NOT NULL, max_age INTEGER NOT NULL,"
+                " first_served INTEGER NOT NULL, last_served INTEGER, UNIQUE (domain, id)) STRICT;"
+                "CREATE INDEX instance_domain_seq ON instance (domain, seq);"
+                "CREATE UNIQUE INDEX instance_current ON instance (domain)"
+                " WHERE last_served IS NULL;"
+                "CREATE TABLE alive (one INTEGER PRIMARY KEY CHECK (one = 1),"
+                " at INTEGER NOT NULL) STRICT;"
+                "INSERT INTO alive VALUES (1, 0);"
+                "PRAGMA application_id = 0x4d545354; PRAGMA user_version = 1");
+}
+
 /* First column of the first row, as text in the arena; "" when there is none. */
 static inline const char *raw_text(struct fixture *f, const char *sql)
 {

@@ -1,73 +1,11 @@
 /* Unit tests of server/ledger: disks that fill up or fail, processes that are killed, and several
  * that write at once. Whatever happens, a commit is there whole or not at all, what was announced
  * stays, and no id comes twice. */
-#include "tests/unit/ledger_fixture.h"
-
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
-/* The system calls by which SQLite changes a disk, as this program's own: the `after`th call from
- * now fails with `error` (all later ones too when `lasting`), or, with error 0, is never survived.
- */
-static struct {
-    unsigned after;
-    int error;
-    bool lasting;
-    bool hit;
-} fault;
-
-static bool fails_now(void)
-{
-    if (fault.after == 0 || (fault.after > 1 && --fault.after))
-        return false;
-    fault.hit = true;
-    if (fault.error == 0)
-        raise(SIGKILL);
-    if (!fault.lasting)
-        fault.after = 0;
-    errno = fault.error;
-    return true;
-}
-
-ssize_t pwrite64(int fd, const void *from, size_t size, off64_t at)
-{
-    return fails_now() ? -1 : syscall(SYS_pwrite64, fd, from, size, at);
-}
-
-int ftruncate64(int fd, off64_t size)
-{
-    return fails_now() ? -1 : (int)syscall(SYS_ftruncate, fd, size);
-}
-
-int fdatasync(int fd)
-{
-    return fails_now() ? -1 : (int)syscall(SYS_fdatasync, fd);
-}
-
-int unlink(const char *path)
-{
-    return fails_now() ? -1 : (int)syscall(SYS_unlink, path);
-}
-
-static void arm(unsigned after, int error, bool lasting)
-{
-    fault.after = after;
-    fault.error = error;
-    fault.lasting = lasting;
-    fault.hit = false;
-}
-
-static void remove_all(struct fixture *f)
-{
-    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
-
-    ledger_close(f->ledger);
-    f->ledger = NULL;
-    for (size_t i = 0; i < 4; i++)
-        remove(sts_arena_printf(f->arena, "%s%s", f->path, suffixes[i]).ptr);
-}
+#include "tests/unit/ledger_fault.h"
 
 /* Three tenants, all with this policy, large enough that several pages change. */
 static bool try_three(struct fixture *f, unsigned n, time_t now)
@@ -88,14 +26,6 @@ static unsigned which_of_three(struct fixture *f)
     assert_int_equal(latest(f, "b.example").max_age - 86400, a);
     assert_int_equal(latest(f, "c.example").max_age - 86400, a);
     return a;
-}
-
-static void expect_disk_error(struct fixture *f)
-{
-    assert_non_null(f->diags.first);
-    assert_true(!strcmp(f->diags.first->code, "ledger-full") ||
-                !strcmp(f->diags.first->code, "ledger-io"));
-    expect_error(f, f->diags.first->code);
 }
 
 /* One commit, with the fault in it; false when it is over before the fault's turn. */
