@@ -2,8 +2,6 @@
  * stat, time after time, and what does not matter is not. */
 #include "tests/unit/watch_fixture.h"
 
-#include <dirent.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 /* --- ways to change, each done several times --------------------------------------------------

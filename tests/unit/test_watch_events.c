@@ -3,6 +3,7 @@
 #include "tests/unit/watch_fixture.h"
 
 #include <dirent.h>
+#include <sys/mman.h>
 
 static void other_names_are_ignored(void **state)
 {
@@ -107,6 +108,67 @@ static void patterns_are_names_too(void **state)
     watch_free(w);
 }
 
+/* A writer that never closes the file, and one that has it mapped: it tells by closing only. */
+static void odd_writers_are_noticed(void **state)
+{
+    (void)state;
+    static const enum watch_kind kinds[] = {WATCH_FILE, WATCH_TREE};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct watch *w = watch_new();
+        put("a.yaml", "x");
+        watch_these(w, kinds[i], i == 0 ? "a.yaml" : "", NULL, NULL);
+        assert_true(watch_changed(w));
+        is_quiet(w);
+        int fd = open(in_dir("a.yaml"), O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, "yz", 2), 2);
+        is_noticed(w);
+        assert_int_equal(ftruncate(fd, 1), 0);
+        is_noticed(w);
+        char *text = mmap(NULL, 1, PROT_WRITE, MAP_SHARED, fd, 0);
+        assert_true(text != MAP_FAILED);
+        *text = 'z';
+        assert_int_equal(munmap(text, 1), 0);
+        assert_false(watch_read(w));
+        close(fd);
+        assert_true(woken(w));
+        /* Nobody can read it any more: what is written now does not matter. */
+        fd = open(in_dir("a.yaml"), O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        remove_file("a.yaml");
+        is_noticed(w);
+        assert_int_equal(write(fd, "x", 1), 1);
+        is_quiet(w);
+        close(fd);
+        watch_free(w);
+    }
+}
+
+/* Reading is no change, else a look would cause the next one. */
+static void readers_are_ignored(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+    char c;
+
+    make_dir("one");
+    put("one/a.yaml", "x");
+    watch_these(w, WATCH_TREE, "one", NULL, NULL);
+    assert_true(watch_changed(w));
+    int fd = open(in_dir("one/a.yaml"), O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(read(fd, &c, 1), 1);
+    close(fd);
+    DIR *list = opendir(in_dir("one"));
+    assert_non_null(list);
+    assert_non_null(readdir(list));
+    closedir(list);
+    watch_these(w, WATCH_TREE, "one", NULL, NULL);
+    is_quiet(w);
+    watch_free(w);
+}
+
 /* Very many patterns in one directory: then every name counts. */
 static void patterns_are_bounded(void **state)
 {
@@ -151,6 +213,10 @@ static void a_disguised_change_is_seen(void **state)
         assert_int_equal(chown(in_dir("a.yaml"), 1, (gid_t)-1), 0);
         assert_true(watch_changed(w));
         assert_int_equal(chown(in_dir("a.yaml"), (uid_t)-1, 1), 0);
+        assert_true(watch_changed(w));
+        assert_int_equal(chown(dir, 1, (gid_t)-1), 0); /* on the way */
+        assert_true(watch_changed(w));
+        assert_int_equal(chown(dir, (uid_t)-1, 1), 0);
         assert_true(watch_changed(w));
     }
     watch_these(w, WATCH_FILE, "b.yaml", NULL, NULL); /* other targets are a change */
@@ -298,6 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_DIR(other_names_are_ignored),    IN_DIR(the_way_counts_by_name_only),
         IN_DIR(patterns_are_names_too),     IN_DIR(patterns_are_bounded),
+        IN_DIR(odd_writers_are_noticed),    IN_DIR(readers_are_ignored),
         IN_DIR(a_disguised_change_is_seen), IN_DIR(strange_paths_end_somewhere),
         IN_DIR(an_overflow_is_a_change),    IN_DIR(dropped_watches_are_silent),
         IN_DIR(nothing_piles_up),
