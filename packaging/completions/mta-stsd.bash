@@ -22,7 +22,7 @@ _mta_stsd() {
     else
         case ${COMP_WORDS[1]} in
         serve) words="--config --ready-file" ;;
-        check) words="--config --format" ;;
+        check) words="--config --diff --format" ;;
         lint) words="--txt --tlsrpt" ;;
         records) words="--config --format" ;;
         help) words="config lints formats" ;;

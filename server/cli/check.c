@@ -4,6 +4,7 @@
 
 #include "server/base/json.h"
 #include "server/cli/command.h"
+#include "server/cli/predict.h"
 #include "server/snapshot/snapshot.h"
 #include "server/sys/clock.h"
 
@@ -19,6 +20,10 @@ static void text_summary(struct sts_buf *out, const struct snapshot *s,
                    s->tenant_count == 1 ? "" : "s", s->served);
     if (s->without_certificate)
         sts_buf_printf(out, ", %zu without certificate", s->without_certificate);
+    if (s->kept)
+        sts_buf_printf(out, " (%zu kept as before)", s->kept);
+    if (s->retiring)
+        sts_buf_printf(out, ", %zu retiring", s->retiring);
     if (s->refused)
         sts_buf_printf(out, ", %zu refused", s->refused);
     sts_buf_add_cstr(out, "\n");
@@ -40,12 +45,13 @@ static json_t *tenants_json(const struct snapshot *s)
         json_t *object = json_object();
         json_object_set_new(object, "domain", sts_json_str(s->tenants[i].domain));
         json_object_set_new(object, "state", json_string(state_name(s->tenants[i].state)));
+        json_object_set_new(object, "kept", json_boolean(s->tenants[i].kept != KEPT_NOT));
         json_array_append_new(tenants, object);
     }
     return tenants;
 }
 
-static void json_report(struct sts_buf *out, const struct snapshot *s,
+static void json_report(struct sts_buf *out, const struct snapshot *s, const struct served *served,
                         const struct sts_diags *diags)
 {
     json_t *report = json_object();
@@ -54,20 +60,23 @@ static void json_report(struct sts_buf *out, const struct snapshot *s,
     json_object_set_new(report, "errors", json_integer((json_int_t)diags->errors));
     json_object_set_new(report, "warnings", json_integer((json_int_t)diags->warnings));
     json_object_set_new(report, "tenants", tenants_json(s));
+    json_object_set_new(report, "changes", predict_json(s, served));
     json_object_set_new(report, "diagnostics", sts_diags_json(diags));
     sts_json_render(out, report, true);
     sts_buf_add_cstr(out, "\n");
 }
 
 static enum exit_code report(const struct options *options, bool json, const struct snapshot *s,
-                             const struct sts_diags *diags)
+                             const struct served *served, const struct sts_diags *diags)
 {
     struct sts_buf out = {0};
 
     if (json) {
-        json_report(&out, s, diags);
+        json_report(&out, s, served, diags);
     } else {
         output_diags(diags, STS_NOTE);
+        if (s)
+            predict_text(&out, s, served, options->diff);
         text_summary(&out, s, diags);
     }
     bool written = output_write(sts_buf_str(&out));
@@ -89,10 +98,16 @@ enum exit_code command_check(const struct options *options)
     struct sts_arena *arena = sts_arena_new();
     struct sts_diags diags;
     sts_diags_init(&diags, arena);
-    const struct snapshot_input input = {
-        .main_file = options->config, .now = clock_wall(), .with_certificates = true};
+    struct served served;
+    served_init(&served);
+    const struct snapshot_input input = {.main_file = options->config,
+                                         .now = clock_wall(),
+                                         .served = &served,
+                                         .with_ledger = true,
+                                         .with_certificates = true};
     struct snapshot *s = snapshot_build(&input, &diags);
-    enum exit_code code = report(options, json, s, &diags);
+    enum exit_code code = report(options, json, s, &served, &diags);
+    served_fini(&served);
     snapshot_unref(s);
     sts_arena_free(arena);
     return code;

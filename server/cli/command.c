@@ -10,9 +10,9 @@
 const struct command commands[] = {
     {"serve", "[-c FILE] [--ready-file FILE]", "serve the policies until SIGTERM",
      "config ready-file ", command_serve},
-    {"check", "[-c FILE] [--format text|json]",
-     "judge configuration and certificates exactly as serve would", "config format ",
-     command_check},
+    {"check", "[-c FILE] [--diff] [--format text|json]",
+     "judge configuration and certificates as serve would, and say what a reload would change",
+     "config diff format ", command_check},
     {"lint", "[--txt|--tlsrpt] FILE|-", "judge a policy or TXT value from anywhere", "txt tlsrpt ",
      command_lint},
     {"records", "[-c FILE] [--format table|bind|json] [TENANT...]",

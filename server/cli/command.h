@@ -16,6 +16,7 @@ struct options {
     const char *format; /* --format, or NULL */
     const char *ready_file;
     bool txt, tlsrpt;
+    bool diff;
     char **arguments; /* what is not an option; ends with NULL */
     size_t argument_count;
 };

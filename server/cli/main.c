@@ -5,12 +5,13 @@
 
 #include "server/cli/command.h"
 
-enum { OPTION_FORMAT = 256, OPTION_READY_FILE, OPTION_TXT, OPTION_TLSRPT };
+enum { OPTION_FORMAT = 256, OPTION_READY_FILE, OPTION_TXT, OPTION_TLSRPT, OPTION_DIFF };
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
     {"format", required_argument, NULL, OPTION_FORMAT},
     {"ready-file", required_argument, NULL, OPTION_READY_FILE},
+    {"diff", no_argument, NULL, OPTION_DIFF},
     {"txt", no_argument, NULL, OPTION_TXT},
     {"tlsrpt", no_argument, NULL, OPTION_TLSRPT},
     {"help", no_argument, NULL, 'h'},
@@ -67,6 +68,9 @@ static void set_option(struct options *options, int option)
         break;
     case OPTION_READY_FILE:
         options->ready_file = optarg;
+        break;
+    case OPTION_DIFF:
+        options->diff = true;
         break;
     case OPTION_TXT:
         options->txt = true;

@@ -157,7 +157,8 @@ static bool print(struct records *r, const struct sts_record_format *format)
 static enum exit_code run(struct records *r, const struct options *options,
                           const struct sts_record_format *format)
 {
-    const struct snapshot_input input = {.main_file = options->config, .now = clock_wall()};
+    const struct snapshot_input input = {
+        .main_file = options->config, .now = clock_wall(), .with_ledger = true};
     int lock;
 
     r->snapshot = snapshot_build(&input, &r->diags);

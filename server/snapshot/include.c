@@ -46,10 +46,9 @@ static void no_match(struct build *b, const struct sts_path *pattern, struct sts
 {
     bool wild = has_wildcard(pattern->path);
     int error = base_error(b, full);
-    struct sts_diag *diag =
-        sts_diag_add(b->diags, wild && !error ? STS_WARNING : STS_ERROR,
-                     wild && !error ? "include-empty" : "include-missing", pattern->where,
-                     "%.*s: no such %s", STS_ARG(pattern->path), error ? "directory" : "file");
+    struct sts_diag *diag = sts_diag_add(
+        b->diags, wild ? STS_WARNING : STS_ERROR, wild ? "include-empty" : "include-missing",
+        pattern->where, "%.*s: no such %s", STS_ARG(pattern->path), error ? "directory" : "file");
     sts_diag_help(b->diags, diag, "names are relative to the directory of the main file");
     b->missing |= error || !wild;
 }

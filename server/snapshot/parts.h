@@ -63,8 +63,8 @@ size_t missing_count(const struct build *b);
 bool body_policy(struct sts_arena *arena, struct sts_str body, struct sts_policy *out);
 
 /* Against what was served before: counts, and warnings where senders may still hold an older
- * policy (compare.c). */
-void compare_build(struct build *b);
+ * policy (guard.c). */
+void guard_build(struct build *b);
 
 /* The host index. */
 void index_build(struct snapshot *s);

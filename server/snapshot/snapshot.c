@@ -81,10 +81,9 @@ static void remember(struct build *b, struct served *served)
 
     sts_diags_init(&ignored, scratch);
     open_ledger(b, &ignored);
-    b->served = b->input->served;
-    if (!b->input->previous && !b->served && b->ledger &&
-        served_from_ledger(served, b->ledger, &ignored))
-        b->served = served;
+    if (!b->input->previous && !served->count && b->ledger)
+        served_from_ledger(served, b->ledger, &ignored);
+    b->served = served;
     sts_arena_free(scratch);
 }
 
@@ -102,11 +101,11 @@ static bool build(struct build *b)
     for (size_t i = 0; i < s->settings.include_count; i++)
         sources_include(b, &s->settings.include[i]);
     sources_keep_vanished(b);
-    remember(b, &served);
+    remember(b, b->input->served ? b->input->served : &served);
     tenants_build(b);
     warn_no_tenants(b);
     tenants_certify(b);
-    compare_build(b);
+    guard_build(b);
     count_states(s);
     index_build(s);
     served_fini(&served);

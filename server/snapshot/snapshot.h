@@ -80,7 +80,8 @@ struct snapshot_input {
     time_t now;
     const struct snapshot *previous; /* its sources and certificates are reused, and last good;
                                         may be NULL */
-    const struct served *served;     /* last good where there is no previous one; may be NULL */
+    struct served *served;           /* last good where there is no previous one; when empty, it is
+                                        filled from the ledger; may be NULL */
     struct ledger *ledger;           /* dates, and last good without the two above; may be NULL */
     bool with_ledger;                /* without `ledger`: opens it for reading by itself */
     bool with_certificates;          /* false for `records`: certificates do not matter there */
@@ -95,6 +96,19 @@ void snapshot_unref(struct snapshot *s);
 
 /* Whether `b` says what `a` says: the same files, tenants, states and certificates. */
 bool snapshot_same(const struct snapshot *a, const struct snapshot *b);
+
+/* What `s` changes against `previous` or, when that is NULL, `served` (NULL: nothing was served).
+ * In the order of domains; a tenant that is refused now and was before is no change. */
+enum snapshot_change_kind { CHANGE_ADDED, CHANGE_CHANGED, CHANGE_REMOVED };
+struct snapshot_change {
+    enum snapshot_change_kind kind;
+    struct sts_str domain;
+    struct sts_str body;         /* that was served before; empty when added */
+    const struct tenant *tenant; /* of `s`; NULL when removed */
+};
+typedef void snapshot_visit_change(void *data, const struct snapshot_change *change);
+void snapshot_each_change(const struct snapshot *s, const struct snapshot *previous,
+                          const struct served *served, snapshot_visit_change *visit, void *data);
 
 /* By canonical host name ("mta-sts.example.org"), NULL when no tenant has it. */
 const struct tenant *snapshot_find_host(const struct snapshot *s, struct sts_str host);

@@ -97,8 +97,11 @@ def test_check_json(run, config):
     report = json.loads(done.stdout)
     assert done.returncode == 1 and done.stderr == ""
     assert report["usable"] is True and report["errors"] == 1
-    assert report["tenants"] == [{"domain": "example.com", "state": "refused"},
-                                 {"domain": "example.org", "state": "served"}]
+    assert report["tenants"] == [
+        {"domain": "example.com", "state": "refused", "kept": False},
+        {"domain": "example.org", "state": "served", "kept": False}]
+    assert report["changes"] == [{"domain": "example.org", "change": "added", "before": None,
+                                  "after": report["changes"][0]["after"]}]
     (error,) = [d for d in report["diagnostics"] if d["severity"] == "error"]
     assert error["code"] == "policy-mode" and error["tenant"] == "example.com"
     assert error["where"]["line"] > 0 and error["where"]["column"] > 0
