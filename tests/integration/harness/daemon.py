@@ -44,6 +44,10 @@ class Daemon:
         self.addresses = []
         self.returncode = None
 
+    def again(self):
+        """The same server, to be started once more."""
+        return Daemon(None, self.directory, self._args, self._env, self._preexec)
+
     def start(self):
         """Returns self once it listens; fails when it ended instead."""
         assert self.launch(), f"did not start, exit {self.returncode}:\n{self.output}"
@@ -154,6 +158,16 @@ class Daemon:
     def descriptors(self):
         """How many descriptors it holds."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def watches(self):
+        """How many watches it has with inotify(7)."""
+        count = 0
+        for path in pathlib.Path(f"/proc/{self.pid}/fdinfo").iterdir():
+            try:
+                count += path.read_text().count("inotify wd:")
+            except FileNotFoundError:  # closed meanwhile
+                pass
+        return count
 
     def send_signal(self, number):
         self.process.send_signal(number)

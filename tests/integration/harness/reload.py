@@ -55,8 +55,8 @@ class Scene:
 
     watches = b"inotify_init1" in BINARY.read_bytes()
 
-    def __init__(self, root, config, certs, *, reload=None, arrange=None, workers=1, env=None,
-                 preexec=None):
+    def __init__(self, root, config, certs, *, reload=None, arrange=None, workers=1, first=1,
+                 tls=True, env=None, preexec=None):
         self.root = pathlib.Path(root)
         self.root.mkdir()
         self.main = self.root / "mta-stsd.yaml"
@@ -70,32 +70,47 @@ class Scene:
         self.neighbour_file.write_text(text(1, NEIGHBOUR))
         self.sentinel_file.write_text(text(1, SENTINEL))
         self._sentinels = 1
+        self.ledger = self.root.with_suffix(".db")
         self.config = config | {
+            "ledger": str(self.ledger),
             "reload": reload or EVENTS,
             "access_log": False,
             "limits": {"workers": workers},
             "include": ["tenants.d/*.yaml", "other.d/*.yaml"],
         }
+        if not tls:
+            del self.config["certificates"]
+            self.config["listen"] = [{"address": "127.0.0.1:0", "tls": False}]
         self.main.write_text(yaml.safe_dump(self.config, sort_keys=False))
         if arrange:
             arrange(self)
-        self._certs = certs
+        self._ca = certs.ca if tls else None
         self._watchers = []
         self._ordered = workers == 1
+        self._first = first if first is ABSENT else body(first)
         self.daemon = Daemon(None, self.root, env=env, preexec=preexec)
 
     def start(self):
         self.daemon.start()
-        self.watcher = self.watch(SUBJECT, body(1))
+        self.watcher = self.watch(SUBJECT, self._first)
         self.neighbour = self.watch(NEIGHBOUR, body(1, NEIGHBOUR))
-        self.sentinel = self.watch(SENTINEL, body(1, SENTINEL))
+        self.sentinel = self.watch(SENTINEL, body(self._sentinels, SENTINEL))
         for watcher in self._watchers:
             watcher.until(watcher.first)
         return self
 
+    def restart(self, first, how=signal.SIGTERM, meanwhile=None):
+        """Ends the server and starts it again; the subject is to be served as version `first`."""
+        self.close(expect=0 if how == signal.SIGTERM else -how, how=how)
+        if meanwhile:
+            meanwhile()
+        self._first = first if first is ABSENT else body(first)
+        self.daemon = self.daemon.again()
+        return self.start()
+
     def watch(self, domain, served):
         """One more client that fetches in a loop, judged at the end."""
-        watcher = Watcher(self.daemon.address(), f"mta-sts.{domain}", self._certs.ca, served,
+        watcher = Watcher(self.daemon.address(), f"mta-sts.{domain}", self._ca, served,
                           ordered=self._ordered)
         self._watchers.append(watcher)
         return watcher
@@ -112,6 +127,9 @@ class Scene:
     def change(self, action, *arguments):
         """A change on disk, which the server must notice by itself."""
         action(*arguments)
+        self.nudge()
+
+    def nudge(self):
         if not self.watches:
             self.daemon.send_signal(signal.SIGHUP)
 
@@ -142,6 +160,7 @@ class Scene:
             self.change(action, *arguments)
         self.look()
         self.watcher.more()
+        self.watcher.check()
 
     @contextlib.contextmanager
     def paused(self):
@@ -155,13 +174,14 @@ class Scene:
     def diagnostics(self, **match):
         return self.daemon.log(event="diagnostic", **match)
 
-    def close(self, expect=0):
+    def close(self, expect=0, how=signal.SIGTERM):
         """Ends the clients, then the server; fails when any client saw anything wrong."""
+        watchers, self._watchers = self._watchers, []
         try:
-            for watcher in self._watchers:
+            for watcher in watchers:
                 watcher.close()
         finally:
-            self.daemon.stop(expect)
-        for watcher in self._watchers:
+            self.daemon.stop(expect, how)
+        for watcher in watchers:
             watcher.check()
 

@@ -11,7 +11,8 @@ ABSENT = None  # in place of a body: the tenant is not there, its handshake refu
 
 
 class Watcher:
-    """Fetches one host in a loop, each time over a new verified TLS connection, as senders do.
+    """Fetches one host in a loop, each time over a new connection, as senders do (verified TLS
+    when a `ca` is given).
 
     Only whole bodies that were announced are right: the one seen last, or one announced after it.
     Once a newer one was seen, an older one is a fault (with one worker; several workers change one
@@ -22,7 +23,7 @@ class Watcher:
     def __init__(self, address, host, ca, body, ordered=True):
         self._address = address
         self._host = host
-        self._context = tls_context(ca)
+        self._context = tls_context(ca) if ca else None
         self.first = body
         self._allowed = [body]
         self._at = 0  # of the oldest allowed body
@@ -35,11 +36,17 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    def _connect(self):
+        sock = socket.create_connection(self._address, DEADLINE)
+        if not self._context:
+            return sock
+        with sock:  # closes it when the handshake fails
+            return self._context.wrap_socket(sock, server_hostname=self._host)
+
     def _fetch(self):
-        with socket.create_connection(self._address, DEADLINE) as plain:
-            with self._context.wrap_socket(plain, server_hostname=self._host) as sock:
-                sock.sendall(request_bytes(self._host, path=PATH, headers=["Connection: close"]))
-                return read_response(sock)
+        with self._connect() as sock:
+            sock.sendall(request_bytes(self._host, path=PATH, headers=["Connection: close"]))
+            return read_response(sock)
 
     def _once(self):
         with self._news:
