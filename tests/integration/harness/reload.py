@@ -92,6 +92,7 @@ class Scene:
 
     def start(self):
         self.daemon.start()
+        self.idle = self.daemon.descriptors()
         self.watcher = self.watch(SUBJECT, self._first)
         self.neighbour = self.watch(NEIGHBOUR, body(1, NEIGHBOUR))
         self.sentinel = self.watch(SENTINEL, body(self._sentinels, SENTINEL))
@@ -116,10 +117,16 @@ class Scene:
         return watcher
 
     def hangup(self):
-        """SIGHUP; returns the log line of the reload it caused."""
-        count = len(self.reloads()) + 1
-        self.daemon.send_signal(signal.SIGHUP)
-        return self.daemon.wait_for("event=reload ", count)[-1]
+        """SIGHUP; returns the log line of a reload that began from now on.
+
+        The first line may be of a reload that was under way, so the second one is waited for.
+        """
+        count = len(self.reloads())
+        for _ in range(2):
+            count += 1
+            self.daemon.send_signal(signal.SIGHUP)
+            self.daemon.wait_for("event=reload ", count)
+        return self.daemon.wait_for("event=reload ", count)[count - 1]
 
     def reloads(self):
         return self.daemon.log(event="reload")
@@ -176,12 +183,16 @@ class Scene:
 
     def close(self, expect=0, how=signal.SIGTERM):
         """Ends the clients, then the server; fails when any client saw anything wrong."""
-        watchers, self._watchers = self._watchers, []
         try:
-            for watcher in watchers:
-                watcher.close()
+            self.leave()
         finally:
             self.daemon.stop(expect, how)
+
+    def leave(self):
+        """Ends the clients, and fails when any saw anything wrong."""
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            watcher.close()
         for watcher in watchers:
             watcher.check()
 
