@@ -12,14 +12,17 @@ static void give_to_owner_of_directory(int fd, const char *path)
 {
     const char *slash = strrchr(path, '/');
     struct sts_buf directory = {0};
-    struct stat st;
+    struct stat st, own;
 
     if (geteuid() != 0)
         return;
     sts_buf_add(&directory,
                 slash ? (struct sts_str){path, (size_t)(slash - path) + 1} : STS_STR("."));
-    /* Where it is not allowed, the file stays root's, and opening it says so. */
-    if (stat(directory.ptr, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) != 0)
+    /* No needless call: a service's filter may end the process for it. Where it is not allowed, the
+     * file stays root's, and opening it says so. */
+    if (stat(directory.ptr, &st) == 0 && fstat(fd, &own) == 0 &&
+        (own.st_uid != st.st_uid || own.st_gid != st.st_gid) &&
+        fchown(fd, st.st_uid, st.st_gid) != 0)
         errno = 0;
     sts_buf_fini(&directory);
 }

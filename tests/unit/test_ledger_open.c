@@ -2,6 +2,7 @@
 #include "tests/unit/ledger_fixture.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 
 #include "server/ledger/schema.h"
 
@@ -74,6 +75,35 @@ static void files_are_private(void **state)
     assert_int_equal(mode_of(beside(f, "-wal")), 0600);
     assert_int_equal(mode_of(beside(f, "-shm")), 0600);
     assert_int_equal(mode_of(beside(f, ".lock")), 0600);
+}
+
+/* The C library's, with a count. */
+static int fchown_calls;
+
+int fchown(int fd, uid_t user, gid_t group)
+{
+    fchown_calls++;
+    return (int)syscall(SYS_fchown, fd, user, group);
+}
+
+/* A service may be ended for a call that its filter does not know: none that changes nothing. */
+static void what_is_the_owners_is_not_given_away(void **state)
+{
+    struct fixture *f = *state;
+
+    fchown_calls = 0;
+    int lock = ledger_lock(f->path, true);
+    assert_true(lock >= 0);
+    close(lock);
+    assert_int_equal(fchown_calls, 0);
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(unlink(beside(f, ".lock")), 0);
+    assert_int_equal(chown(f->dir, 65534, 65534), 0);
+    lock = ledger_lock(f->path, true);
+    assert_true(lock >= 0);
+    close(lock);
+    assert_int_equal(fchown_calls, 1);
 }
 
 /* `sudo mta-stsd records` before the first start must not lock the server out. */
@@ -655,6 +685,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_LEDGER(files_are_private),
+        WITH_LEDGER(what_is_the_owners_is_not_given_away),
         WITH_LEDGER(root_gives_files_to_the_owner_of_the_directory),
         WITH_LEDGER(reading_what_is_not_there),
         WITH_LEDGER(a_file_that_is_no_database),
