@@ -97,7 +97,11 @@ static void on_tick(void *data)
 {
     struct daemon *d = data;
 
+    bool pending = d->publisher.pending;
     publisher_tick(&d->publisher, d->snapshot);
+    if (pending && !d->publisher.pending)
+        retire_update(&d->retire, d->snapshot, d->publisher.ledger, clock_wall());
+    retire_tick(&d->retire, clock_wall());
     loop_set(d->loop, &d->tick, TICK_MS, on_tick, d);
 }
 
@@ -119,7 +123,7 @@ static bool serve(struct daemon *d, const char *ready_file)
     if (!publisher_start(&d->publisher, d->snapshot) || !listen_and_start(d))
         return false;
     /* Served first, announced second. */
-    publisher_commit(&d->publisher, d->snapshot);
+    reload_commit(d, NULL);
     reload_start(d);
     if (!announce(d, ready_file))
         return false;

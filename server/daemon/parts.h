@@ -4,6 +4,7 @@
 #define MTASTS_DAEMON_PARTS_H
 
 #include "server/daemon/publish.h"
+#include "server/daemon/retire.h"
 #include "server/daemon/said.h"
 #include "server/daemon/schedule.h"
 #include "server/http/http.h"
@@ -33,6 +34,7 @@ struct daemon {
     struct watch *watch;
     struct watch_state watch_said; /* what the log was told of it */
     int watch_descriptor;          /* in the loop; -1: none */
+    struct retire retire;
     struct attempt attempt;
     struct said said;
 };
@@ -43,6 +45,8 @@ struct snapshot *reload_first(struct daemon *d);
 /* Looks at the files and publishes what changed; `asked`: somebody waits for an answer in the log.
  * Any failure leaves the running snapshot as it is. */
 void reload(struct daemon *d, bool asked);
+/* After the snapshot is live: the ledger learns of it, and whoever waits for its ids. */
+void reload_commit(struct daemon *d, const struct snapshot *before);
 /* From now on changed files are looked at by themselves. */
 void reload_start(struct daemon *d);
 /* Sets the timer for whatever the schedule says. */

@@ -54,7 +54,13 @@ static void open_ledger(struct publisher *p, const struct snapshot *s, struct st
     p->ledger = NULL;
 }
 
-static bool commit(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
+static struct ledger_entry entry_of(const struct tenant *t)
+{
+    return (struct ledger_entry){t->domain, &t->policy};
+}
+
+/* All of it: at the start, and whenever the ledger may not know what was before. */
+static bool commit_all(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
 {
     struct ledger_entry *entries = STS_ARRAY(diags->arena, s->tenant_count, struct ledger_entry);
     size_t count = 0;
@@ -64,9 +70,54 @@ static bool commit(struct publisher *p, const struct snapshot *s, struct sts_dia
     if (!p->ledger)
         return false;
     for (size_t i = 0; i < s->tenant_count; i++)
-        if (s->tenants[i].state == TENANT_SERVED)
-            entries[count++] = (struct ledger_entry){s->tenants[i].domain, &s->tenants[i].policy};
+        if (tenant_is_current(&s->tenants[i]))
+            entries[count++] = entry_of(&s->tenants[i]);
     return ledger_serve(p->ledger, entries, count, clock_wall(), diags);
+}
+
+/* What differs between two snapshots, for the ledger; both are sorted by domain. */
+static void find_changes(const struct snapshot *from, const struct snapshot *to,
+                         struct ledger_entry *entries, struct sts_str *ended,
+                         struct ledger_change *out)
+{
+    size_t i = 0, k = 0;
+
+    *out = (struct ledger_change){.entries = entries, .ended = ended};
+    while (i < from->tenant_count || k < to->tenant_count) {
+        const struct tenant *old = i < from->tenant_count ? &from->tenants[i] : NULL;
+        const struct tenant *new = k < to->tenant_count ? &to->tenants[k] : NULL;
+        int order = !old ? 1 : !new ? -1 : sts_str_cmp(old->domain, new->domain);
+        i += order <= 0;
+        k += order >= 0;
+        old = order <= 0 && tenant_is_current(old) ? old : NULL;
+        new = order >= 0 && tenant_is_current(new) ? new : NULL;
+        if (new && !(old && sts_str_eq(old->body, new->body)))
+            entries[out->count++] = entry_of(new);
+        else if (old && !new)
+            ended[out->ended_count++] = old->domain;
+    }
+}
+
+static bool commit_changes(struct publisher *p, const struct snapshot *before,
+                           const struct snapshot *s, struct sts_diags *diags)
+{
+    struct ledger_change change;
+
+    find_changes(before, s, STS_ARRAY(diags->arena, s->tenant_count, struct ledger_entry),
+                 STS_ARRAY(diags->arena, before->tenant_count, struct sts_str), &change);
+    return ledger_change(p->ledger, &change, clock_wall(), diags);
+}
+
+/* The short way when the ledger is known to know `before` (may be NULL), else the whole. */
+static bool commit(struct publisher *p, const struct snapshot *before, const struct snapshot *s,
+                   struct sts_diags *diags)
+{
+    struct sts_diags ignored;
+
+    sts_diags_init(&ignored, diags->arena);
+    if (before && p->ledger && !p->pending && commit_changes(p, before, s, &ignored))
+        return true;
+    return commit_all(p, s, diags);
 }
 
 static bool touch(struct publisher *p, struct sts_diags *diags)
@@ -100,13 +151,13 @@ bool publisher_start(struct publisher *p, const struct snapshot *s)
     return !p->other_server;
 }
 
-void publisher_commit(struct publisher *p, const struct snapshot *s)
+void publisher_commit(struct publisher *p, const struct snapshot *before, const struct snapshot *s)
 {
     struct sts_arena *arena = sts_arena_new();
     struct sts_diags diags;
 
     sts_diags_init(&diags, arena);
-    settle(p, commit(p, s, &diags), &diags);
+    settle(p, commit(p, before, s, &diags), &diags);
     sts_arena_free(arena);
 }
 
@@ -116,7 +167,7 @@ void publisher_tick(struct publisher *p, const struct snapshot *s)
     struct sts_diags diags;
 
     sts_diags_init(&diags, arena);
-    settle(p, p->pending ? commit(p, s, &diags) : touch(p, &diags), &diags);
+    settle(p, p->pending ? commit_all(p, s, &diags) : touch(p, &diags), &diags);
     sts_arena_free(arena);
 }
 

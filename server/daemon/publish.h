@@ -14,9 +14,10 @@ struct publisher {
 
 /* Before anything is served; false when another server uses this ledger. */
 bool publisher_start(struct publisher *p, const struct snapshot *s);
-/* Makes the ledger say exactly what `s` serves. Failures are logged and leave `pending` set: what
- * is served stays served, and no id is announced. */
-void publisher_commit(struct publisher *p, const struct snapshot *s);
+/* Makes the ledger say exactly what `s` serves; `before` was told it last (NULL: nobody knows).
+ * Failures are logged and leave `pending` set: what is served stays served, and no id is announced.
+ */
+void publisher_commit(struct publisher *p, const struct snapshot *before, const struct snapshot *s);
 /* Each minute: commits what is pending, and notes that the server is alive. */
 void publisher_tick(struct publisher *p, const struct snapshot *s);
 void publisher_close(struct publisher *p);

@@ -101,13 +101,19 @@ void reload_say_ready(const struct daemon *d)
     notify_ready(status);
 }
 
+void reload_commit(struct daemon *d, const struct snapshot *before)
+{
+    publisher_commit(&d->publisher, before, d->snapshot);
+    retire_update(&d->retire, d->snapshot, d->publisher.ledger, clock_wall());
+}
+
 static void publish(struct daemon *d, struct snapshot *next)
 {
     struct snapshot *old = d->snapshot;
 
     http_server_publish(d->http, next);
     d->snapshot = next;
-    publisher_commit(&d->publisher, next);
+    reload_commit(d, old);
     snapshot_unref(old);
 }
 
@@ -188,5 +194,6 @@ void reload_fini(struct daemon *d)
     if (d->attempt.arena)
         sts_arena_free(d->attempt.arena);
     said_fini(&d->said);
+    retire_fini(&d->retire);
     sts_source_unref(d->origin);
 }

@@ -16,6 +16,24 @@ static void on_event(void *data)
     reload_plan(d);
 }
 
+/* What is missing, and what to do. EMFILE has two meanings: without a descriptor of inotify none
+ * was given, else this process has too many files open. */
+static void explain(struct log_line *line, const struct watch_state *state, bool has_inotify)
+{
+    const char *message = file_error(state->error);
+    const char *help = "changes are found by looking each reload.rescan";
+
+    if (state->error == ENOSPC) {
+        message = "no more inotify watches are allowed";
+        help = "raise fs.inotify.max_user_watches; until then each reload.rescan is looked";
+    } else if (state->error == EMFILE && !has_inotify) {
+        message = "no more inotify instances are allowed";
+        help = "raise fs.inotify.max_user_instances; until then each reload.rescan is looked";
+    }
+    log_cstr(line, "message", message);
+    log_cstr(line, "help", help);
+}
+
 /* Once for each state: what inotify cannot see is found by the rescan only. */
 static void say_polling(struct daemon *d)
 {
@@ -32,14 +50,7 @@ static void say_polling(struct daemon *d)
     log_int(&line, "directories", (long long)now.watches);
     if (now.polling) {
         log_int(&line, "without", (long long)now.failed);
-        log_cstr(&line, "message",
-                 now.error == ENOSPC   ? "no more inotify watches are allowed"
-                 : now.error == EMFILE ? "no more inotify instances are allowed"
-                                       : file_error(now.error));
-        log_cstr(&line, "help",
-                 now.error == ENOSPC   ? "raise fs.inotify.max_user_watches"
-                 : now.error == EMFILE ? "raise fs.inotify.max_user_instances"
-                                       : "changes are found by looking each reload.rescan");
+        explain(&line, &now, watch_descriptor(d->watch) >= 0);
     }
     log_end(&line);
 }

@@ -211,6 +211,8 @@ bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags)
 
     if (ledger->access == LEDGER_READ || is_in_place(ledger))
         return true;
+    /* A new file may get the inode of the removed one, so that its number alone proves nothing. */
+    bool moved = ledger->db != NULL;
     /* Of a file that moved, SQLite leaves everything as it is. */
     sqlite3_close(ledger->db);
     ledger->db = NULL;
@@ -224,7 +226,7 @@ bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags)
         ledger->wal = wal;
         return false;
     }
-    if (!same(file, ledger->file)) {
+    if (moved || !same(file, ledger->file)) {
         ledger->replaced = true;
         warn_replaced(ledger, diags);
     }

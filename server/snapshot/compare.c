@@ -4,8 +4,9 @@
 static bool same_tenant(const struct tenant *a, const struct tenant *b)
 {
     return sts_str_eq(a->domain, b->domain) && sts_str_eq(a->body, b->body) &&
-           a->state == b->state && a->kept == b->kept && a->retiring == b->retiring &&
-           a->identity.ec == b->identity.ec && a->identity.rsa == b->identity.rsa;
+           a->state == b->state && a->held == b->held && a->kept == b->kept &&
+           a->retiring == b->retiring && a->identity.ec == b->identity.ec &&
+           a->identity.rsa == b->identity.rsa;
 }
 
 bool snapshot_same(const struct snapshot *a, const struct snapshot *b)

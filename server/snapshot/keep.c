@@ -56,6 +56,21 @@ static bool last_good(struct build *b, struct tenant *t)
     return true;
 }
 
+bool tenant_is_current(const struct tenant *t)
+{
+    return t->state == TENANT_SERVED || t->held;
+}
+
+bool tenant_was_current(const struct build *b, const struct tenant *t)
+{
+    if (!b->input->previous) {
+        const struct served_tenant *old = b->served ? served_find(b->served, t->domain) : NULL;
+        return old && sts_str_eq(old->body, t->body);
+    }
+    const struct tenant *old = snapshot_find_domain(b->input->previous, t->domain);
+    return old && tenant_is_current(old) && sts_str_eq(old->body, t->body);
+}
+
 bool tenant_keep(struct build *b, struct tenant *t, enum tenant_kept why)
 {
     static const char *const messages[] = {

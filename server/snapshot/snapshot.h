@@ -34,6 +34,8 @@ struct tenant {
     const struct sts_str *tls_reports;
     size_t tls_report_count;
     enum tenant_kept kept;
+    bool held; /* without certificate for the moment, but its policy of before: senders hold it, and
+                  its id stays */
     bool retiring;                 /* `retire`: serves mode none, RFC 8461 §8.3 */
     struct cert_identity identity; /* empty when no certificate */
     bool orphan;  /* no file that can be read declares it: known from before a start only */
@@ -109,6 +111,9 @@ struct snapshot_change {
 typedef void snapshot_visit_change(void *data, const struct snapshot_change *change);
 void snapshot_each_change(const struct snapshot *s, const struct snapshot *previous,
                           const struct served *served, snapshot_visit_change *visit, void *data);
+
+/* Whether the ledger calls its policy current: it is served, or held. */
+bool tenant_is_current(const struct tenant *t);
 
 /* By canonical host name ("mta-sts.example.org"), NULL when no tenant has it. */
 const struct tenant *snapshot_find_host(const struct snapshot *s, struct sts_str host);

@@ -210,6 +210,7 @@ static void certify(struct build *b, struct tenant *t)
     if (cert_store_find(s->certificates, t->host, &t->identity) || t->state != TENANT_SERVED)
         return;
     t->state = TENANT_NO_CERTIFICATE;
+    t->held = tenant_was_current(b, t);
     struct sts_str why = cert_store_why_not(s->certificates, s->arena, t->host);
     struct sts_diag *diag =
         sts_diag_add(b->diags, STS_ERROR, "tenant-no-certificate", t->where,
