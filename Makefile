@@ -20,7 +20,7 @@ BUILD_DEPS := gcc libc6-dev pkg-config libh2o-evloop-dev libssl-dev libyaml-dev 
 RUN_DEPS   := curl openssl
 TEST_DEPS  := libcmocka-dev binutils python3 python3-pytest python3-yaml python3-dnspython \
 	python3-cryptography postfix-mta-sts-resolver chasquid knot knot-dnsutils iproute2 util-linux \
-	systemd libseccomp2
+	systemd libseccomp2 libfaketime
 # Taken from Debian only when the commands are missing: other packages provide them too.
 NODE_DEPS  := nodejs npm
 FUZZ_DEPS  := clang libclang-rt-14-dev llvm

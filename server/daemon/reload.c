@@ -170,6 +170,8 @@ void reload(struct daemon *d, bool asked)
         publish(d, next);
     else
         snapshot_unref(next);
+    if (!done && asked && d->publisher.pending) /* the ledger may have been mended */
+        publisher_commit(&d->publisher, d->snapshot);
     if (asked || done || news)
         log_result(d, "reload");
     configure(d);

@@ -56,7 +56,7 @@ class Scene:
     watches = b"inotify_init1" in BINARY.read_bytes()
 
     def __init__(self, root, config, certs, *, reload=None, arrange=None, workers=1, first=1,
-                 tls=True, env=None, preexec=None):
+                 tls=True, ledger=None, env=None, preexec=None):
         self.root = pathlib.Path(root)
         self.root.mkdir()
         self.main = self.root / "mta-stsd.yaml"
@@ -70,7 +70,7 @@ class Scene:
         self.neighbour_file.write_text(text(1, NEIGHBOUR))
         self.sentinel_file.write_text(text(1, SENTINEL))
         self._sentinels = 1
-        self.ledger = self.root.with_suffix(".db")
+        self.ledger = ledger or self.root.with_suffix(".db")
         self.config = config | {
             "ledger": str(self.ledger),
             "reload": reload or EVENTS,
@@ -102,7 +102,7 @@ class Scene:
 
     def restart(self, first, how=signal.SIGTERM, meanwhile=None):
         """Ends the server and starts it again; the subject is to be served as version `first`."""
-        self.close(expect=0 if how == signal.SIGTERM else -how, how=how)
+        self.close(expect=0 if how == signal.SIGTERM else -how, how=how)  # may be done already
         if meanwhile:
             meanwhile()
         self._first = first if first is ABSENT else body(first)
