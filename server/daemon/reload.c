@@ -171,7 +171,7 @@ void reload(struct daemon *d, bool asked)
     else
         snapshot_unref(next);
     if (!done && asked && d->publisher.pending) /* the ledger may have been mended */
-        publisher_commit(&d->publisher, d->snapshot);
+        reload_commit(d, NULL);
     if (asked || done || news)
         log_result(d, "reload");
     configure(d);
