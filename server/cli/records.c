@@ -141,6 +141,25 @@ static void make_set(struct records *r, const struct tenant *t, struct sts_recor
     sts_record_set_make(r->arena, &input, out);
 }
 
+enum { PAUSE_MS = 50, WAIT_MAX_MS = 5000 };
+
+/* Whoever saves a file and asks for the records means the new ones: the running server gets the
+ * time that it takes to notice. */
+static void await_server(struct records *r)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
+    uint64_t wait = (uint64_t)r->snapshot->settings.settle_limit + 1000;
+    uint64_t end = clock_monotonic_ms() + (wait < WAIT_MAX_MS ? wait : WAIT_MAX_MS);
+    size_t errors = r->diags.errors;
+
+    for (size_t i = 0; r->ledger && r->server_runs && i < r->count; i++) {
+        struct ledger_instance instance;
+        while (why_pending(r, r->tenants[i], &instance) && r->diags.errors == errors &&
+               clock_monotonic_ms() < end)
+            nanosleep(&pause, NULL);
+    }
+}
+
 static bool print(struct records *r, const struct sts_record_format *format)
 {
     struct sts_record_set *sets = STS_ARRAY(r->arena, r->count, struct sts_record_set);
@@ -166,6 +185,7 @@ static enum exit_code run(struct records *r, const struct options *options,
         return output_blind(&r->diags, options->config) ? EXIT_BLIND : EXIT_ERRORS;
     bool good = choose(r, options);
     open_ledger(r, &lock);
+    await_server(r);
     bool written = print(r, format);
     ledger_close(r->ledger);
     if (lock >= 0)

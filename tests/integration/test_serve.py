@@ -78,7 +78,8 @@ def test_tenant_without_certificate_is_named(serve, fetch, make_config):
 
 def test_served_first_announced_second(serve, run):
     """RFC 8461 section 8.1: an id is printed only when the running server serves its body."""
-    daemon = serve({"example.org": tenant()}, listen=PLAIN)
+    daemon = serve({"example.org": tenant()}, listen=PLAIN,
+                   reload={"settle": "60s", "settle_limit": "600s"})
     before, code = record_set(run, daemon, "example.org")
     assert code == 0 and before["id"]
     daemon.config.write_text(daemon.config.read_text().replace("testing", "enforce"))
@@ -89,6 +90,15 @@ def test_served_first_announced_second(serve, run):
     after, code = record_set(run, daemon, "example.org")
     assert code == 0 and after["id"] != before["id"]
     assert b"mode: enforce\r\n" in get(daemon, "example.org").body
+
+
+def test_records_wait_for_a_change_just_saved(serve, run):
+    """Save and ask: the new id, not "pending"."""
+    daemon = serve({"example.org": tenant()}, listen=PLAIN)
+    before, code = record_set(run, daemon, "example.org")
+    daemon.config.write_text(daemon.config.read_text().replace("testing", "enforce"))
+    after, code = record_set(run, daemon, "example.org")
+    assert code == 0 and after["id"] and after["id"] != before["id"]
 
 
 def test_id_stays_across_a_restart(serve, run):
