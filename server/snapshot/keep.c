@@ -56,6 +56,17 @@ static bool last_good(struct build *b, struct tenant *t)
     return true;
 }
 
+bool tenant_is_as_before(const struct build *b, const struct tenant *t)
+{
+    const struct snapshot *previous = b->input->previous;
+    const struct tenant *old = previous ? snapshot_find_domain(previous, t->domain) : NULL;
+    const struct served_tenant *served =
+        !previous && b->served ? served_find(b->served, t->domain) : NULL;
+    struct sts_str body = old ? old->body : served ? served->body : (struct sts_str){0};
+
+    return body.len && sts_str_eq(body, t->body);
+}
+
 bool tenant_is_current(const struct tenant *t)
 {
     return t->state == TENANT_SERVED || t->held;

@@ -56,6 +56,8 @@ void tenants_certify(struct build *b);
 /* Serves the tenant, whose configuration cannot be used, as it was served before; false when there
  * is nothing to keep. */
 bool tenant_keep(struct build *b, struct tenant *t, enum tenant_kept why);
+/* Whether its body is what was served last. */
+bool tenant_is_as_before(const struct build *b, const struct tenant *t);
 /* Its policy was served (or held) before. */
 bool tenant_was_current(const struct build *b, const struct tenant *t);
 /* Adds the tenants that only the past knows of, while a file is missing; there is room for

@@ -126,8 +126,19 @@ static int by_domain(const void *a, const void *b)
     return sts_str_cmp(((const struct tenant *)a)->domain, ((const struct tenant *)b)->domain);
 }
 
-/* One domain in two files: neither can be told to be the right one, so the first file's stays and
- * the other is an error. Positions order them, as files were read in order. */
+/* One domain in two files: neither can be told to be the right one. What was served before counts,
+ * so that a new file takes no tenant over; else the first, as files were read in order. */
+static bool counts_before(const struct build *b, const struct tenant *a, const struct tenant *other)
+{
+    bool served = tenant_is_as_before(b, a), other_served = tenant_is_as_before(b, other);
+
+    if (served != other_served)
+        return served;
+    if ((a->kept == KEPT_NOT) != (other->kept == KEPT_NOT))
+        return a->kept == KEPT_NOT;
+    return a->order < other->order;
+}
+
 static void drop_duplicates(struct build *b)
 {
     struct snapshot *s = b->snapshot;
@@ -140,7 +151,7 @@ static void drop_duplicates(struct build *b)
             continue;
         }
         struct tenant *first = &s->tenants[kept - 1];
-        if (t->order < first->order) {
+        if (counts_before(b, t, first)) {
             struct tenant swap = *first;
             *first = *t;
             *t = swap;
@@ -149,7 +160,8 @@ static void drop_duplicates(struct build *b)
                                              "the tenant %.*s is there twice", STS_ARG(t->domain));
         diag->tenant = t->domain;
         diag->related = first->where;
-        sts_diag_help(b->diags, diag, "remove one of the two; the first one counts");
+        sts_diag_help(b->diags, diag, "remove one of the two; %s counts",
+                      first->order < t->order ? "the first one" : "the one that was served before");
     }
     s->tenant_count = kept;
 }

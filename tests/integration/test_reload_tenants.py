@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from harness.reload import ABSENT, body, policy, replace, text
+from harness.reload import ABSENT, SUBJECT, body, policy, replace, text
 
 MANY = [f"t{i}.example.org" for i in range(200)]
 
@@ -62,7 +62,7 @@ def test_two_thousand_files_at_once(scene):
     assert len(lines) <= 3, lines  # a signal's; a look may begin before the last event is there
 
 
-@pytest.mark.parametrize("name", ["z.yaml"])
+@pytest.mark.parametrize("name", ["0.yaml", "z.yaml"])
 def test_duplicate_that_appears(scene, name):
     """A second file claims the tenant: it takes nothing over."""
     s = scene()
@@ -117,3 +117,24 @@ def test_kept_across_a_restart(scene, broken):
     assert "kept=1" in s.hangup()
     assert s.diagnostics(code="tenant-kept") + s.diagnostics(code="source-kept")
     s.becomes(3, replace, s.file, text(3))
+
+
+@pytest.mark.parametrize("broken", ["tenants: {\n", "tenants: {example.org: {mode: enforced}}\n", ""])
+def test_records_of_a_kept_tenant(scene, run, broken):
+    """Its record is still right, and stays in what is printed: a missing line might delete it."""
+    s = scene()
+    s.becomes(2, replace, s.file, text(2))
+    s.hangup()
+    before = run("records", "-c", s.main, "--format", "json").stdout
+    s.stays(replace, s.file, broken)
+    s.hangup()
+    assert announced(run, s, SUBJECT) == announced(None, before, SUBJECT)
+    s.restart(2)
+    assert announced(run, s, SUBJECT) == announced(None, before, SUBJECT)
+
+
+def announced(run, s, domain):
+    """What `records` says of one tenant (or said, when `s` is its output)."""
+    out = run("records", "-c", s.main, "--format", "json").stdout if run else s
+    (only,) = [each for each in json.loads(out) if each["domain"] == domain]
+    return only
