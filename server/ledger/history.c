@@ -62,7 +62,6 @@ static void add(struct fold *f, sqlite3_stmt *stmt)
         f->held.cached_until = next.cached_until;
 }
 
-/* Finalizes `stmt`. */
 static bool fold_rows(struct fold *f, sqlite3_stmt *stmt, int rc)
 {
     f->good = true;
@@ -72,7 +71,7 @@ static bool fold_rows(struct fold *f, sqlite3_stmt *stmt, int rc)
         tell(f);
     else
         f->good = ledger_fail(f->ledger, rc, f->diags);
-    sqlite3_finalize(stmt);
+    sqlite3_reset(stmt);
     sts_buf_fini(&f->domain);
     sts_buf_fini(&f->body);
     return f->good;
@@ -88,7 +87,9 @@ bool ledger_each_history(struct ledger *ledger, ledger_visit_history *visit, voi
         return false;
     sqlite3_stmt *stmt =
         ledger_prepare(ledger, "SELECT " LEDGER_COLUMNS " FROM instance ORDER BY domain, seq", &rc);
-    return fold_rows(&f, stmt, rc);
+    bool good = fold_rows(&f, stmt, rc);
+    sqlite3_finalize(stmt);
+    return good;
 }
 
 struct copy {
@@ -112,14 +113,17 @@ bool ledger_history(struct ledger *ledger, struct sts_arena *arena, struct sts_s
 {
     struct copy copy = {.arena = arena, .out = out};
     struct fold f = {.ledger = ledger, .visit = copy_history, .data = &copy, .diags = diags};
-    int rc;
+    int rc = SQLITE_OK;
 
     if (!ledger_refresh(ledger, diags))
         return false;
-    sqlite3_stmt *stmt = ledger_prepare(
-        ledger, "SELECT " LEDGER_COLUMNS " FROM instance WHERE domain = ?1 ORDER BY seq", &rc);
-    if (stmt)
-        ledger_bind_str(stmt, 1, domain);
-    fold_rows(&f, stmt, rc);
+    if (!ledger->history)
+        ledger->history = ledger_prepare(
+            ledger, "SELECT " LEDGER_COLUMNS " FROM instance WHERE domain = ?1 ORDER BY seq", &rc);
+    if (!ledger->history)
+        return ledger_fail(ledger, rc, diags);
+    ledger_bind_str(ledger->history, 1, domain);
+    fold_rows(&f, ledger->history, rc);
+    sqlite3_clear_bindings(ledger->history); /* `domain` is borrowed, the statement stays */
     return copy.found;
 }

@@ -166,11 +166,19 @@ struct ledger *ledger_open(const char *path, enum ledger_access access, struct s
     return NULL;
 }
 
+static void disconnect(struct ledger *ledger)
+{
+    sqlite3_finalize(ledger->history);
+    ledger->history = NULL;
+    sqlite3_close(ledger->db);
+    ledger->db = NULL;
+}
+
 void ledger_close(struct ledger *ledger)
 {
     if (!ledger)
         return;
-    sqlite3_close(ledger->db);
+    disconnect(ledger);
     sts_arena_free(ledger->arena);
     free(ledger);
 }
@@ -214,14 +222,12 @@ bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags)
     /* A new file may get the inode of the removed one, so that its number alone proves nothing. */
     bool moved = ledger->db != NULL;
     /* Of a file that moved, SQLite leaves everything as it is. */
-    sqlite3_close(ledger->db);
-    ledger->db = NULL;
+    disconnect(ledger);
     remove_stale_journal(ledger);
     int rc = open_database(ledger);
     if (rc != SQLITE_OK) {
         ledger_fail(ledger, rc, diags);
-        sqlite3_close(ledger->db);
-        ledger->db = NULL;
+        disconnect(ledger);
         ledger->file = file;
         ledger->wal = wal;
         return false;

@@ -13,7 +13,8 @@ struct file_id {
 };
 
 struct ledger {
-    sqlite3 *db; /* NULL only after ledger_refresh failed */
+    sqlite3 *db;           /* NULL only after ledger_refresh failed */
+    sqlite3_stmt *history; /* of ledger_history, kept: it is asked for each changed tenant */
     struct sts_arena *arena;
     enum ledger_access access;
     struct sts_pos where; /* of the `ledger` key, for diagnostics */

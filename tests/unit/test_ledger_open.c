@@ -648,9 +648,11 @@ static void a_ledger_that_goes_away(void **state)
 
     reopen(f, LEDGER_WRITE);
     const char *first = id_after(f, "a.example", p, NOW);
+    assert_int_equal(history(f, "a.example").latest.first_served, NOW);
     assert_int_equal(unlink(f->path), 0);
     assert_true(try_commit(f, "a.example", p, NOW + 5));
     expect_diag(f, STS_WARNING, "ledger-replaced");
+    assert_int_equal(history(f, "a.example").latest.first_served, NOW + 5);
     assert_true(strcmp(first, latest(f, "a.example").id) < 0);
     assert_int_equal(raw_int(f, "SELECT count(*) FROM instance"), 1);
     /* The whole directory goes away and comes back. */
