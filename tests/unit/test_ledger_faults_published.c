@@ -4,16 +4,21 @@
 
 static const char *const domains[] = {"a.example", "b.example", "c.example"};
 
-/* Three tenants that are served; the ledger stays open. */
-static void make_three(struct fixture *f)
+static bool try_serve_three(struct fixture *f)
 {
     struct ledger_entry entries[3];
 
     for (size_t i = 0; i < 3; i++)
         entries[i] = (struct ledger_entry){sts_str_from(domains[i]), numbered_policy(f, 1)};
+    return ledger_serve(f->ledger, entries, 3, NOW, &f->diags);
+}
+
+/* Three tenants that are served; the ledger stays open. */
+static void make_three(struct fixture *f)
+{
     remove_all(f);
     reopen(f, LEDGER_WRITE);
-    assert_true(ledger_serve(f->ledger, entries, 3, NOW, &f->diags));
+    assert_true(try_serve_three(f));
 }
 
 static bool try_mark_three(struct fixture *f)
@@ -168,6 +173,34 @@ static void killed_before_every_write_of_a_mark(void **state)
     assert_true(after > 3);
 }
 
+/* As a server does that starts again and then reloads. */
+static bool open_and_change(struct fixture *f)
+{
+    return try_open(f, LEDGER_WRITE) && try_serve_three(f) && try_change(f);
+}
+
+static void killed_before_every_write_of_a_change(void **state)
+{
+    struct fixture *f = *state;
+    unsigned after = 0;
+    bool was;
+
+    do {
+        make_three(f);
+        ledger_close(f->ledger);
+        f->ledger = NULL;
+        was = killed(f, open_and_change, ++after);
+        reopen(f, LEDGER_READ);
+        struct ledger_instance d;
+        bool done = ledger_latest(f->ledger, f->arena, STS_STR("d.example"), &d, &f->diags);
+        assert_true(done || was);
+        expect_change(f, done);
+        reopen(f, LEDGER_WRITE);
+        expect_change(f, done);
+    } while (was);
+    assert_true(after > 3);
+}
+
 /* A ledger of the first schema: one tenant that is served, one that is not any more. */
 static void make_first(struct fixture *f)
 {
@@ -253,6 +286,7 @@ int main(void)
         WITH_LEDGER(every_write_of_a_mark_fails),
         WITH_LEDGER(every_write_of_a_change_fails),
         WITH_LEDGER(killed_before_every_write_of_a_mark),
+        WITH_LEDGER(killed_before_every_write_of_a_change),
         WITH_LEDGER(every_write_of_a_migration_fails),
         WITH_LEDGER(killed_before_every_write_of_a_migration),
     };
