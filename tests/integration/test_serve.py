@@ -79,13 +79,14 @@ def test_tenant_without_certificate_is_named(serve, fetch, make_config):
 def test_served_first_announced_second(serve, run):
     """RFC 8461 section 8.1: an id is printed only when the running server serves its body."""
     daemon = serve({"example.org": tenant()}, listen=PLAIN,
-                   reload={"settle": "60s", "settle_limit": "600s"})
+                   reload={"settle_limit": "200ms"})
     before, code = record_set(run, daemon, "example.org")
     assert code == 0 and before["id"]
+    daemon.send_signal(signal.SIGSTOP)
     daemon.config.write_text(daemon.config.read_text().replace("testing", "enforce"))
     pending, code = record_set(run, daemon, "example.org")
     assert code == 1 and pending["id"] is None and pending["pending"]
-    daemon.send_signal(signal.SIGHUP)
+    daemon.send_signal(signal.SIGCONT)
     daemon.wait_for("event=reload result=done")
     after, code = record_set(run, daemon, "example.org")
     assert code == 0 and after["id"] != before["id"]
