@@ -79,8 +79,8 @@ libs       := $(B)/libshell.a $(B)/libmtasts.a
 LINK       = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 .PHONY: all everything help clean deps test-deps node-deps fuzz-deps lint-deps unit unit-bins run \
-	test check integration layers replay replay-bins fuzz lint lint-format lint-tidy lint-cppcheck \
-	lint-shell lint-yaml lint-man lint-gcc lint-clang install FORCE
+	test check integration bench-reload layers replay replay-bins fuzz lint lint-format lint-tidy \
+	lint-cppcheck lint-shell lint-yaml lint-man lint-gcc lint-clang install FORCE
 
 all: $(B)/mta-stsd ## build the server
 
@@ -185,6 +185,9 @@ unit: unit-bins ## the unit tests of this BUILD
 
 integration: all ## the integration tests with this BUILD; ARGS="-k name" for pytest
 	@MTA_STSD=$(abspath $(B)/mta-stsd) tests/integration/run $(ARGS)
+
+bench-reload: all test-deps ## how soon changes are served, and at what cost; ARGS="--scale 0.1"
+	@MTA_STSD=$(abspath $(B)/mta-stsd) tests/bench/reload.py $(ARGS)
 
 layers: $(B)/libmtasts.a ## which folder uses what
 	@tests/layers/check.py $<

@@ -8,9 +8,12 @@ import pytest
 from harness import BINARY
 from harness.reload import SUBJECT, replace, text
 
-pytestmark = pytest.mark.skipif(
-    "san" in BINARY.parent.name, reason="the sanitizers want to be loaded before libfaketime"
-)
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(
+        "san" in BINARY.parent.name, reason="the sanitizers want to be loaded before libfaketime"
+    ),
+]
 
 
 class Clock:

@@ -76,9 +76,10 @@ def test_touch(scene, run):
     before = run("records", "-c", s.main, "--format", "json", SUBJECT).stdout
     s.stays(os.utime, s.file, (0, 0))
     s.stays(os.chmod, s.file, 0o600)
+    done = len(s.daemon.log(event="reload", result="done"))
     replace(s.file, s.file.read_text())
-    line = s.hangup()
-    assert "result=refused" not in line
+    assert "result=unchanged" in s.hangup()
+    assert len(s.daemon.log(event="reload", result="done")) == done
     assert run("records", "-c", s.main, "--format", "json", SUBJECT).stdout == before
 
 
