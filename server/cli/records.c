@@ -122,23 +122,11 @@ static const char *why_pending(struct records *r, const struct tenant *t,
 
 static void make_set(struct records *r, const struct tenant *t, struct sts_record_set *out)
 {
-    const struct sts_settings *settings = &r->snapshot->settings;
     struct ledger_instance instance;
     const char *pending = why_pending(r, t, &instance);
 
     r->pending |= pending != NULL;
-    const struct sts_record_input input = {
-        .domain = t->domain,
-        .id = sts_str_from(pending ? NULL : instance.id),
-        .pending = sts_str_from(pending),
-        .ttl = settings->ttl,
-        .policy_host = settings->policy_host,
-        .addresses = settings->addresses,
-        .address_count = settings->address_count,
-        .rua = t->tls_reports,
-        .rua_count = t->tls_report_count,
-    };
-    sts_record_set_make(r->arena, &input, out);
+    snapshot_records(r->arena, r->snapshot, t, pending ? NULL : instance.id, pending, out);
 }
 
 enum { PAUSE_MS = 50, WAIT_MAX_MS = 5000 };

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "mtasts/config.h"
+#include "mtasts/record.h"
 #include "server/snapshot/served.h"
 #include "server/tls/cert_store.h"
 
@@ -114,6 +115,11 @@ void snapshot_each_change(const struct snapshot *s, const struct snapshot *previ
 
 /* Whether the ledger calls its policy current: it is served, or held. */
 bool tenant_is_current(const struct tenant *t);
+
+/* The DNS records of a tenant. `id`: of the policy that is served; NULL: `pending` says why there
+ * is none, and no _mta-sts record is made. Strings in `arena`. */
+void snapshot_records(struct sts_arena *arena, const struct snapshot *s, const struct tenant *t,
+                      const char *id, const char *pending, struct sts_record_set *out);
 
 /* By canonical host name ("mta-sts.example.org"), NULL when no tenant has it. */
 const struct tenant *snapshot_find_host(const struct snapshot *s, struct sts_str host);

@@ -139,6 +139,7 @@ void loop_run(struct loop *loop)
             run_ready(loop);
         run_timers(loop);
     }
+    loop->stopped = false;
 }
 
 void loop_stop(struct loop *loop)

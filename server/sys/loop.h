@@ -31,7 +31,7 @@ void loop_set(struct loop *loop, struct loop_timer *timer, uint64_t ms, loop_cal
               void *data);
 void loop_unset(struct loop *loop, struct loop_timer *timer); /* not set is fine */
 
-/* Runs callbacks until loop_stop was called. */
+/* Runs callbacks until loop_stop was called; then it may run again. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
