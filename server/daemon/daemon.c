@@ -100,7 +100,7 @@ static void on_tick(void *data)
     bool pending = d->publisher.pending;
     publisher_tick(&d->publisher, d->snapshot);
     if (pending && !d->publisher.pending)
-        retire_update(&d->retire, d->snapshot, d->publisher.ledger, clock_wall());
+        reload_committed(d);
     retire_tick(&d->retire, clock_wall());
     loop_set(d->loop, &d->tick, TICK_MS, on_tick, d);
 }
@@ -110,6 +110,7 @@ static void stop(struct daemon *d)
     struct log_line line;
 
     notify_stopping();
+    hook_free(d->hook);
     bool drained = http_server_stop(d->http, d->snapshot->settings.shutdown_timeout * 1000);
     publisher_tick(&d->publisher, d->snapshot);
     log_begin(&line, LOG_LEVEL_INFO, "stopped");
@@ -123,6 +124,7 @@ static bool serve(struct daemon *d, const char *ready_file)
     if (!publisher_start(&d->publisher, d->snapshot) || !listen_and_start(d))
         return false;
     /* Served first, announced second. */
+    d->hook = hook_new(d->loop, (struct ledger *const *)&d->publisher.ledger);
     reload_commit(d, NULL);
     reload_start(d);
     if (!announce(d, ready_file))

@@ -180,7 +180,7 @@ static void run(struct hook *h)
 }
 
 /* What is pending now; false when the ledger tells nothing. */
-static bool look(struct hook *h, struct hook_batch *b)
+static bool look(struct hook *h, struct hook_batch *b, bool say)
 {
     struct sts_arena *arena = sts_arena_new();
     struct sts_diags diags;
@@ -189,7 +189,8 @@ static bool look(struct hook *h, struct hook_batch *b)
     *b = (struct hook_batch){0};
     bool good =
         *h->ledger && hook_batch_init(b, *h->ledger, h->snapshot, sts_str_from(h->after), &diags);
-    log_diags(&diags);
+    if (say)
+        log_diags(&diags);
     sts_arena_free(arena);
     h->state.pending = b->pending;
     return good || b->count;
@@ -205,7 +206,7 @@ static void start(struct hook *h)
         h->state.pending = h->state.failures = 0;
         return;
     }
-    if (!look(h, &h->batch)) {
+    if (!look(h, &h->batch, true)) {
         fail(h, "the ledger cannot be used", NULL);
     } else if (h->batch.count) {
         run(h);
@@ -225,13 +226,10 @@ static bool same_command(const struct sts_settings *a, const struct sts_settings
 }
 
 /* Changes come as often as they like, runs that fail at most each HOOK_RETRY_MS. */
-static void try_sooner(struct hook *h)
+static void try_sooner(struct hook *h, bool news)
 {
     uint64_t at = h->failed_at + HOOK_RETRY_MS, now = clock_monotonic_ms();
-    struct hook_batch b;
 
-    bool news = look(h, &b) && b.mark != h->failed_mark;
-    hook_batch_fini(&b);
     if (news && at < h->timer.at)
         wait_for_retry(h, at > now ? at - now : 0);
 }
@@ -243,12 +241,17 @@ void hook_changed(struct hook *h, const struct snapshot *s)
     h->snapshot = snapshot_ref((struct snapshot *)s);
     bool other = !old || !same_command(&old->settings, &h->snapshot->settings);
     snapshot_unref(old);
-    if (h->process) /* looks again when it has ended */
-        h->soon = least(h->soon, other ? 0 : HOOK_RETRY_MS);
-    else if (h->state.phase == HOOK_WAITING && !other)
-        try_sooner(h);
-    else
+    if (!h->process && (h->state.phase != HOOK_WAITING || other)) {
         start(h);
+        return;
+    }
+    struct hook_batch b;
+    bool news = look(h, &b, false) && b.mark != h->failed_mark;
+    hook_batch_fini(&b);
+    if (h->process) /* it looks again when it has ended */
+        h->soon = least(h->soon, other ? 0 : HOOK_RETRY_MS);
+    else
+        try_sooner(h, news);
 }
 
 void hook_hurry(struct hook *h)

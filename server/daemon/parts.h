@@ -3,6 +3,7 @@
 #ifndef MTASTS_DAEMON_PARTS_H
 #define MTASTS_DAEMON_PARTS_H
 
+#include "server/daemon/hook.h"
 #include "server/daemon/publish.h"
 #include "server/daemon/retire.h"
 #include "server/daemon/said.h"
@@ -35,6 +36,7 @@ struct daemon {
     struct watch_state watch_said; /* what the log was told of it */
     int watch_descriptor;          /* in the loop; -1: none */
     struct retire retire;
+    struct hook *hook;
     struct attempt attempt;
     struct said said;
 };
@@ -47,6 +49,8 @@ struct snapshot *reload_first(struct daemon *d);
 void reload(struct daemon *d, bool asked);
 /* After the snapshot is live: the ledger learns of it, and whoever waits for its ids. */
 void reload_commit(struct daemon *d, const struct snapshot *before);
+/* The second half of it: the ledger may have learned of it. */
+void reload_committed(struct daemon *d);
 /* From now on changed files are looked at by themselves. */
 void reload_start(struct daemon *d);
 /* Sets the timer for whatever the schedule says. */

@@ -104,7 +104,14 @@ void reload_say_ready(const struct daemon *d)
 void reload_commit(struct daemon *d, const struct snapshot *before)
 {
     publisher_commit(&d->publisher, before, d->snapshot);
+    reload_committed(d);
+}
+
+void reload_committed(struct daemon *d)
+{
     retire_update(&d->retire, d->snapshot, d->publisher.ledger, clock_wall());
+    if (!d->publisher.pending)
+        hook_changed(d->hook, d->snapshot);
 }
 
 static void publish(struct daemon *d, struct snapshot *next)
@@ -172,6 +179,8 @@ void reload(struct daemon *d, bool asked)
         snapshot_unref(next);
     if (!done && asked && d->publisher.pending) /* the ledger may have been mended */
         reload_commit(d, NULL);
+    if (asked)
+        hook_hurry(d->hook);
     if (asked || done || news)
         log_result(d, "reload");
     configure(d);
