@@ -31,6 +31,8 @@ struct daemon {
     struct http_server *http;
     struct publisher publisher;
     struct schedule schedule;
+    struct sts_source *looked_at; /* the last main file that led on, even if the whole was refused:
+                                     where a mistake may be mended is watched */
     struct loop_timer look, tick;
     struct watch *watch;
     struct watch_state watch_said; /* what the log was told of it */

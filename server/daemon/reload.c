@@ -9,11 +9,13 @@
 
 static struct snapshot *build(struct daemon *d)
 {
+    struct sts_source *main_source = NULL;
     const struct snapshot_input input = {.main_file = d->config,
                                          .now = clock_wall(),
                                          .previous = d->snapshot,
                                          .ledger = d->publisher.ledger,
                                          .with_ledger = !d->snapshot,
+                                         .main_source = &main_source,
                                          .with_certificates = true};
     struct attempt *a = &d->attempt;
 
@@ -21,7 +23,12 @@ static struct snapshot *build(struct daemon *d)
         sts_arena_free(a->arena);
     *a = (struct attempt){.at = input.now, .arena = sts_arena_new()};
     sts_diags_init(&a->diags, a->arena);
-    return snapshot_build(&input, &a->diags);
+    struct snapshot *s = snapshot_build(&input, &a->diags);
+    if (main_source) {
+        sts_source_unref(d->looked_at);
+        d->looked_at = main_source;
+    }
+    return s;
 }
 
 /* One line: the outcome, what is served now, and what this look changed. */
@@ -207,4 +214,5 @@ void reload_fini(struct daemon *d)
     said_fini(&d->said);
     retire_fini(&d->retire);
     sts_source_unref(d->origin);
+    sts_source_unref(d->looked_at);
 }

@@ -55,11 +55,11 @@ static void say_polling(struct daemon *d)
     log_end(&line);
 }
 
-/* Everything that the configuration leads to. */
+/* Everything that the configuration leads to, also one that was refused. */
 static void set_targets(struct daemon *d)
 {
     const struct snapshot *s = d->snapshot;
-    const struct sts_settings *c = &s->settings;
+    const struct sts_settings *c = &d->looked_at->settings;
     struct sts_arena *scratch = sts_arena_new();
     size_t count = 0, most = 1 + c->include_count + c->certificate_count;
     struct watch_target *targets = STS_ARRAY(scratch, most, struct watch_target);

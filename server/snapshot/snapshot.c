@@ -97,6 +97,8 @@ static bool build(struct build *b)
     if (!main_source || main_source->broken)
         return false;
     s->settings = main_source->settings;
+    if (b->input->main_source)
+        *b->input->main_source = sts_source_ref(main_source);
     served_init(&served);
     for (size_t i = 0; i < s->settings.include_count; i++)
         sources_include(b, &s->settings.include[i]);

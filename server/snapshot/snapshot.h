@@ -87,6 +87,8 @@ struct snapshot_input {
                                         filled from the ledger; may be NULL */
     struct ledger *ledger;           /* dates, and last good without the two above; may be NULL */
     bool with_ledger;                /* without `ledger`: opens it for reading by itself */
+    struct sts_source **main_source; /* receives a reference to the main file when it can be used,
+                                        also when the whole is refused; may be NULL */
     bool with_certificates;          /* false for `records`: certificates do not matter there */
 };
 

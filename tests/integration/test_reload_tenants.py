@@ -1,8 +1,12 @@
 """Many tenants: one that is bad harms no other, and a change of all of them is one reload."""
 
+import contextlib
 import json
+import pathlib
+import re
 
 import pytest
+import yaml
 from harness.reload import ABSENT, SUBJECT, body, policy, replace, text
 
 MANY = [f"t{i}.example.org" for i in range(200)]
@@ -138,3 +142,28 @@ def announced(run, s, domain):
     out = run("records", "-c", s.main, "--format", "json").stdout if run else s
     (only,) = [each for each in json.loads(out) if each["domain"] == domain]
     return only
+
+
+def watched_inodes(pid):
+    """The inodes of the directories that a process watches."""
+    inodes = set()
+    for path in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found = re.findall(r"^inotify .*ino:([0-9a-f]+)", path.read_text(), re.M)
+            inodes |= {int(inode, 16) for inode in found}
+    return inodes
+
+
+def test_a_refused_change_is_watched_where_it_leads(scene):
+    """strict, and a mistake in a directory that is newly included: mended there, it is noticed."""
+    s = scene(settings={"strict": True})
+    more = s.root / "more.d"
+    more.mkdir()
+    (more / "c.yaml").write_text("tenants: {\n")
+    new = s.config | {"include": [*s.config["include"], "more.d/*.yaml"]}
+    replace(s.main, yaml.safe_dump(new))
+    s.daemon.wait_for("event=reload result=refused")
+    assert "result=refused" in s.hangup()  # looks again, and that begins with the watches
+    assert more.stat().st_ino in watched_inodes(s.daemon.pid)
+    replace(more / "c.yaml", text(1, "more.example.org"))
+    s.daemon.wait_for("event=reload result=done .* added=1 ")

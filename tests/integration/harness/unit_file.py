@@ -11,7 +11,7 @@ _KILL_PROCESS = 0x80000000
 _ERRNO = 0x00050000
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 23, 24, 38
 # <linux/capability.h>; another one in the unit file wants its number here.
-_CAPABILITIES = {"CAP_DAC_READ_SEARCH": 2, "CAP_NET_BIND_SERVICE": 10}
+_CAPABILITIES = {"CAP_DAC_READ_SEARCH": 2, "CAP_NET_BIND_SERVICE": 10, "CAP_LEASE": 28}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
