@@ -91,7 +91,7 @@ def test_move_to_another_file(scene):
 
 def test_strict(scene):
     """strict: on: any error refuses all of it, and the way back is by itself."""
-    s = scene(settings={"strict": True})
+    s = scene(settings={"strict": True}, tls=False)
     good = s.neighbour_file.read_text()
     s.change(replace, s.neighbour_file, "tenants: {example.net: {mode: enforced}}\n")
     s.daemon.wait_for("result=refused")
@@ -156,7 +156,7 @@ def watched_inodes(pid):
 
 def test_a_refused_change_is_watched_where_it_leads(scene):
     """strict, and a mistake in a directory that is newly included: mended there, it is noticed."""
-    s = scene(settings={"strict": True})
+    s = scene(settings={"strict": True}, tls=False)
     more = s.root / "more.d"
     more.mkdir()
     (more / "c.yaml").write_text("tenants: {\n")
