@@ -16,7 +16,8 @@ bool snapshot_same(const struct snapshot *a, const struct snapshot *b)
     /* An unchanged file is the same source, shared. */
     for (size_t i = 0; same && i < a->source_count; i++)
         same = a->sources[i].source == b->sources[i].source &&
-               a->sources[i].kept == b->sources[i].kept;
+               a->sources[i].kept == b->sources[i].kept &&
+               file_id_same(a->sources[i].directory, b->sources[i].directory);
     for (size_t i = 0; same && i < a->tenant_count; i++)
         same = same_tenant(&a->tenants[i], &b->tenants[i]);
     return same;

@@ -112,6 +112,20 @@ static const struct sts_path *pattern_of(const struct build *b, struct sts_str n
     return NULL;
 }
 
+/* What is there when a volume is not mounted, or before a new directory is filled. */
+static bool is_other_and_empty(const char *path, struct file_id before)
+{
+    DIR *dir = file_id_same(file_identify(path), before) ? NULL : opendir(path);
+    size_t entries = 0;
+
+    if (!dir)
+        return false;
+    while (entries <= 2 && readdir(dir)) /* "." and ".." */
+        entries++;
+    closedir(dir);
+    return entries <= 2;
+}
+
 /* A person removes a file and leaves the directory. What goes with its directory was unmounted, is
  * being replaced, or cannot be listed at the moment. */
 static void vanished(struct build *b, const struct snapshot_source *old)
@@ -122,14 +136,22 @@ static void vanished(struct build *b, const struct snapshot_source *old)
 
     if (!pattern)
         return;
+    struct sts_str path = file_dirname(b->snapshot->arena, name);
     if (!error)
-        error = list_error(file_dirname(b->snapshot->arena, name).ptr);
-    if (!error && has_wildcard(pattern->path))
+        error = list_error(path.ptr);
+    bool other = !error && is_other_and_empty(path.ptr, old->directory);
+    if (!error && !other && has_wildcard(pattern->path))
         return;
-    struct sts_diag *diag = sts_diag_add(
-        b->diags, STS_ERROR, "file-gone", pattern->where, "%.*s is gone%s%s", STS_ARG(name),
-        error ? ", and its directory " : "", error ? file_error(error) : "");
-    sts_diag_help(b->diags, diag, "put it back, or remove the include pattern");
+    struct sts_diag *diag =
+        sts_diag_add(b->diags, STS_ERROR, "file-gone", pattern->where, "%.*s is gone%s%s",
+                     STS_ARG(name), error || other ? ", and its directory " : "",
+                     error   ? file_error(error)
+                     : other ? "is another one, which is empty"
+                             : "");
+    sts_diag_help(b->diags, diag,
+                  other ? "mount or fill the directory; if its tenants are to go, "
+                          "put any file into it"
+                        : "put it back, or remove the include pattern");
     b->snapshot->incomplete = true;
     source_keep(b, old, KEPT_MISSING);
 }

@@ -10,6 +10,7 @@
 #include "mtasts/config.h"
 #include "mtasts/record.h"
 #include "server/snapshot/served.h"
+#include "server/sys/file.h"
 #include "server/tls/cert_store.h"
 
 enum tenant_state {
@@ -53,7 +54,8 @@ struct snapshot_changes {
 struct snapshot_source {
     struct sts_source *source; /* referenced */
     unsigned char digest[STS_DIGEST_LEN];
-    enum tenant_kept kept; /* of before, because the file cannot be used now */
+    enum tenant_kept kept;    /* of before, because the file cannot be used now */
+    struct file_id directory; /* where it was found; another one there is no removal */
 };
 
 struct snapshot {

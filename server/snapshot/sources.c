@@ -157,6 +157,7 @@ struct sts_source *sources_add(struct build *b, struct sts_str path, bool is_mai
     struct sts_source *kept = NULL;
     if (!is_main && (read.source->broken || read.source->empty))
         kept = keep_or_miss(b, name, read.source->broken ? KEPT_BROKEN : KEPT_MISSING);
+    read.directory = file_identify(file_dirname(b->snapshot->arena, name).ptr);
     if (!kept)
         return append(b, read);
     sts_source_unref(read.source);

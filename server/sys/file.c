@@ -150,6 +150,22 @@ const char *file_error(int error)
     }
 }
 
+struct file_id file_identify(const char *path)
+{
+    struct statx st;
+
+    if (statx(AT_FDCWD, path, 0, STATX_INO | STATX_BTIME, &st) != 0)
+        return (struct file_id){0};
+    return (struct file_id){
+        ((uint64_t)st.stx_dev_major << 32) | st.stx_dev_minor, st.stx_ino,
+        st.stx_mask & STATX_BTIME ? st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec : 0};
+}
+
+bool file_id_same(struct file_id a, struct file_id b)
+{
+    return a.device == b.device && a.inode == b.inode && a.born == b.born;
+}
+
 struct sts_str file_resolve(struct sts_arena *arena, struct sts_str base_dir, struct sts_str name)
 {
     if (name.len && name.ptr[0] == '/')

@@ -26,6 +26,14 @@ const char *file_error(int error);
 /* Path of `name` as seen from `base_dir` when it is relative; absolute names stay. In the arena,
  * NUL-terminated. */
 struct sts_str file_resolve(struct sts_arena *arena, struct sts_str base_dir, struct sts_str name);
+/* Which file or directory, whatever its name. All 0: none. */
+struct file_id {
+    uint64_t device, inode;
+    int64_t born; /* nanoseconds, because numbers of inodes are used again; 0 when not known */
+};
+struct file_id file_identify(const char *path);
+bool file_id_same(struct file_id a, struct file_id b);
+
 /* The directory part of a path ("." when there is none). */
 struct sts_str file_dirname(struct sts_arena *arena, struct sts_str path);
 

@@ -226,6 +226,35 @@ def test_directory_removed_and_recreated(scene, times):
     s.becomes(7, replace, s.file, text(7))
 
 
+def test_directory_removed_and_not_filled_yet(scene):
+    """rm -r and mkdir, and then it takes its time: the new directory is empty for a while."""
+    s = scene()
+
+    def again():
+        with s.paused():
+            shutil.rmtree(s.directory)
+            s.directory.mkdir()  # ext4 and others use the number of the inode again
+
+    s.stays(again)
+    s.hangup()
+    assert s.diagnostics(code="file-gone")
+
+    def fill():
+        with s.paused():
+            s.neighbour_file.write_text(NEIGHBOURS)
+            s.file.write_text(text(2))
+
+    s.becomes(2, fill)
+
+
+def test_directory_emptied_on_purpose(scene):
+    """The same directory without any file: they were removed."""
+    s = scene(arrange=lambda s: os.rename(s.neighbour_file, s.sentinel_file.with_name("b.yaml")))
+    s.disappears(s.file.unlink)
+    assert not list(s.directory.iterdir())
+    s.becomes(2, s.file.write_text, text(2))
+
+
 def test_directory_of_the_main_file_replaced(scene):
     """Everything is elsewhere for a moment, and what comes back is another directory."""
     s = scene()

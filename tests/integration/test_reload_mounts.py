@@ -88,6 +88,21 @@ def test_mounted_over(scene, mount):
     s.becomes(3, replace, s.file, text(3))
 
 
+def test_unmounted(scene, mount):
+    """An empty mount point is what remains when a volume is lost: no removal."""
+    s = scene(reload=FAST, start=False)
+    host = s.root / "host"
+    os.rename(s.directory, host)
+    s.directory.mkdir()
+    subprocess.run(["mount", "--bind", host, s.directory], check=True)
+    s.start()
+    s.stays(subprocess.run, ["umount", "--lazy", s.directory])
+    s.hangup()
+    assert s.diagnostics(code="file-gone")
+    replace(host / "a.yaml", text(2))
+    s.becomes(2, mount, "--bind", host, s.directory)
+
+
 def test_a_signal_instead_of_waiting(scene, mount):
     layers = []
     s = scene(arrange=lambda s: layers.append(overlay(mount, s)))
