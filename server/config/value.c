@@ -89,8 +89,8 @@ bool value_milliseconds(struct binder *b, const struct yaml_node *node, uint32_t
 {
     static const struct sts_str unit = {"ms", 2};
     struct sts_str text = node->text;
-    unsigned long long value;
-    uint32_t seconds;
+    unsigned long long value = 0;
+    uint32_t seconds = 0;
 
     bool good = node->kind == YAML_SCALAR;
     if (good && text.len > unit.len &&

@@ -164,8 +164,8 @@ static void two_files(struct fixture *f)
 
 static void an_unusable_file_keeps_its_tenants(void **state)
 {
-    static const char *const texts[] = {"",     "  \n# later\n",  "tenants: {a.exam",
-                                        "\x80", "limits: {}\n" A, "- a\n",
+    static const char *const texts[] = {"",     "  \n# later\n",    "tenants: {a.exam",
+                                        "\x80", ("limits: {}\n" A), "- a\n",
                                         "\t",   "tenants: [a]\n"};
     struct fixture *f = *state;
 
