@@ -68,16 +68,32 @@ class Service:
         self.process.wait()
 
 
-def knot(directory, zone, records):
+def knot(directory, zone, records="", *, more=None, key=None, updates=()):
     """A Knot DNS server for one zone on port 53 of loopback, as a Service.
 
-    `records` is zone file text with absolute names; SOA and NS are added.
+    `records` is zone file text with absolute names; SOA and NS are added. `more` are further zones,
+    {name: records}. With `key` (NAME, SECRET) those of `updates` take dynamic updates by it. In a
+    directory that is there already it goes on with what is there.
     """
-    directory.mkdir()
-    (directory / "zone").write_text(
-        f"{zone}. 300 IN SOA ns.{zone}. hostmaster.{zone}. 1 300 300 300 300\n"
-        f"{zone}. 300 IN NS ns.{zone}.\n"
-        f"ns.{zone}. 300 IN A 127.0.0.1\n" + records
+    zones = {zone: records, **(more or {})}
+    if not directory.exists():
+        directory.mkdir()
+        for name, text in zones.items():
+            (directory / f"{name}.zone").write_text(
+                f"{name}. 300 IN SOA ns.{name}. hostmaster.{name}. 1 300 300 300 300\n"
+                f"{name}. 300 IN NS ns.{name}.\n"
+                f"ns.{name}. 300 IN A 127.0.0.1\n" + text
+            )
+    keys = ""
+    if key:
+        keys = (
+            f"key:\n  - id: {key[0]}\n    algorithm: hmac-sha256\n    secret: {key[1]}\n"
+            f"acl:\n  - id: update\n    key: {key[0]}\n    action: update\n"
+        )
+    lines = "".join(
+        f"  - domain: {name}\n    file: {name}.zone\n"
+        + ("    acl: update\n" if name in updates else "")
+        for name in zones
     )
     config = directory / "knot.conf"
     config.write_text(
@@ -93,14 +109,12 @@ database:
 log:
   - target: stderr
     any: warning
-template:
+{keys}template:
   - id: default
     storage: {directory}
     semantic-checks: on
 zone:
-  - domain: {zone}
-    file: zone
-"""
+{lines}"""
     )
     return Service(["knotd", "-c", config], env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
 
