@@ -68,12 +68,13 @@ class Service:
         self.process.wait()
 
 
-def knot(directory, zone, records="", *, more=None, key=None, updates=()):
+def knot(directory, zone, records="", *, more=None, key=None, updates=(),
+         rule="action: update"):
     """A Knot DNS server for one zone on port 53 of loopback, as a Service.
 
     `records` is zone file text with absolute names; SOA and NS are added. `more` are further zones,
-    {name: records}. With `key` (NAME, SECRET) those of `updates` take dynamic updates by it. In a
-    directory that is there already it goes on with what is there.
+    {name: records}. With `key` (NAME, SECRET) those of `updates` take dynamic updates by it as far
+    as `rule` says. In a directory that is there already it goes on with what is there.
     """
     zones = {zone: records, **(more or {})}
     if not directory.exists():
@@ -88,7 +89,8 @@ def knot(directory, zone, records="", *, more=None, key=None, updates=()):
     if key:
         keys = (
             f"key:\n  - id: {key[0]}\n    algorithm: hmac-sha256\n    secret: {key[1]}\n"
-            f"acl:\n  - id: update\n    key: {key[0]}\n    action: update\n"
+            f"acl:\n  - id: update\n    key: {key[0]}\n"
+            + "".join(f"    {line.strip()}\n" for line in rule.splitlines())
         )
     lines = "".join(
         f"  - domain: {name}\n    file: {name}.zone\n"
