@@ -18,6 +18,7 @@ JOBS   := $(shell nproc)
 BUILD_DEPS := gcc libc6-dev pkg-config libh2o-evloop-dev libssl-dev libyaml-dev libidn2-dev \
 	libpsl-dev libsqlite3-dev libsystemd-dev libjansson-dev
 RUN_DEPS   := curl openssl
+# packaging/hooks/nsupdate, where it is used, needs python3-dnspython.
 TEST_DEPS  := libcmocka-dev binutils python3 python3-pytest python3-yaml python3-dnspython \
 	python3-cryptography postfix-mta-sts-resolver chasquid knot knot-dnsutils iproute2 util-linux \
 	systemd libseccomp2 libfaketime
@@ -250,14 +251,21 @@ lint-gcc lint-clang: lint-%:
 # --- Installing --------------------------------------------------------------------------------
 bindir  := $(DESTDIR)$(PREFIX)/bin
 datadir := $(DESTDIR)$(PREFIX)/share
+# What is installed names the hooks where they are.
+relocate := sed -i 's,/usr/share/mta-stsd,$(PREFIX)/share/mta-stsd,'
 
-install: all ## to DESTDIR and PREFIX: program, manual, examples, completions, service unit
+install: all ## to DESTDIR and PREFIX: program, manual, examples, hooks, completions, service unit
 	install -D -m 755 $(B)/mta-stsd $(bindir)/mta-stsd
 	install -d $(DESTDIR)/etc/mta-stsd
 	@set -e; for page in $(man_pages); do \
-		install -v -D -m 644 $$page $(datadir)/man/man$${page##*.}/$${page##*/}; done
+		to=$(datadir)/man/man$${page##*.}/$${page##*/}; \
+		install -v -D -m 644 $$page $$to; $(relocate) $$to; done
 	@set -e; for file in $(wildcard config/*.yaml config/tenants.d/*.yaml); do \
-		install -v -D -m 644 $$file $(datadir)/doc/mta-stsd/examples/$${file#config/}; done
+		to=$(datadir)/doc/mta-stsd/examples/$${file#config/}; install -v -D -m 644 $$file $$to; \
+		$(relocate) $$to; done
+	@set -e; for file in $(wildcard packaging/hooks/*); do \
+		to=$(datadir)/mta-stsd/hooks/$${file##*/}; mode=644; [ ! -x $$file ] || mode=755; \
+		install -v -D -m $$mode $$file $$to; $(relocate) $$to; done
 	@set -e; for file in $(wildcard packaging/completions/*); do case $$file in \
 		*.bash) to=bash-completion/completions/mta-stsd ;; \
 		*/_*) to=zsh/site-functions/_mta-stsd ;; \

@@ -5,6 +5,7 @@ import re
 import subprocess
 
 import pytest
+import yaml
 from harness import DEADLINE, TOP
 
 pytestmark = pytest.mark.once
@@ -39,6 +40,24 @@ def test_install_below_destdir(tmp_path):
         assert re.findall(r"^ExecStart=(\S+)", text, re.M) == ["/opt/sts/bin/mta-stsd"]
     for example in (TOP / "config").rglob("*.yaml"):
         assert f"opt/sts/share/doc/mta-stsd/examples/{example.relative_to(TOP / 'config')}" in files
+    for hook in (TOP / "packaging").glob("hooks/*"):
+        mode = (tmp_path / "opt/sts/share/mta-stsd/hooks" / hook.name).stat().st_mode & 0o777
+        assert mode == (0o755 if os.access(hook, os.X_OK) else 0o644)
+
+
+def test_installed_hook_is_where_the_example_says(tmp_path):
+    """With a PREFIX of one's own, too; it runs, and its README names itself."""
+    assert make("install", f"DESTDIR={tmp_path}", "PREFIX=/opt/sts").returncode == 0
+    share = tmp_path / "opt/sts/share"
+    example = yaml.safe_load((share / "doc/mta-stsd/examples/mta-stsd.yaml").read_text())
+    hook = example["on_change"][0]
+    assert hook.startswith("/opt/sts/share/mta-stsd/hooks/")
+    assert hook in (share / "mta-stsd/hooks/README.md").read_text()
+    assert hook in (share / "man/man8/mta-stsd.8").read_text()
+    done = subprocess.run([f"{tmp_path}{hook}", share / "mta-stsd/hooks/nsupdate.conf.example"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "/etc/mta-stsd/tsig.key: cannot be read" in done.stderr
 
 
 def test_help_lists_what_the_readme_names():

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import threading
 
 import dns.message
@@ -327,11 +326,3 @@ def test_inside_the_sandbox_of_the_unit(publisher, run):
         daemon = publisher.start({"example.org": policy(1)}, preexec=confine(unit, ["fchown"]))
         daemon.wait_for(DONE)
         assert txt("example.org") == publisher.records(run)
-
-
-def test_installed_where_the_configuration_says():
-    """The example's path, PREFIX aside, is that of the file."""
-    example = yaml.safe_load((TOP / "config/mta-stsd.yaml").read_text())["on_change"]
-    assert example[0] == f"/usr/share/mta-stsd/hooks/{HOOK.name}"
-    done = subprocess.run([HOOK], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, f"usage: {HOOK} CONFIGURATION <CHANGES.json\n")

@@ -148,6 +148,29 @@ def test_many_domains_example_is_accepted(tmp_path):
         assert re.search(record, run.stdout, re.M), run.stdout
 
 
+def test_publishing_example_is_accepted(tmp_path):
+    """`on_change` of the README is a setting, and its nsupdate.conf one that the hook reads."""
+    text = section("Publish by itself")
+    (on_change,), (conf,) = blocks("yaml", text), blocks("text", text)
+    (tenants,) = blocks("yaml", section("Many domains"))
+    path = tmp_path / "mta-stsd.yaml"
+    path.write_text(f"ledger: {tmp_path}/ledger.db\n{on_change}" + tenants.partition("include:")[0],
+                    encoding="utf-8")
+    run = subprocess.run([BINARY, "records", "-c", path], text=True, stderr=subprocess.PIPE,
+                         stdout=subprocess.DEVNULL, check=False)
+    assert run.returncode == 0, run.stderr
+    key = tmp_path / "tsig.key"
+    key.touch(0o600)
+    key.write_text("hmac-sha256:mta-stsd:bm8gc2VjcmV0", encoding="utf-8")
+    assert "/etc/mta-stsd/tsig.key" in conf
+    (tmp_path / "nsupdate.conf").write_text(conf.replace("/etc/mta-stsd", str(tmp_path)),
+                                            encoding="utf-8")
+    nothing = '{"version": 1, "changed": [], "removed": []}'
+    hook = subprocess.run([TOP / "packaging/hooks/nsupdate", tmp_path / "nsupdate.conf"], text=True,
+                          input=nothing, capture_output=True, check=False)
+    assert (hook.returncode, hook.stderr) == (0, "")
+
+
 def test_make_run_prints_commands_that_work():
     """`make run` prints a curl line and a records line; both work; Ctrl-C ends it cleanly."""
     first, *_ = blocks("sh", section("Try it"))
