@@ -22,7 +22,7 @@ from harness.services import knot
 
 pytestmark = [
     pytest.mark.once,
-    pytest.mark.skipif("MTA_STS_NAMESPACE" not in os.environ, reason="run by tests/integration/run"),
+    pytest.mark.skipif("MTA_STS_NAMESPACE" not in os.environ, reason="run by ./run"),
 ]
 
 HOOK = TOP / "packaging/hooks/nsupdate"
@@ -33,8 +33,8 @@ LINE = f"hmac-sha256:mta-stsd:{SECRET}"
 
 
 def changed(domain, ident, *more, ttl=300):
-    txt = {"name": f"_mta-sts.{domain}", "type": "TXT", "ttl": ttl, "value": f"v=STSv1; id={ident};"}
-    return {"domain": domain, "id": ident, "records": [*more, txt]}
+    announced = record(f"_mta-sts.{domain}", "TXT", f"v=STSv1; id={ident};", ttl)
+    return {"domain": domain, "id": ident, "records": [*more, announced]}
 
 
 def removed(domain):
@@ -98,10 +98,11 @@ def configure(tmp_path):
 def hook():
     """hook(configuration, batch or bytes): the program to its end, as the server would run it."""
 
-    def run(path, what):
+    def run(path, what, **env):
         data = what if isinstance(what, bytes) else json.dumps(what).encode()
-        done = subprocess.run([HOOK, path], input=data, capture_output=True, cwd="/", timeout=DEADLINE,
-                              env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}, check=False)
+        done = subprocess.run([HOOK, path], input=data, capture_output=True, cwd="/", check=False,
+                              env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **env},
+                              timeout=DEADLINE)
         done.out, done.err = done.stdout.decode(), done.stderr.decode()
         assert "Traceback" not in done.err, done.err
         assert SECRET not in done.out + done.err
@@ -252,7 +253,7 @@ def test_a_cname_of_the_announcement_is_kept(server, configure, hook):
 def test_skipped_domains_and_given_zones(server, configure, hook):
     two = batch(changed("example.org", "1"), removed("customer.example"))
     expect(hook(configure(), two), 1, r"^_mta-sts.customer.example: asked for its zone: REFUSED; .*skip")
-    expect(hook(configure("skip = customer.example"), two), 0, r"^customer.example: skipped$")
+    expect(hook(configure("skip = Customer.example."), two), 0, r"^customer.example: skipped$")
     path = configure("zones = example.net., example.org")
     expect(hook(path, two), 1, r"^_mta-sts.customer.example: is in none of the zones; ")
     expect(hook(path, batch(changed("example.org", "2"))), 0)
@@ -276,10 +277,37 @@ def test_one_domain_that_may_not_does_not_hold_up_others(tmp_path, configure, ho
         assert not txt("mail.example.org")
 
 
+def test_more_than_a_message_holds(server, configure, hook):
+    """Ten of them are one transaction, until that is too large."""
+    def one(domain):
+        rua = f"v=TLSRPTv1; rua=https://{domain}/" + "x" * 9000
+        return changed(domain, "1", record(f"_smtp._tls.{domain}", "TXT", rua))
+
+    path = configure("publish = _smtp._tls _mta-sts")
+    expect(hook(path, batch(*(one(f"t{i}.example.org") for i in range(10)))), 0)
+    assert ask("_smtp._tls.t9.example.org") and txt("t0.example.org")
+
+
 def test_a_thousand_domains(server, configure, hook):
     domains = [f"t{i}.example.org" for i in range(1000)]
     expect(hook(configure(), batch(*(changed(d, "1") for d in domains))), 0)
     assert all(txt(d) == {"v=STSv1; id=1;"} for d in (domains[0], domains[500], domains[999]))
+
+
+def test_examples_of_the_documentation(server, configure, hook):
+    """What README.md and mta-stsd(8) show is what the program takes."""
+    path = configure("publish = mta-sts _smtp._tls _mta-sts")
+    (example,) = re.findall(r"^```json\n(.*?)^```$", README, re.M | re.S)
+    expect(hook(path, json.loads(example)), 0)
+    (ident,) = txt("example.org")
+    assert "v=STSv1; id=old;" not in txt("example.net")
+    by_hand = re.search(r"echo '(.*?)' \|", README, re.S)[1]
+    expect(hook(path, by_hand.replace("example.invalid", "example.org").encode()), 0)
+    assert not txt("example.org")
+    manual = (TOP / "packaging/man/mta-stsd.8").read_text()
+    (example,) = re.findall(r"^\.Bd -literal.*?\n({.*?)^\.Ed$", manual, re.M | re.S)
+    expect(hook(path, json.loads(example)), 0)
+    assert txt("example.org") == {ident}
 
 
 # --- Keys ----------------------------------------------------------------------------------------
@@ -335,6 +363,13 @@ def test_a_wrong_key(server, configure, hook, key, said):
     assert not txt("example.org")
 
 
+def test_a_clock_that_is_wrong(server, configure, hook):
+    faketime = f"/usr/lib/{os.uname().machine}-linux-gnu/faketime/libfaketime.so.1"
+    done = hook(configure(), batch(changed("example.org", "1")), LD_PRELOAD=faketime, FAKETIME="-1h")
+    expect(done, 1, r"^_mta-sts.example.org: .*: the clocks of both sides differ \(BADTIME\)$")
+    assert not txt("example.org")
+
+
 def test_without_a_key(server, configure, hook):
     done = hook(configure(key=None), batch(changed("example.org", "1")))
     expect(done, 1, r"^_mta-sts.example.org: update: (NOTAUTH|REFUSED)$")
@@ -349,8 +384,8 @@ def test_without_a_key(server, configure, hook):
     ("port 53", "line 5 is no KEY = VALUE"),
     ("port = 0", "port is a number"), ("port = 65536", "port is a number"), ("port = x", "port is a"),
     ("timeout = 0", "timeout is a number"), ("publish = mta-stsd", "publish is a list of"),
-    ("publish =", "publish is a list of"), ("zones = a;b", "no lower-case domain name"),
-    ("zones = a..b", "no lower-case domain name"),
+    ("publish =", "publish is a list of"), ("zones = a;b", "no lower-case A-label domain name"),
+    ("zones = a..b", "no lower-case A-label domain name"),
 ])  # fmt: skip
 def test_mistakes_in_the_configuration(configure, hook, line, said):
     expect(hook(configure(line), batch()), 2, rf"^nsupdate: /\S+nsupdate.conf: .*{said}")
@@ -388,9 +423,9 @@ GOOD = changed("example.org", "1")
     (batch(GOOD) | {"removed": [5]}, "not what on_change sends"),
     (batch(GOOD, GOOD), "example.org is there twice"),
     (batch(GOOD, removed("example.org")), "example.org is there twice"),
-    (batch(GOOD, changed("EVIL.test", "1")), "no lower-case domain name"),
-    (batch(GOOD, changed("evil test", "1")), "no lower-case domain name"),
-    (batch(GOOD, changed("evil;\n.test", "1")), "no lower-case domain name"),
+    (batch(GOOD, changed("EVIL.test", "1")), "no lower-case A-label domain name"),
+    (batch(GOOD, changed("evil test", "1")), "no lower-case A-label domain name"),
+    (batch(GOOD, changed("evil;\n.test", "1")), "no lower-case A-label domain name"),
     (batch(GOOD, changed("x" * 64 + ".test", "1")), "is no domain name"),
     (batch(GOOD, changed(".".join(["x" * 60] * 4), "1")), "is no domain name"),
     (batch(GOOD, removed("evil.test") | {"records": []}), "something else than _mta-sts.evil.test"),
@@ -414,6 +449,12 @@ GOOD = changed("example.org", "1")
 def test_input_that_is_not_understood_changes_nothing(server, configure, hook, what, said):
     expect(hook(configure(), what), 2, rf"^nsupdate: input: .*{re.escape(said)}")
     assert not txt("example.org")
+
+
+def test_without_dnspython():
+    done = subprocess.run(["/usr/bin/python3", "-I", "-S", HOOK, "x"], capture_output=True, text=True,
+                          check=False)
+    assert (done.returncode, done.stderr) == (1, "nsupdate: python3-dnspython is not installed\n")
 
 
 # --- Servers that fail ---------------------------------------------------------------------------
@@ -470,6 +511,17 @@ def test_an_update_that_is_ignored(configure, hook):
     with DnsServer("example.org", spoil) as running:
         done = hook(fake(configure, running), batch(changed("example.org", "1")))
         expect(done, 1, r"^_mta-sts.example.org: not there after the update, though the server took it")
+
+
+def test_one_name_more_than_a_message_holds(configure, hook):
+    name = dns.name.from_text("_smtp._tls.example.org")
+    rua = "v=TLSRPTv1; rua=https://example.org/" + "x" * 15900
+    with DnsServer("example.org") as running:
+        running.records[name] = {rua + str(i) for i in range(4)}
+        done = hook(fake(configure, running, "publish = _smtp._tls _mta-sts"),
+                    batch(changed("example.org", "1", record(str(name)[:-1], "TXT", rua))))
+        expect(done, 1, r"^_smtp._tls.example.org: update: too large for one message$")
+        assert not running.updates
 
 
 def test_a_withdrawal_that_is_ignored(configure, hook):

@@ -1,4 +1,4 @@
-"""A DNS server for what real ones do seldom: one zone, TXT records, over TCP, and any misbehaviour."""
+"""A DNS server for what real ones do seldom: one zone, TXT records, over TCP, misbehaving."""
 
 import socket
 import socketserver
@@ -70,7 +70,8 @@ class DnsServer:
             return answer
         asked = question.question[0]
         if asked.rdtype == dns.rdatatype.TXT and self.records.get(asked.name):
-            values = [f'"{value}"' for value in sorted(self.records[asked.name])]
+            values = [" ".join(f'"{value[i : i + 255]}"' for i in range(0, len(value), 255))
+                      for value in sorted(self.records[asked.name])]
             answer.answer.append(dns.rrset.from_text(asked.name, 300, "IN", "TXT", *values))
         else:
             soa = dns.rrset.from_text(self.zone, 300, "IN", "SOA", "ns. root. 1 1 1 1 1")
