@@ -215,13 +215,24 @@ static bool any_tls(const struct sts_settings *settings)
     return false;
 }
 
+static bool is_kept(const struct cert_store *store, const struct cert_identity *id)
+{
+    return (id->ec && cert_store_is_kept(store, id->ec)) ||
+           (id->rsa && cert_store_is_kept(store, id->rsa));
+}
+
 static void certify(struct build *b, struct tenant *t)
 {
     struct snapshot *s = b->snapshot;
 
-    if (cert_store_find(s->certificates, t->host, &t->identity) || t->state != TENANT_SERVED)
+    if (cert_store_find(s->certificates, t->host, &t->identity)) {
+        s->incomplete |= is_kept(s->certificates, &t->identity);
+        return;
+    }
+    if (t->state != TENANT_SERVED)
         return;
     t->state = TENANT_NO_CERTIFICATE;
+    s->incomplete |= cert_store_may_mend(s->certificates);
     t->held = tenant_was_current(b, t);
     struct sts_str why = cert_store_why_not(s->certificates, s->arena, t->host);
     struct sts_diag *diag =

@@ -53,9 +53,12 @@ static struct sts_diag *report(struct load *l, const char *code, struct sts_str 
     return sts_diag_add(l->diags, STS_ERROR, code, at, "%s", message);
 }
 
+/* Where an earlier pair could be kept, a file that is being written is waited for: a chain cut
+ * between two certificates looks whole. */
 static bool read_one(struct load *l, struct sts_str path, struct sts_str shown, struct sts_buf *out)
 {
-    if (file_read(path.ptr, CERT_FILE_MAX, out, NULL) == 0)
+    if ((l->loader->previous ? file_read_settled : file_read)(path.ptr, CERT_FILE_MAX, out, NULL) ==
+        0)
         return true;
     int error = errno;
     struct sts_diag *d = report(l, "certificate-unreadable", shown, 0, file_error(error));

@@ -17,6 +17,8 @@ struct cert_store {
     struct cert_table hosts;   /* name or "*." pattern -> struct cert_identity */
     struct cert_table files;   /* certificate file -> struct cert_pair */
     struct cert_table refused; /* name -> struct sts_str, why its certificate was left out */
+    struct cert_table kept;    /* certificate file -> struct cert_pair, of an earlier store */
+    bool may_mend;
 };
 
 static void add_to(const struct cert_pair **slot, const struct cert_pair *pair)
@@ -92,8 +94,11 @@ static void keep(struct cert_store *s, const struct cert_pair *old, struct sts_p
                      "%.*s; the one loaded before stays in use, until %.*s", STS_ARG(why),
                      STS_ARG(day(diags->arena, old->info.not_after)));
 
+    struct cert_pair *pair = cert_pair_ref(old);
+
     sts_diag_help(diags, d, "%s", help);
-    store_add(s, cert_pair_ref(old));
+    store_add(s, pair);
+    cert_table_add(&s->kept, pair->info.file, pair);
 }
 
 /* A renewal replaces two files, one after the other, and copies can fail: what was good before is
@@ -120,6 +125,32 @@ static bool keep_previous(struct cert_store *s, const struct cert_loader *loader
     return true;
 }
 
+/* Somebody may have put back a backup, or the wrong file: it is obeyed, and said. */
+static void compare_dates(const struct cert_loader *loader, const struct cert_pair *pair,
+                          struct sts_diags *diags)
+{
+    const struct cert_pair *old =
+        loader->previous ? cert_store_by_file(loader->previous, pair->info.file) : NULL;
+
+    if (!old || old->info.not_after <= pair->info.not_after)
+        return;
+    struct sts_diag *d = sts_diag_add(
+        diags, STS_WARNING, "certificate-expires-earlier",
+        (struct sts_pos){.source = sts_arena_dup(diags->arena, pair->info.file)},
+        "the new certificate expires on %.*s, the one before would have lasted until %.*s",
+        STS_ARG(day(diags->arena, pair->info.not_after)),
+        STS_ARG(day(diags->arena, old->info.not_after)));
+    sts_diag_help(diags, d, "it is used; is it the right file, and not an old copy?");
+}
+
+/* Nobody writes these files again, so no event tells. */
+static bool may_mend(const struct sts_diags *found)
+{
+    const struct sts_diag *error = first_error(found);
+    return error && (strcmp(error->code, "certificate-unreadable") == 0 ||
+                     strcmp(error->code, "certificate-not-yet-valid") == 0);
+}
+
 static void load_one(struct cert_store *s, struct cert_loader *loader,
                      const struct cert_candidate *c, struct sts_diags *diags)
 {
@@ -131,11 +162,13 @@ static void load_one(struct cert_store *s, struct cert_loader *loader,
     enum cert_outcome outcome = cert_load(loader, c, &found, &pair);
     if (outcome == CERT_LOADED) {
         store_add(s, pair);
+        compare_dates(loader, pair, &found);
         sts_diags_append(diags, &found);
         pair = NULL;
     } else if (!keep_previous(s, loader, c, &found, diags)) {
         if (outcome == CERT_BROKEN) {
             refuse(s, c, pair, first_error(&found)->message);
+            s->may_mend |= may_mend(&found);
             sts_diags_append(diags, &found);
         } else if (pair && pair->leaf && X509_check_ca(pair->leaf) == 0) {
             refuse(s, c, pair, STS_STR("there is no private key for the certificate"));
@@ -197,7 +230,9 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
     s->arena = sts_arena_new();
     for (size_t i = 0; i < count; i++) {
         resolved[i] = file_resolve(scratch, base_dir, paths[i].path);
+        size_t errors = diags->errors;
         cert_find(&found, resolved[i], paths[i].where, diags);
+        s->may_mend |= diags->errors > errors; /* a folder that cannot be listed */
     }
     cert_find_finish(&found);
     for (size_t i = 0; i < found.count; i++) {
@@ -225,6 +260,7 @@ void cert_store_unref(struct cert_store *store)
     cert_table_fini(&store->hosts);
     cert_table_fini(&store->files);
     cert_table_fini(&store->refused);
+    cert_table_fini(&store->kept);
     for (size_t i = 0; i < store->count; i++)
         cert_pair_unref(store->pairs[i]);
     free(store->pairs);
@@ -235,6 +271,16 @@ void cert_store_unref(struct cert_store *store)
 size_t cert_store_count(const struct cert_store *store)
 {
     return store->count;
+}
+
+bool cert_store_is_kept(const struct cert_store *store, const struct cert_pair *pair)
+{
+    return cert_table_find(&store->kept, pair->info.file) == pair;
+}
+
+bool cert_store_may_mend(const struct cert_store *store)
+{
+    return store->may_mend;
 }
 
 const struct cert_pair *cert_store_by_file(const struct cert_store *store, struct sts_str file)

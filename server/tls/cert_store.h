@@ -39,13 +39,20 @@ const struct cert_info *cert_pair_info(const struct cert_pair *pair);
  * leaf without any intermediate is served with a warning: whether its issuer is a trusted root is
  * not known here. With `previous`, a pair caught half-renewed, or whose files vanished below a path
  * that is still configured, keeps the earlier one until that expires ("certificate-kept", a
- * warning). Never NULL. Relative paths are taken from base_dir. */
+ * warning). A pair that replaces one that would have lasted longer is taken, with the warning
+ * "certificate-expires-earlier". Never NULL. Relative paths are taken from base_dir. */
 struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
                                    struct sts_str base_dir, const struct cert_store *previous,
                                    time_t now, struct sts_diags *diags);
 struct cert_store *cert_store_ref(struct cert_store *store); /* atomic: workers may hold refs */
 void cert_store_unref(struct cert_store *store);
 size_t cert_store_count(const struct cert_store *store); /* usable pairs */
+
+/* Whether a pair of this store is the earlier one, because its files are not usable as they are. */
+bool cert_store_is_kept(const struct cert_store *store, const struct cert_pair *pair);
+/* Whether anything was left out that may become usable without being written again: it could not be
+ * read, or is not valid yet. */
+bool cert_store_may_mend(const struct cert_store *store);
 
 /* The identity for a canonical host name: exact names first, then the one-level wildcard; of
  * several of one key type the one that expires last. False when none. */

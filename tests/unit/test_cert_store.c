@@ -2,6 +2,8 @@
  * half-way. */
 #include "tests/unit/cert_store_fixture.h"
 
+#include <signal.h>
+
 /* RFC 8461 §3.3: DNS-ID by RFC 6125, "*" as the whole left-most label, one label deep. */
 static void names_match_by_san(void **state)
 {
@@ -218,6 +220,100 @@ static void a_removed_pair_goes_when_nothing_needs_it(void **state)
     cert_store_unref(s);
 }
 
+/* What a caller looks at again without being told. */
+static void what_is_kept_or_may_mend_is_known(void **state)
+{
+    (void)state;
+    write_good("d/h.crt", "d/h.key");
+    write_host("d/o.pem", "DNS:o.example", DAYS);
+    struct cert_store *s = load("d");
+    assert_false(cert_store_is_kept(s, find(s, "mta-sts.example.org").ec));
+    assert_false(cert_store_may_mend(s));
+    test_write_key("d/h.key", root.key);
+    for (int i = 0; i < 2; i++) { /* also of a store that kept it itself */
+        s = reload(s, "d");
+        assert_true(cert_store_is_kept(s, find(s, "mta-sts.example.org").ec));
+        assert_false(cert_store_is_kept(s, find(s, "o.example").ec));
+        assert_false(cert_store_may_mend(s));
+    }
+    test_write_key("d/h.key", leaf.key);
+    s = reload(s, "d");
+    assert_false(cert_store_is_kept(s, find(s, "mta-sts.example.org").ec));
+    cert_store_unref(s);
+
+    s = load("nowhere");
+    assert_true(cert_store_may_mend(s));
+    cert_store_unref(s);
+    struct test_cert c = write_spec(
+        "e/later.pem", (struct test_spec){.san = "DNS:l.example", .from = DAYS, .to = 9 * DAYS});
+    test_cert_free(&c);
+    s = load("e");
+    assert_true(cert_store_may_mend(s));
+    cert_store_unref(s);
+    unlink(test_path("e/later.pem"));
+    test_mkdirs(test_path("e/x"));
+    assert_int_equal(mkfifo(test_path("e/fifo.pem"), 0600), 0);
+    write_host("e/past.pem", "DNS:p.example", -1); /* written again, or never good */
+    s = load("e");
+    assert_int_equal(diag("certificate-expired")->severity, STS_ERROR);
+    assert_true(cert_store_may_mend(s));
+    cert_store_unref(s);
+    unlink(test_path("e/fifo.pem"));
+    s = load("e");
+    assert_false(cert_store_may_mend(s));
+    cert_store_unref(s);
+}
+
+static void an_earlier_end_is_said(void **state)
+{
+    (void)state;
+    write_host("d/h.pem", "DNS:h.example", 60 * DAYS);
+    struct cert_store *s = load("d");
+    const struct cert_pair *old = find(s, "h.example").ec;
+    write_host("d/h.pem", "DNS:h.example", 10 * DAYS);
+    s = reload(s, "d");
+    const struct sts_diag *d = diag("certificate-expires-earlier");
+    assert_int_equal(d->severity, STS_WARNING);
+    assert_string_equal(d->where.source.ptr, test_path("d/h.pem"));
+    assert_non_null(strstr(d->message.ptr, "expires on 2026-06-07"));
+    assert_non_null(strstr(d->message.ptr, "until 2026-07-27"));
+    assert_int_equal(diags.errors, 0);
+    assert_ptr_not_equal(find(s, "h.example").ec, old);
+    s = reload(s, "d");
+    assert_silent();
+    write_host("d/h.pem", "DNS:h.example", 11 * DAYS);
+    s = reload(s, "d");
+    assert_silent();
+    cert_store_unref(s);
+}
+
+/* A chain that is cut between two certificates looks whole. */
+static void what_is_being_written_is_waited_for(void **state)
+{
+    (void)state;
+    signal(SIGIO, SIG_IGN); /* as the server does */
+    write_good("d/h.crt", "d/h.key");
+    struct cert_store *s = load("d");
+    const struct cert_pair *old = find(s, "mta-sts.example.org").ec;
+    struct test_cert next = test_cert_make(
+        (struct test_spec){.san = "DNS:mta-sts.example.org", .issuer = &mid, .to = 99 * DAYS});
+    test_write_key("d/h.key", next.key);
+    FILE *writer = fopen(test_path("d/h.crt"), "w");
+    assert_non_null(writer);
+    PEM_write_X509(writer, next.x);
+    fflush(writer);
+    s = reload(s, "d");
+    assert_non_null(strstr(diag("certificate-kept")->message.ptr, "still being written"));
+    assert_ptr_equal(find(s, "mta-sts.example.org").ec, old);
+    PEM_write_X509(writer, mid.x);
+    fclose(writer);
+    s = reload(s, "d");
+    assert_silent();
+    assert_int_equal(cert_pair_info(find(s, "mta-sts.example.org").ec)->not_after, NOW + 99 * DAYS);
+    cert_store_unref(s);
+    test_cert_free(&next);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +326,9 @@ int main(void)
         TEST(a_combined_file_without_key_keeps_the_earlier),
         TEST(what_expired_is_not_kept),
         TEST(a_removed_pair_goes_when_nothing_needs_it),
+        TEST(what_is_kept_or_may_mend_is_known),
+        TEST(an_earlier_end_is_said),
+        TEST(what_is_being_written_is_waited_for),
     };
     return cmocka_run_group_tests_name("cert_store", tests, group_setup, group_teardown);
 }
