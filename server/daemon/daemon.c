@@ -102,6 +102,7 @@ static void on_tick(void *data)
     if (pending && !d->publisher.pending)
         reload_committed(d);
     retire_tick(&d->retire, clock_wall());
+    reload_check_expiry(d);
     loop_set(d->loop, &d->tick, TICK_MS, on_tick, d);
 }
 

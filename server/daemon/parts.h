@@ -3,6 +3,7 @@
 #ifndef MTASTS_DAEMON_PARTS_H
 #define MTASTS_DAEMON_PARTS_H
 
+#include "server/daemon/expiry.h"
 #include "server/daemon/hook.h"
 #include "server/daemon/publish.h"
 #include "server/daemon/retire.h"
@@ -38,6 +39,7 @@ struct daemon {
     struct watch_state watch_said; /* what the log was told of it */
     int watch_descriptor;          /* in the loop; -1: none */
     struct retire retire;
+    struct expiry expiry;
     struct hook *hook;
     struct attempt attempt;
     struct said said;
@@ -53,6 +55,8 @@ void reload(struct daemon *d, bool asked);
 void reload_commit(struct daemon *d, const struct snapshot *before);
 /* The second half of it: the ledger may have learned of it. */
 void reload_committed(struct daemon *d);
+/* Says which certificates run out; when one has, the files are looked at soon. */
+void reload_check_expiry(struct daemon *d);
 /* From now on changed files are looked at by themselves. */
 void reload_start(struct daemon *d);
 /* Sets the timer for whatever the schedule says. */

@@ -50,6 +50,7 @@ static void log_result(const struct daemon *d, const char *event)
         log_int(&line, "added", (long long)s->changes.added);
         log_int(&line, "changed", (long long)s->changes.changed);
         log_int(&line, "removed", (long long)s->changes.removed);
+        log_int(&line, "renewed", (long long)s->changes.renewed);
     }
     log_end(&line);
 }
@@ -127,6 +128,7 @@ static void publish(struct daemon *d, struct snapshot *next)
 
     http_server_publish(d->http, next);
     d->snapshot = next;
+    expiry_update(&d->expiry, next);
     reload_commit(d, old);
     snapshot_unref(old);
 }
@@ -154,6 +156,14 @@ void reload_plan(struct daemon *d)
 {
     uint64_t now = clock_monotonic_ms(), next = schedule_next(&d->schedule);
     loop_set(d->loop, &d->look, next > now ? next - now : 0, on_look, d);
+}
+
+void reload_check_expiry(struct daemon *d)
+{
+    if (!expiry_tick(&d->expiry, clock_wall()))
+        return;
+    schedule_event(&d->schedule, clock_monotonic_ms());
+    reload_plan(d);
 }
 
 static void configure(struct daemon *d)
@@ -194,6 +204,7 @@ void reload(struct daemon *d, bool asked)
     schedule_looked(&d->schedule, clock_monotonic_ms(), incomplete, done);
     watching_compare(d); /* files may have changed while they were read */
     reload_plan(d);
+    reload_check_expiry(d);
     reload_say_ready(d);
 }
 
@@ -205,6 +216,8 @@ void reload_start(struct daemon *d)
     configure(d);
     watching_start(d);
     reload_plan(d);
+    expiry_update(&d->expiry, d->snapshot);
+    reload_check_expiry(d);
 }
 
 void reload_fini(struct daemon *d)
@@ -213,6 +226,7 @@ void reload_fini(struct daemon *d)
         sts_arena_free(d->attempt.arena);
     said_fini(&d->said);
     retire_fini(&d->retire);
+    expiry_fini(&d->expiry);
     sts_source_unref(d->origin);
     sts_source_unref(d->looked_at);
 }

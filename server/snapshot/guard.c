@@ -1,6 +1,7 @@
 /* What senders may still hold of before: a policy that was served counts until the max_age of its
  * last fetch has passed (RFC 8461 section 8.3). Who takes it away earlier is told the date. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "mtasts/domain.h"
 #include "server/snapshot/parts.h"
@@ -108,5 +109,9 @@ static void on_change(void *data, const struct snapshot_change *change)
 
 void guard_build(struct build *b)
 {
-    snapshot_each_change(b->snapshot, b->input->previous, b->served, on_change, b);
+    const struct snapshot *previous = b->input->previous;
+
+    snapshot_each_change(b->snapshot, previous, b->served, on_change, b);
+    if (previous)
+        free(snapshot_presented(b->snapshot, previous, &b->snapshot->changes.renewed));
 }

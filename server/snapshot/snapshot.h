@@ -48,6 +48,7 @@ struct tenant {
  */
 struct snapshot_changes {
     size_t added, changed, removed; /* tenants */
+    size_t renewed; /* certificates, new ones in place of others; of tenants served in both */
 };
 
 /* One file, and the SHA-256 of its bytes by which the next snapshot knows it again. */
@@ -116,6 +117,17 @@ struct snapshot_change {
 typedef void snapshot_visit_change(void *data, const struct snapshot_change *change);
 void snapshot_each_change(const struct snapshot *s, const struct snapshot *previous,
                           const struct served *served, snapshot_visit_change *visit, void *data);
+
+/* A certificate that is presented to clients. */
+struct presented {
+    const struct cert_pair *pair;
+    const struct tenant *tenant; /* the first of them, by domain */
+    size_t tenants;
+};
+/* Every certificate once, in the order of addresses; with `previous`, only those that took the
+ * place of another one there, for a tenant that is served in both. To be freed with free(). */
+struct presented *snapshot_presented(const struct snapshot *s, const struct snapshot *previous,
+                                     size_t *count);
 
 /* Whether the ledger calls its policy current: it is served, or held. */
 bool tenant_is_current(const struct tenant *t);

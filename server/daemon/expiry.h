@@ -1,0 +1,36 @@
+/* Expiry: certificates that are presented and run out soon. Renewals come weeks before, so each of
+ * the last 21, 7, 3 and 1 days says that something is broken: once for each certificate, and once
+ * more when it has expired. */
+#ifndef MTASTS_DAEMON_EXPIRY_H
+#define MTASTS_DAEMON_EXPIRY_H
+
+#include "server/snapshot/snapshot.h"
+
+#define EXPIRY_EXPIRED 5
+#define EXPIRY_NEVER   ((time_t)INT64_MAX)
+
+struct expiring {
+    struct presented presented; /* of the published snapshot */
+    int level;                  /* that was said */
+};
+
+struct expiry {
+    struct expiring *list; /* in the order of addresses */
+    size_t count;
+    time_t next; /* nothing is to be said before */
+    time_t last; /* time of the tick before */
+};
+
+/* How near the end is: 0 far, 1 to 4 the last 21, 7, 3, 1 days, EXPIRY_EXPIRED. */
+int expiry_level(time_t not_after, time_t now);
+/* When a certificate of this level reaches the next one. */
+time_t expiry_next(time_t not_after, int level);
+
+/* After a snapshot was published, and before the one of before is given back. */
+void expiry_update(struct expiry *e, const struct snapshot *s);
+/* Says what is due. True when the files should be looked at again: one has expired, and there may
+ * be another for its tenants; or the clock went back, and what was refused may be valid. */
+bool expiry_tick(struct expiry *e, time_t now);
+void expiry_fini(struct expiry *e);
+
+#endif

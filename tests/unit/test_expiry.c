@@ -1,0 +1,233 @@
+/* Unit tests of server/daemon/expiry and of the certificates that a snapshot presents. */
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/daemon/expiry.h"
+#include "server/tls/cert_pair.h"
+
+enum { DAY = 86400 };
+#define END ((time_t)1780000000)
+
+static void thresholds(void **state)
+{
+    const struct {
+        time_t left;
+        int level;
+    } expected[] = {
+        {90 * DAY, 0}, {21 * DAY + 1, 0},      {21 * DAY, 1}, {7 * DAY + 1, 1},
+        {7 * DAY, 2},  {3 * DAY, 3},           {DAY + 1, 3},  {DAY, 4},
+        {0, 4},        {-1, EXPIRY_EXPIRED},   {-9 * DAY, 5}, {END, 0},
+        {END + 1, 0},  {-END, EXPIRY_EXPIRED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+        assert_int_equal(expiry_level(END, END - expected[i].left), expected[i].level);
+    /* Each level begins when the one before says so. */
+    for (int level = 0; level < EXPIRY_EXPIRED; level++) {
+        assert_int_equal(expiry_level(END, expiry_next(END, level)), level + 1);
+        assert_int_equal(expiry_level(END, expiry_next(END, level) - 1), level);
+    }
+    assert_true(expiry_next(END, EXPIRY_EXPIRED) == EXPIRY_NEVER);
+}
+
+/* --- a snapshot of three tenants: A and B with one certificate, C with two ------------------- */
+
+enum { SHARED, OF_EC, OF_RSA, RENEWED, PAIRS };
+
+struct world {
+    struct cert_pair *pairs[PAIRS];
+    struct tenant tenants[3];
+    struct snapshot snapshot;
+};
+
+static int setup(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    static const char *const files[] = {"shared.pem", "ec.pem", "rsa.pem", "shared.pem"};
+    static const time_t ends[] = {END, END + 40 * DAY, END + 41 * DAY, END + 90 * DAY};
+
+    assert_non_null(w);
+    for (size_t i = 0; i < PAIRS; i++) {
+        w->pairs[i] = cert_pair_new(sts_str_from(files[i]), sts_str_from(files[i]));
+        w->pairs[i]->info.not_after = ends[i];
+    }
+    w->tenants[0] = (struct tenant){.domain = STS_STR("a.example"), .state = TENANT_SERVED};
+    w->tenants[1] = (struct tenant){.domain = STS_STR("b.example"), .state = TENANT_SERVED};
+    w->tenants[2] = (struct tenant){.domain = STS_STR("c.example"), .state = TENANT_SERVED};
+    w->tenants[0].identity.ec = w->tenants[1].identity.ec = w->pairs[SHARED];
+    w->tenants[2].identity = (struct cert_identity){w->pairs[OF_EC], w->pairs[OF_RSA]};
+    w->snapshot.tenants = w->tenants;
+    w->snapshot.tenant_count = 3;
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+
+    for (size_t i = 0; i < PAIRS; i++)
+        cert_pair_unref(w->pairs[i]);
+    free(w);
+    return 0;
+}
+
+/* What a tick writes to standard error, and what it returns. */
+static bool tick(struct expiry *e, time_t now, char *text, size_t size)
+{
+    int ends[2], saved = dup(STDERR_FILENO);
+    assert_true(saved >= 0);
+    assert_int_equal(pipe(ends), 0);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    close(ends[1]);
+    bool again = expiry_tick(e, now);
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    close(saved);
+    ssize_t got, len = 0;
+    while ((got = read(ends[0], text + len, size - 1 - (size_t)len)) > 0)
+        len += got;
+    text[len] = '\0';
+    close(ends[0]);
+    return again;
+}
+
+static void each_threshold_once(void **state)
+{
+    struct world *w = *state;
+    struct expiry e = {0};
+    char text[4096];
+
+    expiry_update(&e, &w->snapshot);
+    assert_int_equal(e.count, 3);
+    assert_false(tick(&e, END - 30 * DAY, text, sizeof(text)));
+    assert_string_equal(text, "");
+    assert_int_equal(e.next, END - 21 * DAY);
+
+    static const int days[] = {21, 7, 3, 1};
+    for (size_t i = 0; i < 4; i++) {
+        char expected[32];
+        snprintf(expected, sizeof(expected), "days=%d", days[i]);
+        assert_false(tick(&e, END - days[i] * DAY + 30, text, sizeof(text)));
+        assert_non_null(strstr(text, "event=certificate-expires tenant=a.example tenants=2 "
+                                     "file=shared.pem not_after=2026-05-28T20:26:40Z"));
+        assert_non_null(strstr(text, expected));
+        assert_non_null(strstr(text, "level=warning"));
+        assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+        /* Nor by what is published meanwhile. */
+        expiry_update(&e, &w->snapshot);
+        assert_false(tick(&e, END - days[i] * DAY + 60, text, sizeof(text)));
+        assert_string_equal(text, "");
+    }
+    assert_true(tick(&e, END + 1, text, sizeof(text)));
+    assert_non_null(strstr(text, "level=error"));
+    assert_non_null(strstr(text, "event=certificate-expired tenant=a.example"));
+    assert_false(tick(&e, END + 2, text, sizeof(text)));
+    assert_string_equal(text, "");
+    assert_int_equal(e.next, END + 19 * DAY); /* of the EC one */
+    expiry_fini(&e);
+}
+
+static void late_at_the_start(void **state)
+{
+    struct world *w = *state;
+    struct expiry e = {0};
+    char text[4096];
+
+    expiry_update(&e, &w->snapshot);
+    assert_false(tick(&e, END - 2 * DAY + 1, text, sizeof(text)));
+    assert_non_null(strstr(text, "days=2"));
+    assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+    assert_false(tick(&e, END - 2 * DAY + 2, text, sizeof(text)));
+    assert_string_equal(text, "");
+    /* A renewed one begins anew. */
+    w->tenants[0].identity.ec = w->tenants[1].identity.ec = w->pairs[RENEWED];
+    expiry_update(&e, &w->snapshot);
+    assert_false(tick(&e, END - DAY, text, sizeof(text)));
+    assert_string_equal(text, "");
+    assert_int_equal(e.next, END + 19 * DAY);
+    expiry_fini(&e);
+}
+
+static void the_clock_goes_back(void **state)
+{
+    struct world *w = *state;
+    struct expiry e = {0};
+    char text[4096];
+
+    expiry_update(&e, &w->snapshot);
+    assert_true(tick(&e, END + DAY, text, sizeof(text)));
+    assert_true(tick(&e, END - 8 * DAY, text, sizeof(text)));
+    assert_string_equal(text, ""); /* it was said */
+    assert_false(tick(&e, END - 6 * DAY, text, sizeof(text)));
+    assert_string_equal(text, "");
+    expiry_fini(&e);
+}
+
+static void nothing_is_presented(void **state)
+{
+    struct world *w = *state;
+    struct expiry e = {0};
+    char text[4096];
+
+    w->tenants[0].state = TENANT_REFUSED;
+    w->tenants[1].state = TENANT_NO_CERTIFICATE;
+    w->tenants[2].identity = (struct cert_identity){0}; /* listeners without TLS */
+    expiry_update(&e, &w->snapshot);
+    assert_int_equal(e.count, 0);
+    assert_false(tick(&e, END + DAY, text, sizeof(text)));
+    assert_string_equal(text, "");
+    assert_true(e.next == EXPIRY_NEVER);
+    expiry_fini(&e);
+}
+
+static size_t renewed(const struct snapshot *s, const struct snapshot *previous)
+{
+    size_t count;
+
+    free(snapshot_presented(s, previous, &count));
+    return count;
+}
+
+static void renewed_certificates(void **state)
+{
+    struct world *w = *state;
+    struct tenant before[3];
+    struct snapshot previous = {.tenants = before, .tenant_count = 3};
+
+    memcpy(before, w->tenants, sizeof(before));
+    assert_int_equal(renewed(&w->snapshot, &previous), 0);
+    /* One certificate of two tenants. */
+    w->tenants[0].identity.ec = w->tenants[1].identity.ec = w->pairs[RENEWED];
+    assert_int_equal(renewed(&w->snapshot, &previous), 1);
+    /* Not for the first time, or for the last. */
+    before[0].state = TENANT_NO_CERTIFICATE;
+    w->tenants[1].state = TENANT_REFUSED;
+    assert_int_equal(renewed(&w->snapshot, &previous), 0);
+    previous.tenants = before + 2; /* A and B are new */
+    previous.tenant_count = 1;
+    w->tenants[1].state = TENANT_SERVED;
+    assert_int_equal(renewed(&w->snapshot, &previous), 0);
+    /* The RSA one alone; then it goes. */
+    w->tenants[2].identity.rsa = w->pairs[RENEWED];
+    assert_int_equal(renewed(&w->snapshot, &previous), 1);
+    w->tenants[2].identity.rsa = NULL;
+    assert_int_equal(renewed(&w->snapshot, &previous), 0);
+    previous.tenant_count = 0;
+    assert_int_equal(renewed(&w->snapshot, &previous), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(thresholds),          TEST(each_threshold_once),  TEST(late_at_the_start),
+        TEST(the_clock_goes_back), TEST(nothing_is_presented), TEST(renewed_certificates),
+    };
+    return cmocka_run_group_tests_name("expiry", tests, NULL, NULL);
+}
