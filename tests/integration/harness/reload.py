@@ -84,7 +84,7 @@ class Scene:
         self.main.write_text(yaml.safe_dump(self.config, sort_keys=False))
         if arrange:
             arrange(self)
-        self._ca = certs.ca if tls else None
+        self.ca = certs.ca if tls else None
         self._watchers = []
         self._ordered = workers == 1
         self._first = first if first is ABSENT else body(first)
@@ -109,10 +109,10 @@ class Scene:
         self.daemon = self.daemon.again()
         return self.start()
 
-    def watch(self, domain, served):
+    def watch(self, domain, served, kind=Watcher):
         """One more client that fetches in a loop, judged at the end."""
-        watcher = Watcher(self.daemon.address(), f"mta-sts.{domain}", self._ca, served,
-                          ordered=self._ordered)
+        watcher = kind(self.daemon.address(), f"mta-sts.{domain}", self.ca, served,
+                       ordered=self._ordered)
         self._watchers.append(watcher)
         return watcher
 
