@@ -150,6 +150,11 @@ class Subject:
         self.seen.more()
         self.seen.check()
 
+    def presented(self, host=HOST):
+        """Which certificate a new connection gets."""
+        with connect_tls(self.daemon.address(), host, self.scene.ca) as sock:
+            return serial(sock)
+
     def renew(self):
         pair = self.issue()
         self.becomes(pair, self.write, pair)
@@ -295,15 +300,11 @@ def test_burst_of_many(subject, issuer):
 
     c = subject(arrange=arrange)
 
-    def presented(host):
-        with connect_tls(c.daemon.address(), host, c.scene.ca) as sock:
-            return serial(sock)
-
-    assert all(presented(host) == pair.serial for host, pair in old.items())
+    assert all(c.presented(host) == pair.serial for host, pair in old.items())
     for host, pair in new.items():
         replace(c.root / f"{host}.key", pair.key)
     c.stays()
-    assert all(presented(host) == pair.serial for host, pair in old.items())
+    assert all(c.presented(host) == pair.serial for host, pair in old.items())
 
     def rest():
         for host, pair in new.items():
@@ -311,7 +312,7 @@ def test_burst_of_many(subject, issuer):
 
     c.scene.change(rest)
     c.stays()
-    assert all(presented(host) == pair.serial for host, pair in new.items())
+    assert all(c.presented(host) == pair.serial for host, pair in new.items())
     c.scene.hangup()
     assert c.renewed() == len(hosts)
     c.renew()
@@ -410,7 +411,7 @@ def test_folder_that_may_not_be_entered(subject):
 
 
 UNUSABLE = {
-    "expired": ({"days": -1}, "expired on"),
+    "expired": ({"days": -1, "begins": -90 * DAY}, "expired on"),
     "not yet valid": ({"begins": DAY}, "is not valid before"),
 }
 
@@ -442,24 +443,30 @@ def test_retried_by_itself(subject):
     assert c.kept() == [line]
 
 
-def test_first_pair_is_retried_by_itself(subject):
-    """Where there is nothing to keep: the pair of a new tenant, readable again by its other name."""
-    c = subject(preexec=without_privileges)
-    host = "mta-sts.new.example"
-    pair = c._issuer.issue(host)
-    elsewhere = c.root.parent / "elsewhere"
-    in_place(elsewhere, pair.combined)
-    os.chmod(elsewhere, 0)
-    os.link(elsewhere, c.root / f"{host}.pem")
-    tenants = yaml.safe_dump({"tenants": {"new.example": policy(1)}})
+NEW, NEW_HOST = "new.example", "mta-sts.new.example"
+
+
+def add_tenant(c, reason):
+    """One whose certificate cannot be used yet."""
+    tenants = yaml.safe_dump({"tenants": {NEW: policy(1)}})
     c.scene.change(replace, c.scene.sentinel_file.with_name("new.yaml"), tenants)
     c.scene.look()
     (line,) = c.scene.diagnostics(code="tenant-no-certificate")
-    assert line["tenant"] == "new.example" and "permission denied" in line["message"]
+    assert line["tenant"] == NEW and reason in line["message"]
+
+
+def test_first_pair_is_retried_by_itself(subject, issuer):
+    """Where there is nothing to keep: the pair of a new tenant, readable again by its other name."""
+    c = subject(preexec=without_privileges)
+    pair = issuer.issue(NEW_HOST)
+    elsewhere = c.root.parent / "elsewhere"
+    in_place(elsewhere, pair.combined)
+    os.chmod(elsewhere, 0)
+    os.link(elsewhere, c.root / f"{NEW_HOST}.pem")
+    add_tenant(c, "permission denied")
     os.chmod(elsewhere, 0o644)
     c.daemon.wait_for("event=reload .*served=4 without_certificate=0")
-    with connect_tls(c.daemon.address(), host, c.scene.ca) as sock:
-        assert serial(sock) == pair.serial
+    assert c.presented(NEW_HOST) == pair.serial
 
 
 # --- The clock -----------------------------------------------------------------------------------
@@ -535,7 +542,7 @@ def test_renewed_pair_that_expires_earlier(subject):
 @pytest.mark.once
 @with_clock
 def test_renewed_pair_that_becomes_valid(subject, clock):
-    """The server's clock was behind the authority's: nothing on disk changes."""
+    """The server's clock was behind the authority's: nothing on disk changes, not even its times."""
     clock.set("-1800")
     c = subject(env=clock.environment)
     pair = c.issue(begins=-DAY / 96)
@@ -544,8 +551,21 @@ def test_renewed_pair_that_becomes_valid(subject, clock):
     c.scene.leave()
     clock.set("+0d")
     c.daemon.wait_for("event=reload .*renewed=1")
-    with connect_tls(c.daemon.address(), HOST, c.scene.ca) as sock:
-        assert serial(sock) == pair.serial
+    assert c.presented() == pair.serial
+
+
+@pytest.mark.once
+@with_clock
+def test_first_pair_that_becomes_valid(subject, clock, issuer):
+    clock.set("-1800")
+    c = subject(env=clock.environment)
+    pair = issuer.issue(NEW_HOST, begins=-DAY / 96)
+    in_place(c.root / f"{NEW_HOST}.pem", pair.combined)
+    add_tenant(c, "is not valid before")
+    c.scene.leave()
+    clock.set("+0d")
+    c.daemon.wait_for("event=reload .*served=4 without_certificate=0")
+    assert c.presented(NEW_HOST) == pair.serial
 
 
 @pytest.mark.once

@@ -35,7 +35,7 @@ class Issuer:
         )
 
     def issue(self, *names, days=90, begins=datetime.timedelta(hours=-1)):
-        """Valid until `days` from now, or `begins` from now; negative ones are in the past."""
+        """Valid from `begins` until `days` from now; negative ones are in the past."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None, microsecond=0)
         not_after = now + datetime.timedelta(days=days)
@@ -46,8 +46,7 @@ class Issuer:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(min(now + begins, not_after - datetime.timedelta(days=90)) if days < 0
-                              else now + begins)
+            .not_valid_before(now + begins)
             .not_valid_after(not_after)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), True)
             .add_extension(x509.BasicConstraints(False, None), True)
