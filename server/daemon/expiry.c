@@ -25,6 +25,13 @@ int expiry_level(time_t not_after, time_t now)
     return level;
 }
 
+/* Renewals come when a third of the lifetime is left: before that nothing is broken. */
+static bool is_late(const struct cert_info *info, int level)
+{
+    time_t left = info->not_after - expiry_next(info->not_after, level - 1);
+    return level == EXPIRY_EXPIRED || left * 3 <= info->not_after - info->not_before;
+}
+
 static void say(const struct presented *p, int level, time_t now)
 {
     const struct cert_info *info = cert_pair_info(p->pair);
@@ -77,14 +84,15 @@ bool expiry_tick(struct expiry *e, time_t now)
     e->next = EXPIRY_NEVER;
     for (size_t i = 0; i < e->count; i++) {
         struct expiring *x = &e->list[i];
-        time_t not_after = cert_pair_info(x->presented.pair)->not_after;
-        int level = expiry_level(not_after, now);
+        const struct cert_info *info = cert_pair_info(x->presented.pair);
+        int level = expiry_level(info->not_after, now);
         if (level > x->level) {
             x->level = level;
             expired |= level == EXPIRY_EXPIRED;
-            say(&x->presented, level, now);
+            if (is_late(info, level))
+                say(&x->presented, level, now);
         }
-        time_t next = expiry_next(not_after, level);
+        time_t next = expiry_next(info->not_after, level);
         e->next = next < e->next ? next : e->next;
     }
     return back || expired;

@@ -1,6 +1,6 @@
 /* Expiry: certificates that are presented and run out soon. Renewals come weeks before, so each of
  * the last 21, 7, 3 and 1 days says that something is broken: once for each certificate, and once
- * more when it has expired. */
+ * more when it has expired. One that lives for a few days only is renewed later, and said later. */
 #ifndef MTASTS_DAEMON_EXPIRY_H
 #define MTASTS_DAEMON_EXPIRY_H
 

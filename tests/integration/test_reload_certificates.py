@@ -494,7 +494,7 @@ def test_expiry_is_said_ahead(subject, clock, issuer):
         in_place(c.root / "mail.pem", issuer.issue("mail.example.org", days=50).combined)
         in_place(c.root / "older.pem", issuer.issue(HOST, days=40).combined)
 
-    c = subject(issue={"days": 60}, arrange=arrange, env=clock.environment)
+    c = subject(issue={"days": 60, "begins": -30 * DAY}, arrange=arrange, env=clock.environment)
     c.scene.leave()  # libh2o ends connections when the clock jumps
     expected = []
     for passed, days in ((38, None), (39, 21), (45, None), (53, 7), (57, 3), (58.5, None), (59, 1)):
@@ -508,7 +508,7 @@ def test_expiry_is_said_ahead(subject, clock, issuer):
     assert line["file"] == str(c.chain) and line["tenants"] == "1"
     assert line["not_after"] == c.pair.not_after.strftime("%Y-%m-%dT%H:%M:%SZ")
     # A renewed one is another certificate.
-    c.scene.change(c.write, c.issue(days=62))
+    c.scene.change(c.write, c.issue(days=62, begins=-30 * DAY))
     c.scene.hangup()
     expected.append(("certificate-expires", "warning", SUBJECT, "3"))
     assert said(c.daemon) == expected
@@ -518,7 +518,7 @@ def test_expiry_is_said_ahead(subject, clock, issuer):
 @with_clock
 @pytest.mark.parametrize("days, left", [(22, None), (20, "20"), (2, "2")])
 def test_expiry_is_said_at_the_start(subject, days, left):
-    c = subject(issue={"days": days})
+    c = subject(issue={"days": days, "begins": -90 * DAY})
     for _ in range(2):
         c.scene.hangup()
     expected = [("certificate-expires", "warning", SUBJECT, left)] if left else []

@@ -133,6 +133,26 @@ static void each_threshold_once(void **state)
     expiry_fini(&e);
 }
 
+/* What lives for six days is renewed two days before its end, so only the last day is late. */
+static void short_lives_are_said_later(void **state)
+{
+    struct world *w = *state;
+    struct expiry e = {0};
+    char text[4096];
+
+    w->pairs[SHARED]->info.not_before = END - 6 * DAY;
+    expiry_update(&e, &w->snapshot);
+    for (int days = 6; days > 1; days--) {
+        assert_false(tick(&e, END - days * DAY, text, sizeof(text)));
+        assert_string_equal(text, "");
+    }
+    assert_false(tick(&e, END - DAY, text, sizeof(text)));
+    assert_non_null(strstr(text, "days=1"));
+    assert_true(tick(&e, END + 1, text, sizeof(text)));
+    assert_non_null(strstr(text, "event=certificate-expired"));
+    expiry_fini(&e);
+}
+
 static void late_at_the_start(void **state)
 {
     struct world *w = *state;
@@ -226,8 +246,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(thresholds),          TEST(each_threshold_once),  TEST(late_at_the_start),
-        TEST(the_clock_goes_back), TEST(nothing_is_presented), TEST(renewed_certificates),
+        TEST(thresholds),           TEST(each_threshold_once), TEST(short_lives_are_said_later),
+        TEST(late_at_the_start),    TEST(the_clock_goes_back), TEST(nothing_is_presented),
+        TEST(renewed_certificates),
     };
     return cmocka_run_group_tests_name("expiry", tests, NULL, NULL);
 }
