@@ -10,6 +10,7 @@
 #include "mtasts/arena.h"
 #include "mtasts/diag.h"
 #include "mtasts/policy.h"
+#include "mtasts/record.h"
 
 #define STS_SOURCE_MAX (8u << 20) /* bytes of one YAML file */
 
@@ -43,7 +44,11 @@ struct sts_settings {
     struct sts_str policy_host;      /* records.policy_host: canonical domain, or empty */
     const struct sts_str *addresses; /* records.addresses: IPv4/IPv6 literals */
     size_t address_count;
-    uint32_t ttl;                    /* records.ttl, seconds; default 300 */
+    uint32_t ttl;                                        /* records.ttl, seconds; default 300 */
+    uint32_t ttl_host, ttl_tls_reports, ttl_id, ttl_caa; /* records.ttls; 0: as ttl */
+    struct sts_str delegation_zone; /* records.delegation_zone: canonical domain, or empty */
+    const struct sts_caa *caa;
+    size_t caa_count;
     bool strict;                     /* any error refuses the whole configuration */
     uint32_t workers;                /* 0: one a core */
     uint32_t max_connections;        /* in all; lowered to what the descriptor limit allows */

@@ -32,6 +32,11 @@ bool sts_mx_matches(struct sts_str pattern, struct sts_str host);
 bool sts_mx_covers(struct sts_str wide, struct sts_str narrow);
 
 bool sts_domain_is_public_suffix(struct sts_str domain); /* libpsl's built-in list, ICANN+private */
+/* The zone that `domain` most likely is in: the label below its public suffix and what follows, or
+ * `domain` itself when it is a public suffix. A part of `domain`. */
+struct sts_str sts_domain_zone(struct sts_str domain);
+/* Whether `domain` is `zone` or a name below it. Both canonical. */
+bool sts_domain_is_within(struct sts_str domain, struct sts_str zone);
 size_t sts_domain_labels(struct sts_str domain);
 
 #endif

@@ -44,7 +44,7 @@ bool sts_txt_select(const struct sts_str *values, size_t count, struct sts_str p
 void sts_txt_render(struct sts_buf *out, struct sts_str id);
 void sts_tlsrpt_render(struct sts_buf *out, const struct sts_str *rua, size_t rua_count);
 
-enum sts_rr_type { STS_RR_TXT, STS_RR_CNAME, STS_RR_A, STS_RR_AAAA };
+enum sts_rr_type { STS_RR_TXT, STS_RR_CNAME, STS_RR_A, STS_RR_AAAA, STS_RR_CAA };
 const char *sts_rr_type_name(enum sts_rr_type type);
 
 struct sts_record {
@@ -52,40 +52,97 @@ struct sts_record {
     enum sts_rr_type type;
     uint32_t ttl;         /* seconds */
     struct sts_str value; /* TXT: the value, unquoted; CNAME: absolute without trailing dot;
-                             A, AAAA: the address as text */
+                             A, AAAA: the address as text; CAA: the value of the property `issue`
+                             (RFC 8659 §4.2), unquoted, flags 0 */
     const char *purpose;  /* a clause for people, static */
 };
 
-/* All records of one tenant, in the order in which they should be published. */
+/* Who edits the zone that records are for. With delegation (RFC 8461 §8.2) a tenant has CNAMEs that
+ * never change again, and everything else is in a zone of the provider. */
+enum sts_side { STS_SIDE_TENANT, STS_SIDE_PROVIDER };
+
+/* What is to be done for a tenant, and from when on, beside its records. */
+enum sts_step_state {
+    STS_STEP_DONE, /* `at`: since when */
+    STS_STEP_NOW,  /* may be done, or waits for somebody; `at`: since when, or 0 */
+    STS_STEP_WAIT, /* `at`: the earliest time at which it is safe; 0: not before another step */
+};
+struct sts_step {
+    enum sts_step_state state;
+    const char *code; /* static, kebab-case */
+    time_t at;        /* 0: not known */
+    struct sts_str text;
+};
+
+/* All records of one tenant on one side, in the order in which they should be published; records
+ * of one name and type stand together. */
 struct sts_record_set {
     struct sts_str domain;
+    struct sts_str zone;    /* that the records belong to */
     struct sts_str id;      /* empty while no id is committed */
     struct sts_str pending; /* why the _mta-sts record is not among the records, or empty */
+    bool withdrawn; /* no tenant any more: what was announced, the only record, is to be removed */
     const struct sts_record *records;
     size_t count;
+    /* For people; NULL or 0 when not known. */
+    const char *state; /* "served", "kept", "retiring", "no-certificate" */
+    const char *mode;  /* of the policy that is served */
+    uint32_t max_age;  /* seconds */
+    const struct sts_step *steps;
+    size_t step_count;
 };
+
+/* Certificates for mta-sts.<domain> may be issued by these alone (RFC 8659, RFC 8657 §3). */
+struct sts_caa {
+    struct sts_str issuer;      /* canonical domain */
+    struct sts_str account_uri; /* sts_caa_check_uri, or empty */
+};
+/* Printable ASCII that can stand in a CAA value: no blank, semicolon, quote or backslash. */
+bool sts_caa_check_uri(struct sts_str uri);
 
 /* What a record set is made from. */
 struct sts_record_input {
     struct sts_str domain;
-    struct sts_str id;               /* empty: no _mta-sts TXT is made */
-    struct sts_str pending;          /* goes into the set as it is */
-    uint32_t ttl;                    /* seconds */
+    struct sts_str id;              /* empty: no _mta-sts TXT is made */
+    struct sts_str pending;         /* goes into the set as it is */
+    struct sts_str zone;            /* of the tenant's records; empty: sts_domain_zone(domain) */
+    struct sts_str delegation_zone; /* of the provider's; empty: the tenant has all records */
+    enum sts_side side;
+    uint32_t ttl_host, ttl_tls_reports, ttl_id, ttl_caa; /* seconds */
     struct sts_str policy_host;      /* CNAME target of mta-sts.<domain>, or empty */
     const struct sts_str *addresses; /* A/AAAA of mta-sts.<domain> when there is no policy_host */
     size_t address_count;
+    const struct sts_caa *caa; /* not used with a policy_host: there the CAA of that name counts */
+    size_t caa_count;
     const struct sts_str *rua;
     size_t rua_count;
 };
+/* Without records on the provider's side when nothing is delegated, and when a name would be too
+ * long for it: then all records are the tenant's. */
 void sts_record_set_make(struct sts_arena *arena, const struct sts_record_input *in,
                          struct sts_record_set *out);
+/* Whether the names below the delegation zone are not too long (RFC 1035 §2.3.4). */
+bool sts_record_can_delegate(struct sts_str domain, struct sts_str delegation_zone);
 
-/* An output format: one file, one function. */
+/* Where a format stands in its output. */
+struct sts_format_context {
+    bool terminal; /* people read it: columns are aligned */
+    bool relative; /* names relative to the zone, where the format leaves the choice */
+    time_t now;
+    size_t index;                /* sets before this one */
+    bool zone_begins, zone_ends; /* this set is the first, the last of its zone */
+};
+
+/* An output format: one file. Sets come one by one, those of one zone together, so that a million
+ * of them need no more memory than one. */
 struct sts_record_format {
     const char *name;
     const char *description; /* one clause for --help */
-    void (*render)(struct sts_buf *out, const struct sts_record_set *sets, size_t count,
-                   bool terminal);
+    void (*set)(struct sts_buf *out, const struct sts_format_context *c,
+                const struct sts_record_set *set);
+    void (*begin)(struct sts_buf *out, const struct sts_format_context *c); /* NULL: nothing */
+    void (*end)(struct sts_buf *out, const struct sts_format_context *c);   /* index: all sets */
+    bool with_steps; /* it shows the steps of each set, so they are worth looking for */
 };
 extern const struct sts_record_format sts_record_formats[]; /* ends with name NULL */
 const struct sts_record_format *sts_record_format_find(struct sts_str name);

@@ -3,6 +3,7 @@
  * policies get theirs here. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,22 +15,39 @@
 #include "server/sys/clock.h"
 #include "server/sys/file.h"
 
+struct chosen {
+    const struct tenant *tenant;
+    struct sts_str zone;
+};
+
 struct records {
     struct sts_arena *arena;
     struct sts_diags diags;
     struct snapshot *snapshot;
-    const struct tenant **tenants; /* the ones asked for */
+    struct chosen *chosen; /* the tenants asked for, by zone and domain */
     size_t count;
     struct ledger *ledger;
     bool server_runs;
     bool pending;
 };
 
+static void add(struct records *r, const struct tenant *t)
+{
+    r->chosen[r->count++] = (struct chosen){t, sts_domain_zone(t->domain)};
+}
+
+static int by_zone(const void *a, const void *b)
+{
+    const struct chosen *x = a, *y = b;
+    int order = sts_str_cmp(x->zone, y->zone);
+    return order ? order : sts_str_cmp(x->tenant->domain, y->tenant->domain);
+}
+
 static bool choose_all(struct records *r)
 {
     for (size_t i = 0; i < r->snapshot->tenant_count; i++)
         if (r->snapshot->tenants[i].state != TENANT_REFUSED)
-            r->tenants[r->count++] = &r->snapshot->tenants[i];
+            add(r, &r->snapshot->tenants[i]);
     return true;
 }
 
@@ -43,7 +61,7 @@ static bool choose_one(struct records *r, const char *name)
         return false;
     const struct tenant *t = snapshot_find_domain(r->snapshot, domain);
     if (t && t->state != TENANT_REFUSED) {
-        r->tenants[r->count++] = t;
+        add(r, t);
         return true;
     }
     struct sts_diag *diag =
@@ -58,12 +76,13 @@ static bool choose(struct records *r, const struct options *options)
 {
     bool good = true;
 
-    r->tenants = STS_ARRAY(r->arena, r->snapshot->tenant_count + options->argument_count,
-                           const struct tenant *);
+    r->chosen =
+        STS_ARRAY(r->arena, r->snapshot->tenant_count + options->argument_count, struct chosen);
     if (!options->argument_count)
-        return choose_all(r);
+        good = choose_all(r);
     for (size_t i = 0; i < options->argument_count; i++)
         good = choose_one(r, options->arguments[i]) && good;
+    qsort(r->chosen, r->count, sizeof(*r->chosen), by_zone);
     return good;
 }
 
@@ -73,7 +92,8 @@ static void commit(struct records *r)
     struct ledger_entry *entries = STS_ARRAY(r->arena, r->count, struct ledger_entry);
 
     for (size_t i = 0; i < r->count; i++)
-        entries[i] = (struct ledger_entry){r->tenants[i]->domain, &r->tenants[i]->policy};
+        entries[i] =
+            (struct ledger_entry){r->chosen[i].tenant->domain, &r->chosen[i].tenant->policy};
     if (!ledger_commit(r->ledger, entries, r->count, clock_wall(), &r->diags)) {
         ledger_close(r->ledger);
         r->ledger = NULL;
@@ -120,13 +140,18 @@ static const char *why_pending(struct records *r, const struct tenant *t,
     return NULL;
 }
 
-static void make_set(struct records *r, const struct tenant *t, struct sts_record_set *out)
+static void make_set(struct records *r, struct sts_arena *arena, const struct chosen *chosen,
+                     struct sts_record_set *out)
 {
     struct ledger_instance instance;
-    const char *pending = why_pending(r, t, &instance);
+    const char *pending = why_pending(r, chosen->tenant, &instance);
+    const struct snapshot_records_input in = {.tenant = chosen->tenant,
+                                              .zone = chosen->zone,
+                                              .id = pending ? NULL : instance.id,
+                                              .pending = pending};
 
     r->pending |= pending != NULL;
-    snapshot_records(r->arena, r->snapshot, t, pending ? NULL : instance.id, pending, out);
+    snapshot_records(arena, r->snapshot, &in, out);
 }
 
 enum { PAUSE_MS = 50, WAIT_MAX_MS = 5000 };
@@ -142,21 +167,51 @@ static void await_server(struct records *r)
 
     for (size_t i = 0; r->ledger && r->server_runs && i < r->count; i++) {
         struct ledger_instance instance;
-        while (why_pending(r, r->tenants[i], &instance) && r->diags.errors == errors &&
+        while (why_pending(r, r->chosen[i].tenant, &instance) && r->diags.errors == errors &&
                clock_monotonic_ms() < end)
             nanosleep(&pause, NULL);
     }
 }
 
+enum { CHUNK = 1 << 16 };
+
+static bool flush(struct sts_buf *out, size_t most)
+{
+    bool good = out->len <= most || output_write(sts_buf_str(out));
+
+    if (out->len > most)
+        out->len = 0;
+    return good;
+}
+
+/* Also where there is no other. */
+static bool is_other_zone(const struct records *r, size_t i, size_t other)
+{
+    return other >= r->count || !sts_str_eq(r->chosen[i].zone, r->chosen[other].zone);
+}
+
+/* One tenant after the other: however many there are, one set and a piece of output are held. */
 static bool print(struct records *r, const struct sts_record_format *format)
 {
-    struct sts_record_set *sets = STS_ARRAY(r->arena, r->count, struct sts_record_set);
+    struct sts_format_context c = {.terminal = isatty(STDOUT_FILENO), .now = clock_wall()};
     struct sts_buf out = {0};
+    bool good = true;
 
-    for (size_t i = 0; i < r->count; i++)
-        make_set(r, r->tenants[i], &sets[i]);
-    format->render(&out, sets, r->count, isatty(STDOUT_FILENO));
-    bool good = output_write(sts_buf_str(&out));
+    if (format->begin)
+        format->begin(&out, &c);
+    for (; good && c.index < r->count; c.index++) {
+        struct sts_arena *arena = sts_arena_new();
+        struct sts_record_set set;
+        make_set(r, arena, &r->chosen[c.index], &set);
+        c.zone_begins = is_other_zone(r, c.index, c.index - 1);
+        c.zone_ends = is_other_zone(r, c.index, c.index + 1);
+        format->set(&out, &c, &set);
+        sts_arena_free(arena);
+        good = flush(&out, CHUNK);
+    }
+    if (format->end)
+        format->end(&out, &c);
+    good = good && flush(&out, 0);
     sts_buf_fini(&out);
     return good;
 }

@@ -2,11 +2,6 @@
  * settings_defaults. */
 #include "server/config/bind_settings.h"
 
-#include <arpa/inet.h>
-#include <string.h>
-
-#include "mtasts/domain.h"
-
 void settings_defaults(struct sts_settings *s)
 {
     static const struct sts_listen standard = {
@@ -76,59 +71,6 @@ void bind_contact_reports(struct binder *b, const struct yaml_node *node)
 {
     struct sts_settings *s = &b->source->settings;
     value_reports(b, node, &s->tls_reports, &s->tls_report_count);
-}
-
-void bind_records(struct binder *b, const struct yaml_node *node)
-{
-    if (value_is_map(b, node))
-        schema_bind_map(b, node, "records");
-}
-
-void bind_policy_host(struct binder *b, const struct yaml_node *node)
-{
-    struct sts_str text;
-    if (value_string(b, node, &text))
-        sts_domain_parse(b->arena, text, STS_DOMAIN_CONFIG, node->where, b->diags,
-                         &b->source->settings.policy_host);
-}
-
-static bool check_address(struct binder *b, const struct yaml_node *node, struct sts_str *out)
-{
-    unsigned char raw[sizeof(struct in6_addr)];
-    struct sts_str text;
-
-    if (!value_string(b, node, &text))
-        return false;
-    int family = sts_str_find(text, ':', 0) < text.len ? AF_INET6 : AF_INET;
-    if (inet_pton(family, text.ptr, raw) != 1) {
-        value_error(b, node, "address", "is not an IP address",
-                    "write an IPv4 or IPv6 address without port, such as 192.0.2.1");
-        return false;
-    }
-    char canonical[INET6_ADDRSTRLEN];
-    *out =
-        sts_arena_dup(b->arena, sts_str_from(inet_ntop(family, raw, canonical, sizeof(canonical))));
-    return true;
-}
-
-void bind_addresses(struct binder *b, const struct yaml_node *node)
-{
-    const struct yaml_node *items;
-    size_t n, kept = 0;
-
-    if (!value_list(b, node, &items, &n))
-        return;
-    struct sts_str *addresses = STS_ARRAY(b->arena, n, struct sts_str);
-    for (size_t i = 0; i < n; i++)
-        if (check_address(b, &items[i], &addresses[kept]))
-            kept++;
-    b->source->settings.addresses = addresses;
-    b->source->settings.address_count = kept;
-}
-
-void bind_ttl(struct binder *b, const struct yaml_node *node)
-{
-    value_seconds(b, node, 1, 604800, &b->source->settings.ttl);
 }
 
 void bind_strict(struct binder *b, const struct yaml_node *node)

@@ -30,4 +30,11 @@ void settings_check(struct binder *b, const struct yaml_node *root)
     if (s->policy_host.len && s->address_count)
         warn(b, root, "records", "records-both", "policy_host is used, so addresses are not",
              "keep policy_host for a CNAME, or addresses for A and AAAA records");
+    if (s->policy_host.len && s->caa_count)
+        warn(b, root, "records", "caa-behind-cname",
+             "mta-sts.TENANT is a CNAME, and nothing may stand beside one: caa is not used",
+             "put the CAA records at policy_host; authorities follow the CNAME (RFC 8659)");
+    if (s->delegation_zone.len && !s->policy_host.len && !s->address_count)
+        warn(b, root, "records", "delegation-no-host", "nothing says where mta-sts.TENANT leads to",
+             "add policy_host: with the name of this server, or addresses:");
 }

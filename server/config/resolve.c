@@ -79,6 +79,20 @@ static void check_policy_host(const struct sts_tenant_decl *decl,
     sts_diag_help(diags, diag, "name another host there, or use records.addresses");
 }
 
+static void check_delegation(const struct sts_tenant_decl *decl,
+                             const struct sts_settings *settings, struct sts_diags *diags)
+{
+    struct sts_str zone = settings->delegation_zone;
+
+    if (!zone.len || sts_record_can_delegate(decl->domain, zone))
+        return;
+    struct sts_diag *diag =
+        sts_diag_add(diags, STS_WARNING, "delegation-no-room", decl->where,
+                     "_smtp._tls.%.*s.%.*s has more than 253 octets, so nothing is delegated",
+                     STS_ARG(decl->domain), STS_ARG(zone));
+    sts_diag_help(diags, diag, "this tenant gets all records itself; or use a shorter zone");
+}
+
 bool sts_tenant_resolve(const struct sts_tenant_decl *decl, const struct sts_named_policy *named,
                         const struct sts_settings *settings, struct sts_diags *diags,
                         struct sts_policy *out)
@@ -99,6 +113,7 @@ bool sts_tenant_resolve(const struct sts_tenant_decl *decl, const struct sts_nam
                                              .mx_where = merged.mx_where};
     bool good = sts_policy_lint(&policy, &context, diags);
     check_policy_host(decl, settings, diags);
+    check_delegation(decl, settings, diags);
     for (struct sts_diag *diag = *first; diag; diag = diag->next) {
         diag->tenant = decl->domain;
         /* An error in a policy of many says which of them it hurts. */

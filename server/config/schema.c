@@ -30,6 +30,22 @@ enum { KEYS_MAX = 64, MAP_MAX = 64 };
     X("records.addresses", "list of IP addresses", "",                                             \
       "addresses of this server, for A and AAAA records instead of a CNAME", true, bind_addresses) \
     X("records.ttl", "duration", "5m", "TTL of the records", true, bind_ttl)                       \
+    X("records.ttls", "map", "", "TTLs of single records, instead of records.ttl", true,           \
+      bind_ttls)                                                                                   \
+    X("records.ttls.host", "duration", "", "of mta-sts.TENANT", true, bind_ttl_host)               \
+    X("records.ttls.id", "duration", "", "of _mta-sts.TENANT", true, bind_ttl_id)                  \
+    X("records.ttls.tls_reports", "duration", "", "of _smtp._tls.TENANT", true,                    \
+      bind_ttl_tls_reports)                                                                        \
+    X("records.ttls.caa", "duration", "", "of the CAA records", true, bind_ttl_caa)                \
+    X("records.delegation_zone", "domain", "",                                                     \
+      "a zone of yours: tenants get CNAMEs into it, once, and the records are there", true,        \
+      bind_delegation_zone)                                                                        \
+    X("records.caa", "list of maps", "",                                                           \
+      "who may issue certificates for mta-sts.TENANT; with addresses only", true, bind_caa)        \
+    X("records.caa.*.issuer", "domain", "", "of the certificate authority", true, bind_caa_issuer) \
+    X("records.caa.*.account_uri", "URI", "",                                                      \
+      "the one account there that may ask for certificates (RFC 8657)", true,                      \
+      bind_caa_account_uri)                                                                        \
     X("strict", "on or off", "off", "on refuses the whole configuration for any error", true,      \
       bind_strict)                                                                                 \
     X("access_log", "on or off", "on", "one log line for each request", true, bind_access_log)     \

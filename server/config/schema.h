@@ -14,6 +14,7 @@ struct binder {
     struct sts_arena *arena;
     struct sts_diags *diags;
     struct sts_listen *listen;       /* the entry, inside listen */
+    struct sts_caa *caa;             /* the entry, inside records.caa */
     struct sts_policy_decl *decl;    /* inside a policy or tenant */
     struct sts_tenant_decl *tenant;  /* inside a tenant */
     struct sts_named_policy *policy; /* inside a named policy */
@@ -29,6 +30,8 @@ void schema_bind_map(struct binder *b, const struct yaml_node *map, const char *
 schema_bind bind_listen, bind_listen_address, bind_listen_tls, bind_listen_proxy;
 schema_bind bind_certificates, bind_include, bind_ledger, bind_contact, bind_contact_reports;
 schema_bind bind_records, bind_policy_host, bind_addresses, bind_ttl, bind_strict, bind_access_log;
+schema_bind bind_ttls, bind_ttl_host, bind_ttl_id, bind_ttl_tls_reports, bind_ttl_caa;
+schema_bind bind_delegation_zone, bind_caa, bind_caa_issuer, bind_caa_account_uri;
 schema_bind bind_limits, bind_workers, bind_connections, bind_connections_per_ip;
 schema_bind bind_handshake_timeout, bind_request_timeout, bind_idle_timeout, bind_lifetime;
 schema_bind bind_shutdown_timeout, bind_on_change_timeout;
@@ -39,6 +42,7 @@ schema_bind bind_tenant_reports, bind_retire;
 /* --- values (value.c) --- */
 struct sts_diag *value_error(struct binder *b, const struct yaml_node *node, const char *code,
                              const char *message, const char *help);
+bool value_domain(struct binder *b, const struct yaml_node *node, struct sts_str *out);
 bool value_string(struct binder *b, const struct yaml_node *node, struct sts_str *out);
 bool value_bool(struct binder *b, const struct yaml_node *node, bool *out);
 bool value_uint(struct binder *b, const struct yaml_node *node, uint32_t least, uint32_t most,

@@ -1,6 +1,7 @@
 /* Single values: type, range, and a message that says what would be right. */
 #include <string.h>
 
+#include "mtasts/domain.h"
 #include "mtasts/record.h"
 #include "server/config/schema.h"
 
@@ -28,6 +29,13 @@ bool value_string(struct binder *b, const struct yaml_node *node, struct sts_str
                 node->kind == YAML_SCALAR ? "is empty" : "is a list or map, not text",
                 "write one value behind the colon");
     return false;
+}
+
+bool value_domain(struct binder *b, const struct yaml_node *node, struct sts_str *out)
+{
+    struct sts_str text;
+    return value_string(b, node, &text) &&
+           sts_domain_parse(b->arena, text, STS_DOMAIN_CONFIG, node->where, b->diags, out);
 }
 
 bool value_bool(struct binder *b, const struct yaml_node *node, bool *out)

@@ -70,7 +70,10 @@ static json_t *changed_json(struct hook_batch *b, const struct snapshot *s,
     json_t *object = json_object(), *records = json_array();
     struct sts_record_set set;
 
-    snapshot_records(b->arena, s, snapshot_find_domain(s, item->domain), item->id.ptr, NULL, &set);
+    const struct snapshot_records_input in = {.tenant = snapshot_find_domain(s, item->domain),
+                                              .id = item->id.ptr,
+                                              .side = snapshot_changing_side(s, item->domain)};
+    snapshot_records(b->arena, s, &in, &set);
     for (size_t i = 0; i < set.count; i++)
         json_array_append_new(records, record_json(&set.records[i]));
     json_object_set_new(object, "domain", sts_json_str(item->domain));
@@ -81,10 +84,11 @@ static json_t *changed_json(struct hook_batch *b, const struct snapshot *s,
 
 /* Only what announces the policy: mta-sts.DOMAIN may be needed by senders that still look, and
  * where TLS reports go has nothing to do with a policy. */
-static json_t *removed_json(struct hook_batch *b, const struct ledger_published *item)
+static json_t *removed_json(struct hook_batch *b, const struct snapshot *s,
+                            const struct ledger_published *item)
 {
     json_t *object = json_object(), *records = json_array(), *record = json_object();
-    struct sts_str name = sts_arena_printf(b->arena, "_mta-sts.%.*s", STS_ARG(item->domain));
+    struct sts_str name = snapshot_id_name(b->arena, s, item->domain);
 
     json_object_set_new(record, "name", sts_json_str(name));
     json_object_set_new(record, "type", json_string(sts_rr_type_name(STS_RR_TXT)));
@@ -102,7 +106,7 @@ void hook_batch_render(struct hook_batch *b, const struct snapshot *s)
         if (b->items[i].id.len)
             json_array_append_new(changed, changed_json(b, s, &b->items[i]));
         else
-            json_array_append_new(removed, removed_json(b, &b->items[i]));
+            json_array_append_new(removed, removed_json(b, s, &b->items[i]));
     json_object_set_new(top, "version", json_integer(1));
     json_object_set_new(top, "changed", changed);
     json_object_set_new(top, "removed", removed);

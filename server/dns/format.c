@@ -1,10 +1,11 @@
 #include "server/dns/format.h"
 
 const struct sts_record_format sts_record_formats[] = {
-    {"table", "host, type, TTL and value, for a DNS provider's form", format_table},
-    {"bind", "zone file lines with absolute names", format_bind},
-    {"json", "for scripts", format_json},
-    {NULL, NULL, NULL},
+    {"table", "host, type, TTL and value, for a DNS provider's form", format_table, NULL, NULL,
+     false},
+    {"bind", "zone file lines with absolute names", format_bind, NULL, NULL, false},
+    {"json", "for scripts", format_json, format_json_begin, format_json_end, false},
+    {NULL, NULL, NULL, NULL, NULL, false},
 };
 
 const struct sts_record_format *sts_record_format_find(struct sts_str name)

@@ -1,12 +1,31 @@
-/* Output formats of record sets: one file and one function each, listed in format.c. */
+/* Output formats of record sets: one file each, listed in format.c. What several of them need is
+ * here: quoting as in zone files, names relative to a zone, records of one name and type. */
 #ifndef MTASTS_DNS_FORMAT_H
 #define MTASTS_DNS_FORMAT_H
 
 #include "mtasts/record.h"
 
-typedef void format_render(struct sts_buf *out, const struct sts_record_set *sets, size_t count,
-                           bool terminal);
+typedef void format_set(struct sts_buf *out, const struct sts_format_context *c,
+                        const struct sts_record_set *set);
+typedef void format_edge(struct sts_buf *out, const struct sts_format_context *c);
 
-format_render format_table, format_bind, format_json;
+format_set format_table, format_bind, format_json;
+format_edge format_json_begin, format_json_end;
+
+/* `value` in quotes, as strings of at most 255 octets with a blank between: TXT data in zone files
+ * (RFC 1035 §5.1) and in what takes their syntax. */
+void format_add_txt(struct sts_buf *out, struct sts_str value);
+/* The data of a record as in a zone file: absolute names with a dot, TXT and CAA in quotes. */
+void format_add_rdata(struct sts_buf *out, const struct sts_record *r);
+
+/* The name as seen from the zone: without it, "@" for the zone itself; absolute names, without the
+ * final dot, stay when they are outside of it. */
+struct sts_str format_relative(struct sts_str name, struct sts_str zone);
+/* How many records from this one on have its name and type. */
+size_t format_rrset(const struct sts_record_set *set, size_t from);
+
+/* "PREFIX_mta-sts.DOMAIN is pending: WHY" and a line end, when there is a reason: a comment in most
+ * formats, and one line whatever the reason says. */
+void format_add_pending(struct sts_buf *out, const char *prefix, const struct sts_record_set *set);
 
 #endif

@@ -25,14 +25,20 @@ static json_t *set_json(const struct sts_record_set *set)
     return object;
 }
 
-void format_json(struct sts_buf *out, const struct sts_record_set *sets, size_t count,
-                 bool terminal)
+void format_json_begin(struct sts_buf *out, const struct sts_format_context *c)
 {
-    json_t *array = json_array();
+    (void)c;
+    sts_buf_add(out, STS_STR("["));
+}
 
-    (void)terminal;
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(array, set_json(&sets[i]));
-    sts_json_render(out, array, true);
-    sts_buf_add(out, STS_STR("\n"));
+void format_json(struct sts_buf *out, const struct sts_format_context *c,
+                 const struct sts_record_set *set)
+{
+    sts_buf_add_cstr(out, c->index ? ",\n" : "\n");
+    sts_json_render(out, set_json(set), true);
+}
+
+void format_json_end(struct sts_buf *out, const struct sts_format_context *c)
+{
+    sts_buf_add_cstr(out, c->index ? "\n]\n" : "]\n");
 }

@@ -1,8 +1,6 @@
 /* For people: aligned columns on a terminal, tab-separated fields otherwise. */
 #include "server/dns/format.h"
 
-enum { COMMENT_MAX = 1000 };
-
 static size_t widest(const struct sts_record_set *set, bool value)
 {
     size_t width = value ? sizeof("VALUE") - 1 : sizeof("HOST") - 1;
@@ -36,25 +34,14 @@ static void tabbed(struct sts_buf *out, const struct sts_record_set *set)
     }
 }
 
-/* A comment is one line, whatever the reason says. */
-static void add_pending(struct sts_buf *out, const struct sts_record_set *set)
+void format_table(struct sts_buf *out, const struct sts_format_context *c,
+                  const struct sts_record_set *set)
 {
-    sts_buf_printf(out, "# _mta-sts.%.*s is pending: ", STS_ARG(set->domain));
-    sts_buf_add_escaped(out, set->pending, COMMENT_MAX);
-    sts_buf_add(out, STS_STR("\n"));
-}
-
-void format_table(struct sts_buf *out, const struct sts_record_set *sets, size_t count,
-                  bool terminal)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (terminal)
-            sts_buf_printf(out, "%s%.*s\n", i ? "\n" : "", STS_ARG(sets[i].domain));
-        if (terminal)
-            aligned(out, &sets[i]);
-        else
-            tabbed(out, &sets[i]);
-        if (sets[i].pending.len)
-            add_pending(out, &sets[i]);
+    if (c->terminal) {
+        sts_buf_printf(out, "%s%.*s\n", c->index ? "\n" : "", STS_ARG(set->domain));
+        aligned(out, set);
+    } else {
+        tabbed(out, set);
     }
+    format_add_pending(out, "# ", set);
 }

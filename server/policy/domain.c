@@ -268,15 +268,34 @@ bool sts_domain_parse(struct sts_arena *arena, struct sts_str in, enum sts_domai
     return true;
 }
 
-bool sts_domain_is_public_suffix(struct sts_str domain)
+/* libpsl wants a string. */
+static bool copy_name(char name[STS_DOMAIN_MAX + 1], struct sts_str domain)
 {
-    char name[STS_DOMAIN_MAX + 1];
-
     if (domain.len == 0 || domain.len > STS_DOMAIN_MAX)
         return false;
     memcpy(name, domain.ptr, domain.len);
     name[domain.len] = '\0';
-    return psl_is_public_suffix(psl_builtin(), name) != 0;
+    return true;
+}
+
+bool sts_domain_is_public_suffix(struct sts_str domain)
+{
+    char name[STS_DOMAIN_MAX + 1];
+    return copy_name(name, domain) && psl_is_public_suffix(psl_builtin(), name) != 0;
+}
+
+struct sts_str sts_domain_zone(struct sts_str domain)
+{
+    char name[STS_DOMAIN_MAX + 1];
+    const char *zone = copy_name(name, domain) ? psl_registrable_domain(psl_builtin(), name) : NULL;
+    return zone ? sts_str_sub(domain, (size_t)(zone - name), domain.len) : domain;
+}
+
+bool sts_domain_is_within(struct sts_str domain, struct sts_str zone)
+{
+    if (!zone.len || !sts_str_ends(domain, zone))
+        return false;
+    return domain.len == zone.len || domain.ptr[domain.len - zone.len - 1] == '.';
 }
 
 size_t sts_domain_labels(struct sts_str domain)

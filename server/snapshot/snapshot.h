@@ -132,10 +132,24 @@ struct presented *snapshot_presented(const struct snapshot *s, const struct snap
 /* Whether the ledger calls its policy current: it is served, or held. */
 bool tenant_is_current(const struct tenant *t);
 
-/* The DNS records of a tenant. `id`: of the policy that is served; NULL: `pending` says why there
- * is none, and no _mta-sts record is made. Strings in `arena`. */
-void snapshot_records(struct sts_arena *arena, const struct snapshot *s, const struct tenant *t,
-                      const char *id, const char *pending, struct sts_record_set *out);
+/* The DNS records of a tenant on one side. `id`: of the policy that is served; NULL: `pending` says
+ * why there is none, and no _mta-sts record is made. `zone`: that the tenant's records are in;
+ * empty: the likely one. Strings in `arena`. */
+struct snapshot_records_input {
+    const struct tenant *tenant;
+    const char *id, *pending;
+    enum sts_side side;
+    struct sts_str zone;
+};
+void snapshot_records(struct sts_arena *arena, const struct snapshot *s,
+                      const struct snapshot_records_input *in, struct sts_record_set *out);
+/* The side on which the records are that change: the provider's when they are delegated. */
+enum sts_side snapshot_changing_side(const struct snapshot *s, struct sts_str domain);
+/* The name of a tenant's _mta-sts TXT record on that side. */
+struct sts_str snapshot_id_name(struct sts_arena *arena, const struct snapshot *s,
+                                struct sts_str domain);
+/* How a tenant is served, in one word for people and programs. */
+const char *tenant_state_name(const struct tenant *t);
 
 /* By canonical host name ("mta-sts.example.org"), NULL when no tenant has it. */
 const struct tenant *snapshot_find_host(const struct snapshot *s, struct sts_str host);

@@ -23,13 +23,30 @@ static void check_diags(const struct sts_diags *diags)
     sts_buf_fini(&text);
 }
 
+/* Two of them, as the first and the last of a zone. */
+static void render(struct sts_buf *out, const struct sts_record_format *format,
+                   const struct sts_record_set *set, bool terminal)
+{
+    struct sts_format_context c = {.terminal = terminal, .relative = terminal};
+
+    if (format->begin)
+        format->begin(out, &c);
+    for (; c.index < 2; c.index++) {
+        c.zone_begins = c.index == 0;
+        c.zone_ends = c.index == 1;
+        format->set(out, &c, set);
+    }
+    if (format->end)
+        format->end(out, &c);
+}
+
 static void check_formats(const struct sts_record_set *set)
 {
     for (const struct sts_record_format *format = sts_record_formats; format->name; format++) {
         struct sts_buf out = {0};
 
         for (int terminal = 0; terminal < 2; terminal++) {
-            format->render(&out, set, 1, terminal);
+            render(&out, format, set, terminal);
             for (size_t i = 0; i < out.len; i++)
                 assert(out.ptr[i] == '\n' || out.ptr[i] == '\t' || out.ptr[i] == '\033' ||
                        (out.ptr[i] >= ' ' && out.ptr[i] < 0x7f));
@@ -46,20 +63,20 @@ static void check_set(struct sts_arena *arena, struct sts_str id, const struct s
     sts_record_set_make(arena,
                         &(struct sts_record_input){.domain = STS_STR("example.org"),
                                                    .id = id,
-                                                   .ttl = 300,
+                                                   .ttl_id = 300,
                                                    .policy_host = STS_STR("policy.example.net"),
                                                    .rua = tlsrpt->rua,
                                                    .rua_count = tlsrpt->rua_count},
                         &set);
     check_formats(&set);
-    sts_record_format_find(STS_STR("bind"))->render(&bind, &set, 1, false);
+    render(&bind, sts_record_format_find(STS_STR("bind")), &set, false);
     size_t lines = 0, start = 0;
     while (start < bind.len) { /* a line that is no comment is one record */
         size_t end = sts_str_find(sts_buf_str(&bind), '\n', start);
         lines += end > start && bind.ptr[start] != ';';
         start = end + 1;
     }
-    assert(lines == set.count);
+    assert(lines == 2 * set.count);
     sts_buf_fini(&bind);
 }
 
