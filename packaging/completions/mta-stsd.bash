@@ -4,7 +4,7 @@ _mta_stsd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=
     COMPREPLY=()
     case $before in
-    -c | --config | --ready-file)
+    -c | --config | --ready-file | --receipt | --mark-published)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
@@ -17,6 +17,10 @@ _mta_stsd() {
         return
         ;;
     esac
+    if [ "$before" = --side ]; then
+        mapfile -t COMPREPLY < <(compgen -W "tenant provider" -- "$word")
+        return
+    fi
     if [ "$COMP_CWORD" = 1 ]; then
         words="serve check lint records version help"
     else
@@ -24,7 +28,10 @@ _mta_stsd() {
         serve) words="--config --ready-file" ;;
         check) words="--config --diff --format" ;;
         lint) words="--txt --tlsrpt" ;;
-        records) words="--config --format" ;;
+        records)
+            words="--config --format --zone --side --relative --changed --since --receipt"
+            words+=" --mark-published"
+            ;;
         help) words="config lints formats" ;;
         esac
     fi

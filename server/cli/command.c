@@ -15,8 +15,11 @@ const struct command commands[] = {
      "config diff format ", command_check},
     {"lint", "[--txt|--tlsrpt] FILE|-", "judge a policy or TXT value from anywhere", "txt tlsrpt ",
      command_lint},
-    {"records", "[-c FILE] [--format table|bind|json] [TENANT...]",
-     "print the DNS records, ids included", "config format ", command_records},
+    {"records",
+     "[-c FILE] [--format table|bind|json] [--zone ZONE] [--side tenant|provider] [--relative] "
+     "[--changed] [--since DATE] [--receipt FILE] [--mark-published FILE] [TENANT...]",
+     "print the DNS records, ids included",
+     "config format zone side relative changed since receipt mark-published ", command_records},
     {"version", "", "print the version, and those of the libraries", "", command_version},
     {"help", "[config|lints|formats]", "print this, or a reference", "", command_help},
     {NULL, NULL, NULL, NULL, NULL},

@@ -17,6 +17,9 @@ struct options {
     const char *ready_file;
     bool txt, tlsrpt;
     bool diff;
+    const char *zone, *side, *since; /* of records */
+    const char *receipt, *mark_published;
+    bool changed, relative;
     char **arguments; /* what is not an option; ends with NULL */
     size_t argument_count;
 };

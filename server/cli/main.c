@@ -1,22 +1,43 @@
 /* mta-stsd: options and dispatch. */
 #include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "server/cli/command.h"
 
-enum { OPTION_FORMAT = 256, OPTION_READY_FILE, OPTION_TXT, OPTION_TLSRPT, OPTION_DIFF };
-
-static const struct option long_options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"format", required_argument, NULL, OPTION_FORMAT},
-    {"ready-file", required_argument, NULL, OPTION_READY_FILE},
-    {"diff", no_argument, NULL, OPTION_DIFF},
-    {"txt", no_argument, NULL, OPTION_TXT},
-    {"tlsrpt", no_argument, NULL, OPTION_TLSRPT},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+/* Options of all commands; the table of commands says who takes which. */
+static const struct {
+    const char *name;
+    char letter;
+    bool is_flag;
+    size_t field; /* in struct options: a const char *, or a bool */
+} known[] = {
+    {"config", 'c', false, offsetof(struct options, config)},
+    {"format", 0, false, offsetof(struct options, format)},
+    {"ready-file", 0, false, offsetof(struct options, ready_file)},
+    {"diff", 0, true, offsetof(struct options, diff)},
+    {"txt", 0, true, offsetof(struct options, txt)},
+    {"tlsrpt", 0, true, offsetof(struct options, tlsrpt)},
+    {"zone", 0, false, offsetof(struct options, zone)},
+    {"side", 0, false, offsetof(struct options, side)},
+    {"since", 0, false, offsetof(struct options, since)},
+    {"changed", 0, true, offsetof(struct options, changed)},
+    {"relative", 0, true, offsetof(struct options, relative)},
+    {"receipt", 0, false, offsetof(struct options, receipt)},
+    {"mark-published", 0, false, offsetof(struct options, mark_published)},
 };
+enum { KNOWN = sizeof(known) / sizeof(*known), FIRST = 256 };
+
+/* The same for getopt_long; an option without a letter is its place in `known`. */
+static void make_long_options(struct option out[KNOWN + 2])
+{
+    for (size_t i = 0; i < KNOWN; i++)
+        out[i] = (struct option){known[i].name, known[i].is_flag ? no_argument : required_argument,
+                                 NULL, FIRST + (int)i};
+    out[KNOWN] = (struct option){"help", no_argument, NULL, 'h'};
+    out[KNOWN + 1] = (struct option){NULL, 0, NULL, 0};
+}
 
 static const struct command *find_command(const char *name)
 {
@@ -41,13 +62,13 @@ static enum exit_code unknown_command(const char *name)
     return EXIT_USAGE;
 }
 
-static bool takes(const struct command *command, int option)
+static bool takes(const struct command *command, const char *name)
 {
-    for (const struct option *o = long_options; o->name; o++) {
-        const char *found = strstr(command->options, o->name);
-        if (o->val == option)
-            return found && found[strlen(o->name)] == ' ';
-    }
+    size_t len = strlen(name);
+
+    for (const char *at = command->options; (at = strstr(at, name)); at += len)
+        if (at[len] == ' ' && (at == command->options || at[-1] == ' '))
+            return true;
     return false;
 }
 
@@ -57,37 +78,32 @@ static enum exit_code command_usage(const struct command *command)
     return EXIT_USAGE;
 }
 
-static void set_option(struct options *options, int option)
+/* The place in `known` of what getopt_long returned. */
+static size_t find_option(int option)
 {
-    switch (option) {
-    case 'c':
-        options->config = optarg;
-        break;
-    case OPTION_FORMAT:
-        options->format = optarg;
-        break;
-    case OPTION_READY_FILE:
-        options->ready_file = optarg;
-        break;
-    case OPTION_DIFF:
-        options->diff = true;
-        break;
-    case OPTION_TXT:
-        options->txt = true;
-        break;
-    case OPTION_TLSRPT:
-        options->tlsrpt = true;
-        break;
-    default:
-        break;
-    }
+    for (size_t i = 0; option < FIRST && i < KNOWN; i++)
+        if (known[i].letter == option)
+            return i;
+    return (size_t)(option - FIRST);
+}
+
+static void set_option(struct options *options, size_t place)
+{
+    char *field = (char *)options + known[place].field;
+
+    if (known[place].is_flag)
+        *(bool *)field = true;
+    else
+        *(const char **)field = optarg;
 }
 
 static enum exit_code run(const struct command *command, int argc, char **argv)
 {
     struct options options = {.config = CONFIG_STANDARD};
+    struct option long_options[KNOWN + 2];
     int option;
 
+    make_long_options(long_options);
     while ((option = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
         if (option == 'h') {
             printf("usage: mta-stsd %s %s\n\n%s\n", command->name, command->synopsis,
@@ -96,11 +112,12 @@ static enum exit_code run(const struct command *command, int argc, char **argv)
         }
         if (option == '?')
             return command_usage(command);
-        if (!takes(command, option)) {
-            output_error("%s does not take this option", command->name);
+        size_t place = find_option(option);
+        if (!takes(command, known[place].name)) {
+            output_error("%s does not take --%s", command->name, known[place].name);
             return command_usage(command);
         }
-        set_option(&options, option);
+        set_option(&options, place);
     }
     options.arguments = argv + optind;
     options.argument_count = (size_t)(argc - optind);

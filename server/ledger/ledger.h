@@ -132,6 +132,10 @@ bool ledger_history(struct ledger *ledger, struct sts_arena *arena, struct sts_s
  * nearly nothing when all is announced. */
 bool ledger_each_unpublished(struct ledger *ledger, ledger_visit *visit, void *data,
                              struct sts_diags *diags);
+/* The id that was announced for a tenant last. False when there is none; an error is added to
+ * `diags` and also gives false. */
+bool ledger_announced(struct ledger *ledger, struct sts_str domain, char id[STS_ID_MAX + 1],
+                      struct sts_diags *diags);
 /* These have been announced at `now`, all in one transaction or none. What changed while it was
  * being announced is unpublished again. */
 struct ledger_published {

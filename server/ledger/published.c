@@ -1,5 +1,6 @@
 /* What has been announced in DNS, and what is still to be. */
 #include <assert.h>
+#include <stdio.h>
 
 #include "server/ledger/parts.h"
 
@@ -18,6 +19,33 @@ bool ledger_each_unpublished(struct ledger *ledger, ledger_visit *visit, void *d
         "ORDER BY unpublished.domain",
         &rc);
     return ledger_visit_rows(ledger, stmt, rc, visit, data, diags);
+}
+
+bool ledger_announced(struct ledger *ledger, struct sts_str domain, char id[STS_ID_MAX + 1],
+                      struct sts_diags *diags)
+{
+    bool good = false;
+    int rc;
+
+    if (!ledger_refresh(ledger, diags))
+        return false;
+    sqlite3_stmt *stmt = ledger_prepare(ledger, "SELECT id FROM published WHERE domain = ?1", &rc);
+    if (stmt) {
+        ledger_bind_str(stmt, 1, domain);
+        rc = sqlite3_step(stmt);
+    }
+    if (rc == SQLITE_ROW) {
+        struct sts_str value = ledger_column_str(stmt, 0);
+        good = sts_id_check(value);
+        if (good)
+            snprintf(id, STS_ID_MAX + 1, "%.*s", STS_ARG(value));
+        else
+            ledger_fail_entry(ledger, domain, diags);
+    } else if (rc != SQLITE_DONE) {
+        ledger_fail(ledger, rc, diags);
+    }
+    sqlite3_finalize(stmt);
+    return good;
 }
 
 struct marks {

@@ -32,6 +32,11 @@ static uint32_t ttl_of(const struct sts_settings *settings, uint32_t own)
     return own ? own : settings->ttl;
 }
 
+uint32_t snapshot_id_ttl(const struct snapshot *s)
+{
+    return ttl_of(&s->settings, s->settings.ttl_id);
+}
+
 void snapshot_records(struct sts_arena *arena, const struct snapshot *s,
                       const struct snapshot_records_input *in, struct sts_record_set *out)
 {

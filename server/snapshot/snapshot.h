@@ -148,6 +148,7 @@ enum sts_side snapshot_changing_side(const struct snapshot *s, struct sts_str do
 /* The name of a tenant's _mta-sts TXT record on that side. */
 struct sts_str snapshot_id_name(struct sts_arena *arena, const struct snapshot *s,
                                 struct sts_str domain);
+uint32_t snapshot_id_ttl(const struct snapshot *s); /* of it, seconds */
 /* How a tenant is served, in one word for people and programs. */
 const char *tenant_state_name(const struct tenant *t);
 

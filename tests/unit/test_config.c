@@ -151,6 +151,17 @@ static void errors_in_settings_break_the_source(void **state)
         {"records: {addresses: 192.0.2}", "address", 22},
         {"records: {ttl: 0}", "value-range", 16},
         {"records: {ttl: soon}", "value-duration", 16},
+        {"records: {ttls: 5m}", "value-type", 17},
+        {"records: {ttls: {id: 0}}", "value-range", 22},
+        {"records: {ttls: {host: 2w}}", "value-range", 24},
+        {"records: {delegation_zone: a_b.example}", "domain-underscore", 28},
+        {"records: {caa: letsencrypt.org}", "value-type", 16},
+        {"records: {caa: {issuer: ';'}}", "domain-list", 25},
+        {"records: {caa: [{account_uri: 'https://ca.example/1'}]}", "caa-issuer", 17},
+        {"records: {caa: {issuer: ca.example, account_uri: 'http://a.b'}}", "caa-account-uri", 50},
+        {"records: {caa: {issuer: ca.example, account_uri: 'https://a.b/;'}}", "caa-account-uri",
+         50},
+        {"records: {caa: {issuer: ca.example, account_uri: []}}", "value-type", 50},
         {"limits: {workers: 257}", "value-range", 19},
         {"limits: {workers: -1}", "value-type", 19},
         {"limits: {connections: 0}", "value-range", 23},
@@ -203,6 +214,45 @@ static void too_many_entries(void **state)
     sts_buf_fini(&text);
 }
 
+static void records_say_more_than_one_ttl(void **state)
+{
+    const struct sts_source *s =
+        parse(state, "records:\n"
+                     "  ttls: {host: 1h, id: 1m, tls_reports: 1d, caa: 2d}\n"
+                     "  delegation_zone: STS.Example.NET.\n"
+                     "  policy_host: policy.example.net\n");
+    const struct sts_settings *c = &s->settings;
+
+    assert_null(s->diags.first);
+    assert_int_equal(c->ttl_host, 3600);
+    assert_int_equal(c->ttl_id, 60);
+    assert_int_equal(c->ttl_tls_reports, 86400);
+    assert_int_equal(c->ttl_caa, 172800);
+    assert_true(sts_str_is(c->delegation_zone, "sts.example.net"));
+    s = parse(state, "records:\n"
+                     "  addresses: 192.0.2.1\n"
+                     "  caa:\n"
+                     "    - issuer: LetsEncrypt.org\n"
+                     "    - {issuer: ca.example, account_uri: 'https://ca.example/acct/1'}\n");
+    assert_null(s->diags.first);
+    assert_int_equal(s->settings.caa_count, 2);
+    assert_true(sts_str_is(s->settings.caa[0].issuer, "letsencrypt.org"));
+    assert_int_equal(s->settings.caa[0].account_uri.len, 0);
+    assert_true(sts_str_is(s->settings.caa[1].account_uri, "https://ca.example/acct/1"));
+}
+
+static void too_many_caa(void **state)
+{
+    struct sts_buf text = {0};
+
+    sts_buf_printf(&text, "records: {caa: [");
+    for (int i = 0; i < 21; i++)
+        sts_buf_printf(&text, "{issuer: ca.example}, ");
+    sts_buf_add(&text, (struct sts_str){"]}\n", 4});
+    assert_error(parse(state, text.ptr), "value-too-many", 1, 16);
+    sts_buf_fini(&text);
+}
+
 static void what_does_not_fit_together(void **state)
 {
     const struct sts_source *s =
@@ -214,6 +264,13 @@ static void what_does_not_fit_together(void **state)
     assert_int_equal(s->diags.warnings, 2);
     assert_int_equal(diag->where.line, 2);
     assert_int_equal(find(&s->diags, "records-both")->where.line, 3);
+    /* Nothing stands beside a CNAME; a CNAME leads somewhere. */
+    s = parse(state, "records: {policy_host: p.example.org, caa: {issuer: ca.example}}\n");
+    assert_int_equal(s->diags.warnings, 1);
+    assert_non_null(find(&s->diags, "caa-behind-cname"));
+    s = parse(state, "records: {delegation_zone: sts.example.org}\n");
+    assert_int_equal(s->diags.warnings, 1);
+    assert_non_null(find(&s->diags, "delegation-no-host"));
     /* One entry with TLS needs them. */
     s = parse(state, "listen: [{address: \"127.0.0.1:0\", tls: off}, \"[::1]:0\"]\n"
                      "certificates: live\n");
@@ -311,6 +368,8 @@ int main(void)
         TEST(long_socket_path_is_refused),
         TEST(unknown_keys_get_a_hint),
         TEST(too_many_entries),
+        TEST(records_say_more_than_one_ttl),
+        TEST(too_many_caa),
         TEST(what_does_not_fit_together),
         TEST(included_files_hold_no_settings),
         TEST(empty_files),

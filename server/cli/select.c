@@ -1,0 +1,295 @@
+#include "server/cli/select.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mtasts/domain.h"
+#include "server/base/memory.h"
+#include "server/sys/clock.h"
+#include "server/sys/file.h"
+
+bool selection_init(struct selection *s, const struct options *options)
+{
+    const struct snapshot_input input = {
+        .main_file = options->config, .now = clock_wall(), .with_ledger = true};
+
+    *s = (struct selection){.arena = sts_arena_new(), .lock = -1};
+    sts_diags_init(&s->diags, s->arena);
+    s->snapshot = snapshot_build(&input, &s->diags);
+    return s->snapshot != NULL;
+}
+
+void selection_fini(struct selection *s)
+{
+    ledger_close(s->ledger);
+    if (s->lock >= 0)
+        close(s->lock);
+    snapshot_unref(s->snapshot);
+    free(s->chosen);
+    sts_arena_free(s->arena);
+}
+
+static struct chosen *add(struct selection *s, struct sts_str domain)
+{
+    if (s->count == s->capacity) {
+        s->capacity = s->capacity ? sts_mul_size(s->capacity, 2) : 64;
+        s->chosen = sts_must(realloc(s->chosen, sts_mul_size(s->capacity, sizeof(*s->chosen))));
+    }
+    struct chosen *chosen = &s->chosen[s->count++];
+    bool provider = s->side == STS_SIDE_PROVIDER;
+    *chosen = (struct chosen){.domain = domain,
+                              .zone = provider      ? s->snapshot->settings.delegation_zone
+                                      : s->zone.len ? s->zone
+                                                    : sts_domain_zone(domain)};
+    return chosen;
+}
+
+/* On the provider's side only what is delegated has records. */
+static bool is_of_side(const struct selection *s, struct sts_str domain)
+{
+    return s->side == STS_SIDE_TENANT ||
+           snapshot_changing_side(s->snapshot, domain) == STS_SIDE_PROVIDER;
+}
+
+static bool is_wanted(const struct selection *s, struct sts_str domain)
+{
+    return (!s->zone.len || sts_domain_is_within(domain, s->zone)) && is_of_side(s, domain);
+}
+
+static void add_tenant(struct selection *s, const struct tenant *t)
+{
+    if (t->state != TENANT_REFUSED && is_wanted(s, t->domain))
+        add(s, t->domain)->tenant = t;
+}
+
+static void refuse(struct selection *s, const char *code, struct sts_str name, const char *message,
+                   const char *help)
+{
+    struct sts_diag *diag = sts_diag_add(&s->diags, STS_ERROR, code, (struct sts_pos){0}, "%.*s %s",
+                                         STS_ARG(name), message);
+    sts_diag_help(&s->diags, diag, "%s", help);
+}
+
+static bool choose_one(struct selection *s, const char *name)
+{
+    struct sts_str domain;
+
+    if (!sts_domain_parse(s->arena, sts_str_from(name), STS_DOMAIN_CONFIG, (struct sts_pos){0},
+                          &s->diags, &domain))
+        return false;
+    const struct tenant *t = snapshot_find_domain(s->snapshot, domain);
+    if (!t)
+        refuse(s, "tenant-unknown", domain, "is not a tenant",
+               "write it as under tenants:, without mta-sts.");
+    else if (t->state == TENANT_REFUSED)
+        refuse(s, "tenant-refused", domain, "has errors", "mend its configuration");
+    else if (!is_wanted(s, domain))
+        refuse(s, "tenant-elsewhere", domain, "has no records there",
+               "look at --zone, --side and records.delegation_zone");
+    else
+        add_tenant(s, t);
+    return t && t->state != TENANT_REFUSED && is_wanted(s, domain);
+}
+
+static bool choose_matching(struct selection *s, const char *pattern)
+{
+    size_t before = s->count;
+
+    /* Names in the arena of a snapshot end with NUL. */
+    for (size_t i = 0; i < s->snapshot->tenant_count; i++)
+        if (fnmatch(pattern, s->snapshot->tenants[i].domain.ptr, FNM_CASEFOLD) == 0)
+            add_tenant(s, &s->snapshot->tenants[i]);
+    if (s->count == before)
+        refuse(s, "tenant-unknown", sts_str_from(pattern), "matches no tenant",
+               "quote it for the shell: '*.example.org'");
+    return s->count > before;
+}
+
+static int by_tenant(const void *a, const void *b)
+{
+    const struct chosen *x = a, *y = b;
+    return (x->tenant > y->tenant) - (x->tenant < y->tenant);
+}
+
+/* Whoever names one twice gets it once. */
+static void drop_repeated(struct selection *s)
+{
+    size_t kept = 0;
+
+    if (s->count)
+        qsort(s->chosen, s->count, sizeof(*s->chosen), by_tenant);
+    for (size_t i = 0; i < s->count; i++)
+        if (!kept || s->chosen[kept - 1].tenant != s->chosen[i].tenant)
+            s->chosen[kept++] = s->chosen[i];
+    s->count = kept;
+}
+
+bool selection_choose(struct selection *s, char *const *names, size_t count)
+{
+    bool good = true;
+
+    s->all = !count;
+    for (size_t i = 0; s->all && i < s->snapshot->tenant_count; i++)
+        add_tenant(s, &s->snapshot->tenants[i]);
+    for (size_t i = 0; i < count; i++)
+        good = (strpbrk(names[i], "*?[") ? choose_matching : choose_one)(s, names[i]) && good;
+    drop_repeated(s);
+    return good;
+}
+
+/* Issues ids for changed policies; only while no server holds the lock. */
+static void commit(struct selection *s)
+{
+    struct ledger_entry *entries = STS_ARRAY(s->arena, s->count, struct ledger_entry);
+
+    for (size_t i = 0; i < s->count; i++)
+        entries[i] = (struct ledger_entry){s->chosen[i].domain, &s->chosen[i].tenant->policy};
+    if (!ledger_commit(s->ledger, entries, s->count, clock_wall(), &s->diags)) {
+        ledger_close(s->ledger);
+        s->ledger = NULL;
+    }
+}
+
+enum { PAUSE_MS = 50, WAIT_MAX_MS = 5000 };
+
+void selection_open_ledger(struct selection *s)
+{
+    const struct sts_settings *settings = &s->snapshot->settings;
+    struct sts_str path = file_resolve(s->arena, s->snapshot->base_dir, settings->ledger.path);
+    uint64_t wait = (uint64_t)settings->settle_limit + 1000;
+
+    s->lock = ledger_lock(path.ptr, true);
+    int error = s->lock < 0 ? errno : 0;
+    s->server_runs = error == EWOULDBLOCK;
+    s->wait_until = clock_monotonic_ms() + (wait < WAIT_MAX_MS ? wait : WAIT_MAX_MS);
+    s->ledger = ledger_open(path.ptr, s->server_runs ? LEDGER_READ : LEDGER_WRITE,
+                            settings->ledger.where, &s->diags);
+    if (!s->ledger || s->server_runs)
+        return;
+    if (!error) {
+        commit(s);
+        return;
+    }
+    /* Without the lock a server may be running unseen: no id is issued. */
+    struct sts_diag *diag =
+        sts_diag_add(&s->diags, STS_ERROR, "ledger-lock", settings->ledger.where, "%.*s.lock %s",
+                     STS_ARG(path), file_error(error));
+    sts_diag_help(&s->diags, diag, "it must be a file that this user may write");
+    ledger_close(s->ledger);
+    s->ledger = NULL;
+}
+
+static const char *why_pending(struct selection *s, struct sts_arena *scratch,
+                               const struct chosen *c, struct ledger_instance *instance)
+{
+    unsigned char digest[STS_DIGEST_LEN];
+
+    if (!s->ledger)
+        return "the ledger cannot be used, so there is no id";
+    if (!ledger_latest(s->ledger, scratch, c->domain, instance, &s->diags))
+        return "the running server does not serve it yet";
+    sts_policy_digest(&c->tenant->policy, digest);
+    if (instance->last_served || memcmp(digest, instance->digest, sizeof(digest)) != 0)
+        return "the running server has not loaded this policy yet";
+    return NULL;
+}
+
+/* Whoever saves a file and asks for the records means the new ones: the running server gets the
+ * time that it takes to notice, once for all tenants. */
+static void look_at(struct selection *s, struct chosen *c)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
+    struct sts_arena *scratch = sts_arena_new();
+    struct ledger_instance instance;
+    size_t errors = s->diags.errors;
+
+    while ((c->pending = why_pending(s, scratch, c, &instance)) && s->ledger && s->server_runs &&
+           s->diags.errors == errors && clock_monotonic_ms() < s->wait_until)
+        nanosleep(&pause, NULL);
+    if (!c->pending) {
+        memcpy(c->id, instance.id, sizeof(c->id));
+        c->since = instance.first_served;
+    }
+    sts_arena_free(scratch);
+}
+
+static int by_domain(const void *a, const void *b)
+{
+    return sts_str_cmp(((const struct chosen *)a)->domain, ((const struct chosen *)b)->domain);
+}
+
+static int by_zone(const void *a, const void *b)
+{
+    int order = sts_str_cmp(((const struct chosen *)a)->zone, ((const struct chosen *)b)->zone);
+    return order ? order : by_domain(a, b);
+}
+
+static int to_domain(const void *key, const void *chosen)
+{
+    return sts_str_cmp(*(const struct sts_str *)key, ((const struct chosen *)chosen)->domain);
+}
+
+/* Those that the ledger calls unpublished; the list is ordered by domain, up to `known`. */
+struct unpublished {
+    struct selection *s;
+    size_t known;
+};
+
+static void on_unpublished(void *data, const struct ledger_instance *instance)
+{
+    struct unpublished *u = data;
+    struct selection *s = u->s;
+    struct chosen *c =
+        u->known ? bsearch(&instance->domain, s->chosen, u->known, sizeof(*s->chosen), to_domain)
+                 : NULL;
+
+    if (c)
+        c->unpublished = true;
+    /* It is no tenant any more: one that is configured, but not served, is not withdrawn. */
+    else if (s->all && instance->last_served && is_wanted(s, instance->domain) &&
+             !snapshot_find_domain(s->snapshot, instance->domain))
+        add(s, sts_arena_dup(s->arena, instance->domain))->unpublished = true;
+}
+
+static void look_for_unpublished(struct selection *s)
+{
+    struct unpublished u = {s, s->count};
+
+    if (s->count)
+        qsort(s->chosen, s->count, sizeof(*s->chosen), by_domain);
+    if (s->ledger)
+        ledger_each_unpublished(s->ledger, on_unpublished, &u, &s->diags);
+    for (size_t i = u.known; i < s->count; i++)
+        s->chosen[i].unpublished =
+            ledger_announced(s->ledger, s->chosen[i].domain, s->chosen[i].id, &s->diags);
+}
+
+static bool stays(const struct chosen *c, bool changed, time_t since)
+{
+    return (!changed || c->unpublished || c->pending) &&
+           (!since || c->pending || c->since >= since);
+}
+
+void selection_look(struct selection *s, bool changed, time_t since)
+{
+    struct progress progress;
+    size_t kept = 0, all = s->count;
+
+    progress_begin(&progress, "ids", all);
+    for (size_t i = 0; i < all; i++) {
+        look_at(s, &s->chosen[i]);
+        progress_at(&progress, i);
+    }
+    progress_end(&progress);
+    if (changed)
+        look_for_unpublished(s);
+    for (size_t i = 0; i < s->count; i++)
+        if (stays(&s->chosen[i], changed, since))
+            s->chosen[kept++] = s->chosen[i];
+    s->count = kept;
+    if (kept)
+        qsort(s->chosen, kept, sizeof(*s->chosen), by_zone);
+}
