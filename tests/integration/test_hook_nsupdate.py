@@ -219,6 +219,38 @@ def test_a_cname_for_the_policy_host(server, configure, hook):
     assert txt("example.org") == {"v=STSv1; id=2;"}
 
 
+def test_authorities_beside_the_addresses(server, configure, hook):
+    """CAA with a TTL of its own; one of somebody else stops the announcement, and stays."""
+    path = configure("publish = mta-sts _mta-sts")
+    caa = "ca.example; accounturi=https://ca.example/1?a=b"
+    more = [record("mta-sts.example.org", "A", "192.0.2.1", 60),
+            record("mta-sts.example.org", "CAA", caa, 900)]
+    for ident in "1", "2":
+        expect(hook(path, batch(changed("example.org", ident, *more))), 0)
+    assert ask("mta-sts.example.org", "CAA") == {("CAA", f'0 issue "{caa}"')}
+    assert ttl("mta-sts.example.org", "CAA") == 900 and ttl("mta-sts.example.org", "A") == 60
+    more[1]["value"] = "other.example"
+    done = hook(path, batch(changed("example.org", "3", *more)))
+    expect(done, 1, "^mta-sts.example.org: has CAA 0 issue .*ca.example.* not ours and is kept")
+    assert txt("example.org") == {"v=STSv1; id=2;"}
+
+
+def test_delegated_names_are_in_our_zone(server, configure, hook):
+    """The customer's domain is in no zone here; the name that its CNAME leads to is."""
+    entry = changed("customer.example.sts.example.org", "1",
+                    record("_smtp._tls.customer.example.sts.example.org", "TXT",
+                           "v=TLSRPTv1; rua=mailto:a@x"))
+    entry["domain"] = "customer.example"
+    path = configure("publish = _smtp._tls _mta-sts")
+    expect(hook(path, batch(entry)), 0)
+    assert txt("customer.example.sts.example.org") == {"v=STSv1; id=1;"}
+    assert ask("_smtp._tls.customer.example.sts.example.org") == {
+        ("TXT", "v=TLSRPTv1; rua=mailto:a@x")}
+    gone = removed("customer.example.sts.example.org") | {"domain": "customer.example"}
+    expect(hook(path, batch(gone)), 0)
+    assert not txt("customer.example.sts.example.org")
+
+
 def test_by_default_the_announcement_alone(server, configure, hook):
     more = [record("mta-sts.example.org", "A", "192.0.2.1"),
             record("_smtp._tls.example.org", "TXT", "v=TLSRPTv1; rua=mailto:a@x")]

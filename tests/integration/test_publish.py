@@ -67,8 +67,9 @@ class Publisher:
         return knot(self.directory / "knot", "example.org", records, more=dict.fromkeys(ZONES, ""),
                     key=("mta-stsd", SECRET), updates=["example.org", *ZONES])
 
-    def start(self, tenants, command=None, **options):
-        self.config = self._make_config(tenants, records={"ttl": 60}, on_change=command or self.command)
+    def start(self, tenants, command=None, records=None, **options):
+        self.config = self._make_config(tenants, records={"ttl": 60, **(records or {})},
+                                        on_change=command or self.command)
         self.daemon = self._serve(config=self.config, **options)
         return self.daemon
 
@@ -184,6 +185,21 @@ def test_removed_and_foreign_values(publisher):
         publisher.edit({"example.org": policy(1), "example.net": policy(1)})
         daemon.wait_for(DONE, 3)
         assert len(txt("example.org")) == 3
+
+
+def test_delegated_tenants(publisher):
+    """Customers' zones are elsewhere; what changes is in the provider's, and goes with the tenant."""
+    tenants = ["customer.example", "other.example"]
+    with publisher.knot():
+        daemon = publisher.start(all_of(tenants, 1), records={
+            "policy_host": "policy.provider.test", "delegation_zone": "sts.provider.test"})
+        daemon.wait_for(DONE)
+        first = {domain: txt(f"{domain}.sts.provider.test").pop() for domain in tenants}
+        publisher.edit({"other.example": policy(2)})
+        daemon.wait_for(DONE + r" tenants=2 removed=1")
+        assert not txt("customer.example.sts.provider.test")
+        (value,) = txt("other.example.sts.provider.test")
+        assert value > first["other.example"]
 
 
 def test_wrong_key_mended(publisher, run):
