@@ -182,38 +182,44 @@ void selection_open_ledger(struct selection *s)
     s->ledger = NULL;
 }
 
-static const char *why_pending(struct selection *s, struct sts_arena *scratch,
-                               const struct chosen *c, struct ledger_instance *instance)
+/* Takes the id of the tenant's latest instance, when it is of the policy that it has now. */
+static void take_id(struct chosen *c, const struct ledger_instance *latest)
 {
-    unsigned char digest[STS_DIGEST_LEN];
+    c->pending = "the running server has not loaded this policy yet";
+    if (latest->last_served || !sts_str_eq(latest->body, c->tenant->body))
+        return;
+    c->pending = NULL;
+    memcpy(c->id, latest->id, sizeof(c->id));
+    c->since = latest->first_served;
+}
 
-    if (!s->ledger)
-        return "the ledger cannot be used, so there is no id";
-    if (!ledger_latest(s->ledger, scratch, c->domain, instance, &s->diags))
-        return "the running server does not serve it yet";
-    sts_policy_digest(&c->tenant->policy, digest);
-    if (instance->last_served || memcmp(digest, instance->digest, sizeof(digest)) != 0)
-        return "the running server has not loaded this policy yet";
-    return NULL;
+static void look_at(struct selection *s, struct chosen *c)
+{
+    struct sts_arena *scratch = sts_arena_new();
+    struct ledger_instance latest;
+
+    c->pending = "the ledger cannot be used, so there is no id";
+    if (s->ledger && ledger_latest(s->ledger, scratch, c->domain, &latest, &s->diags))
+        take_id(c, &latest);
+    else if (s->ledger)
+        c->pending = "the running server does not serve it yet";
+    sts_arena_free(scratch);
 }
 
 /* Whoever saves a file and asks for the records means the new ones: the running server gets the
  * time that it takes to notice, once for all tenants. */
-static void look_at(struct selection *s, struct chosen *c)
+static void wait_for(struct selection *s, struct chosen *c)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
-    struct sts_arena *scratch = sts_arena_new();
-    struct ledger_instance instance;
     size_t errors = s->diags.errors;
 
-    while ((c->pending = why_pending(s, scratch, c, &instance)) && s->ledger && s->server_runs &&
-           s->diags.errors == errors && clock_monotonic_ms() < s->wait_until)
+    for (;;) {
+        look_at(s, c);
+        if (!c->pending || !s->ledger || !s->server_runs || s->diags.errors != errors ||
+            clock_monotonic_ms() >= s->wait_until)
+            return;
         nanosleep(&pause, NULL);
-    if (!c->pending) {
-        memcpy(c->id, instance.id, sizeof(c->id));
-        c->since = instance.first_served;
     }
-    sts_arena_free(scratch);
 }
 
 static int by_domain(const void *a, const void *b)
@@ -230,6 +236,46 @@ static int by_zone(const void *a, const void *b)
 static int to_domain(const void *key, const void *chosen)
 {
     return sts_str_cmp(*(const struct sts_str *)key, ((const struct chosen *)chosen)->domain);
+}
+
+/* A reading of the whole ledger beside the list; both are ordered by domain. */
+struct reading {
+    struct selection *s;
+    size_t next;
+    struct progress progress;
+};
+
+static void on_history(void *data, const struct ledger_history *history)
+{
+    struct reading *r = data;
+    struct selection *s = r->s;
+
+    while (r->next < s->count && sts_str_cmp(s->chosen[r->next].domain, history->latest.domain) < 0)
+        r->next++;
+    if (r->next < s->count && sts_str_eq(s->chosen[r->next].domain, history->latest.domain))
+        take_id(&s->chosen[r->next], &history->latest);
+    progress_at(&r->progress, r->next);
+}
+
+enum { MANY = 1000 }; /* from here on one reading is cheaper than asking for each */
+
+static void look_up(struct selection *s)
+{
+    struct reading r = {.s = s};
+    struct sts_diags ignored; /* what is damaged is found once more, and said then */
+
+    sts_diags_init(&ignored, s->arena);
+    progress_begin(&r.progress, "ids", s->count);
+    for (size_t i = 0; i < s->count; i++)
+        s->chosen[i].pending = "";
+    if (s->ledger && s->count >= MANY)
+        ledger_each_history(s->ledger, on_history, &r, &ignored);
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->chosen[i].pending)
+            wait_for(s, &s->chosen[i]);
+        progress_at(&r.progress, i);
+    }
+    progress_end(&r.progress);
 }
 
 /* Those that the ledger calls unpublished; the list is ordered by domain, up to `known`. */
@@ -258,8 +304,6 @@ static void look_for_unpublished(struct selection *s)
 {
     struct unpublished u = {s, s->count};
 
-    if (s->count)
-        qsort(s->chosen, s->count, sizeof(*s->chosen), by_domain);
     if (s->ledger)
         ledger_each_unpublished(s->ledger, on_unpublished, &u, &s->diags);
     for (size_t i = u.known; i < s->count; i++)
@@ -275,15 +319,11 @@ static bool stays(const struct chosen *c, bool changed, time_t since)
 
 void selection_look(struct selection *s, bool changed, time_t since)
 {
-    struct progress progress;
-    size_t kept = 0, all = s->count;
+    size_t kept = 0;
 
-    progress_begin(&progress, "ids", all);
-    for (size_t i = 0; i < all; i++) {
-        look_at(s, &s->chosen[i]);
-        progress_at(&progress, i);
-    }
-    progress_end(&progress);
+    if (s->count)
+        qsort(s->chosen, s->count, sizeof(*s->chosen), by_domain);
+    look_up(s);
     if (changed)
         look_for_unpublished(s);
     for (size_t i = 0; i < s->count; i++)

@@ -4,22 +4,32 @@
 
 enum { STRING_MAX = 255, REASON_MAX = 1000 };
 
-/* Inside quotes: \" and \\, and \DDD (decimal) for what could end the line. */
-static void add_octet(struct sts_buf *out, unsigned char c)
+static bool is_plain(unsigned char c)
 {
-    if (c < ' ' || c >= 0x7f)
-        sts_buf_printf(out, "\\%03u", c);
-    else
-        sts_buf_printf(out, "%s%c", c == '"' || c == '\\' ? "\\" : "", c);
+    return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* Inside quotes: \" and \\, and \DDD (decimal) for what could end the line. */
+static void add_string(struct sts_buf *out, struct sts_str part)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i < part.len; i++) {
+        unsigned char c = (unsigned char)part.ptr[i];
+        if (is_plain(c))
+            continue;
+        sts_buf_add(out, sts_str_sub(part, from, i));
+        sts_buf_printf(out, c == '"' || c == '\\' ? "\\%c" : "\\%03u", c);
+        from = i + 1;
+    }
+    sts_buf_add(out, sts_str_sub(part, from, part.len));
 }
 
 void format_add_txt(struct sts_buf *out, struct sts_str value)
 {
     for (size_t from = 0; from < value.len; from += STRING_MAX) {
-        struct sts_str part = sts_str_sub(value, from, from + STRING_MAX);
         sts_buf_add_cstr(out, from ? " \"" : "\"");
-        for (size_t i = 0; i < part.len; i++)
-            add_octet(out, (unsigned char)part.ptr[i]);
+        add_string(out, sts_str_sub(value, from, from + STRING_MAX));
         sts_buf_add(out, STS_STR("\""));
     }
 }
