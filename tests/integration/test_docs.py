@@ -6,7 +6,7 @@ The keys of the configuration have their own comparison in tests/unit/test_schem
 import re
 import subprocess
 
-from harness import TOP
+from harness import BINARY, TOP
 
 MAN8 = (TOP / "packaging/man/mta-stsd.8").read_text(encoding="utf-8")
 
@@ -36,6 +36,12 @@ def test_every_default_is_accepted(run, write_config):
     text += 'listen: [{address: "127.0.0.1:0", tls: off, proxy_protocol: off}]\n'
     done = run("check", "-c", write_config(text))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_table_of_keys_in_the_manual_is_made_from_the_program():
+    """packaging/man/keys.py writes it anew."""
+    done = subprocess.run([TOP / "packaging/man/keys.py", BINARY, "--check"], check=False)
+    assert done.returncode == 0, "run packaging/man/keys.py build/release/mta-stsd"
 
 
 def test_every_lint_is_in_the_manual(run):
