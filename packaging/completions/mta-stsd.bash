@@ -1,5 +1,5 @@
-# bash completion of mta-stsd(8). Commands, options and words are those of `mta-stsd help`; a test
-# compares them.
+# bash completion of mta-stsd(8). Commands, options and words are those of `mta-stsd help`, and a
+# test compares them; the formats of records are asked for.
 _mta_stsd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=
     COMPREPLY=()
@@ -11,7 +11,7 @@ _mta_stsd() {
     --format)
         case ${COMP_WORDS[1]} in
         check) words="text json" ;;
-        records) words="table bind json" ;;
+        records) words=$("${COMP_WORDS[0]}" help formats 2>/dev/null | sed 's/:.*//') ;;
         esac
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return

@@ -16,7 +16,7 @@ const struct command commands[] = {
     {"lint", "[--txt|--tlsrpt] FILE|-", "judge a policy or TXT value from anywhere", "txt tlsrpt ",
      command_lint},
     {"records",
-     "[-c FILE] [--format table|bind|json] [--zone ZONE] [--side tenant|provider] [--relative] "
+     "[-c FILE] [--format NAME] [--zone ZONE] [--side tenant|provider] [--relative] "
      "[--changed] [--since DATE] [--receipt FILE] [--mark-published FILE] [TENANT...]",
      "print the DNS records, ids included",
      "config format zone side relative changed since receipt mark-published ", command_records},

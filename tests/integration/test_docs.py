@@ -50,13 +50,17 @@ def test_every_lint_is_in_the_manual(run):
     assert lints == set(re.findall(r"^\.It Li (\S+) Pq (\w+)$", MAN8, re.M))
 
 
+def formats(run):
+    """The names of the record formats, as the program's reference says."""
+    return set(re.findall(r"^([a-z0-9]+): ", run("help", "formats").stdout, re.M))
+
+
 def test_every_command_and_format_is_in_the_manual(run):
     """Commands, in usage and manual; formats, in help and manual."""
     commands = set(re.findall(r"^  ([a-z]+) ", run("help").stdout, re.M))
     assert commands == set(re.findall(r"^\.Nm\n\.Cm ([a-z]+)", MAN8, re.M))
-    formats = set(re.findall(r"^([a-z]+): ", run("help", "formats").stdout, re.M))
     section = MAN8.split(".Ss Record formats")[1].split(".El")[0]
-    assert formats == set(re.findall(r"^\.It Cm (\S+)$", section, re.M))
+    assert formats(run) == set(re.findall(r"^\.It Cm (\S+)$", section, re.M))
 
 
 def complete(*words):
@@ -78,9 +82,10 @@ def test_completions_are_those_of_the_table(run):
         options |= {"--config"} if "-c FILE" in synopsis else set()
         offered = complete("mta-stsd", name, "-")
         assert {o for o in offered if o.startswith("-")} == options, name
-    for name in ("check", "records"):
-        formats = set(re.search(r"--format ([a-z|]+)", commands[name])[1].split("|"))
-        assert complete("mta-stsd", name, "--format", "") == formats
+    diagnostics = set(re.search(r"--format ([a-z|]+)", commands["check"])[1].split("|"))
+    assert complete("mta-stsd", "check", "--format", "") == diagnostics
+    assert complete(BINARY, "records", "--format", "") == formats(run)
+    assert complete("/none/mta-stsd", "records", "--format", "") == set()
 
 
 def test_examples_are_accepted(run):
