@@ -27,5 +27,9 @@ size_t format_rrset(const struct sts_record_set *set, size_t from);
 /* "PREFIX_mta-sts.DOMAIN is pending: WHY" and a line end, when there is a reason: a comment in most
  * formats, and one line whatever the reason says. */
 void format_add_pending(struct sts_buf *out, const char *prefix, const struct sts_record_set *set);
+/* "PREFIXremove NAME TYPE DATA, because DOMAIN is no tenant any more" and a line end, for each
+ * record of a withdrawn set: a comment in formats that list what should be there. */
+void format_add_withdrawn(struct sts_buf *out, const char *prefix,
+                          const struct sts_record_set *set);
 
 #endif

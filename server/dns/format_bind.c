@@ -1,17 +1,29 @@
-/* Zone file lines (RFC 1035 §5): absolute names, quoted TXT in strings of at most 255 octets. */
+/* Zone files of BIND, NSD, Knot DNS and others (RFC 1035 §5): lines with absolute names, or with
+ * names below an $ORIGIN. TXT and CAA data in quotes, TXT in strings of at most 255 octets. */
 #include "server/dns/format.h"
+
+static void add_record(struct sts_buf *out, const struct sts_format_context *c,
+                       const struct sts_record_set *set, const struct sts_record *r)
+{
+    struct sts_str name = c->relative ? format_relative(r->owner, set->zone) : r->owner;
+
+    sts_buf_printf(out, "%.*s%s %u IN %s ", STS_ARG(name), sts_str_eq(name, r->owner) ? "." : "",
+                   r->ttl, sts_rr_type_name(r->type));
+    format_add_rdata(out, r);
+    sts_buf_add(out, STS_STR("\n"));
+}
 
 void format_bind(struct sts_buf *out, const struct sts_format_context *c,
                  const struct sts_record_set *set)
 {
-    (void)c;
-    sts_buf_printf(out, "; %.*s\n", STS_ARG(set->domain));
-    for (size_t i = 0; i < set->count; i++) {
-        const struct sts_record *r = &set->records[i];
-        sts_buf_printf(out, "%.*s. %u IN %s ", STS_ARG(r->owner), r->ttl,
-                       sts_rr_type_name(r->type));
-        format_add_rdata(out, r);
-        sts_buf_add(out, STS_STR("\n"));
-    }
+    if (c->relative && c->zone_begins)
+        sts_buf_printf(out, "$ORIGIN %.*s.\n", STS_ARG(set->zone));
+    sts_buf_printf(out, "; %.*s", STS_ARG(set->domain));
+    if (!sts_str_eq(set->domain, set->zone))
+        sts_buf_printf(out, ", in zone %.*s", STS_ARG(set->zone));
+    sts_buf_add(out, STS_STR("\n"));
+    for (size_t i = 0; i < set->count && !set->withdrawn; i++)
+        add_record(out, c, set, &set->records[i]);
+    format_add_withdrawn(out, "; ", set);
     format_add_pending(out, "; ", set);
 }

@@ -1,3 +1,5 @@
+/* An array with an object a tenant, for scripts: all that is known, null for what is not. Values
+ * are bare, names absolute without the final dot. A withdrawn one has the records to be removed. */
 #include "server/base/json.h"
 #include "server/dns/format.h"
 
@@ -12,6 +14,11 @@ static json_t *record_json(const struct sts_record *r)
     return object;
 }
 
+static json_t *word_json(const char *word)
+{
+    return word ? json_string(word) : json_null();
+}
+
 static json_t *set_json(const struct sts_record_set *set)
 {
     json_t *object = json_object(), *records = json_array();
@@ -19,6 +26,11 @@ static json_t *set_json(const struct sts_record_set *set)
     json_object_set_new(object, "id", set->id.len ? sts_json_str(set->id) : json_null());
     json_object_set_new(object, "pending",
                         set->pending.len ? sts_json_str(set->pending) : json_null());
+    json_object_set_new(object, "zone", sts_json_str(set->zone));
+    json_object_set_new(object, "state", word_json(set->state));
+    json_object_set_new(object, "mode", word_json(set->mode));
+    json_object_set_new(object, "max_age", set->mode ? json_integer(set->max_age) : json_null());
+    json_object_set_new(object, "withdrawn", json_boolean(set->withdrawn));
     for (size_t i = 0; i < set->count; i++)
         json_array_append_new(records, record_json(&set->records[i]));
     json_object_set_new(object, "records", records);

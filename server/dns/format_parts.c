@@ -79,3 +79,14 @@ void format_add_pending(struct sts_buf *out, const char *prefix, const struct st
     sts_buf_add_escaped(out, set->pending, REASON_MAX);
     sts_buf_add(out, STS_STR("\n"));
 }
+
+void format_add_withdrawn(struct sts_buf *out, const char *prefix, const struct sts_record_set *set)
+{
+    for (size_t i = 0; i < set->count && set->withdrawn; i++) {
+        const struct sts_record *r = &set->records[i];
+        sts_buf_printf(out, "%sremove %.*s. %s ", prefix, STS_ARG(r->owner),
+                       sts_rr_type_name(r->type));
+        format_add_rdata(out, r);
+        sts_buf_printf(out, ", because %.*s is no tenant any more\n", STS_ARG(set->domain));
+    }
+}

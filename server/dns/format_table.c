@@ -1,47 +1,72 @@
-/* For people: aligned columns on a terminal, tab-separated fields otherwise. */
+/* For people and DNS providers' web forms. On a terminal a block for each name and type: the value
+ * stands last on a line of its own, so that the terminal's wrapping adds nothing to what is copied.
+ * Otherwise lines of four fields with a tab between, for scripts: host, type, TTL, value; what
+ * begins with # is a remark. TXT values are bare: a form adds the quotes that it needs. */
 #include "server/dns/format.h"
 
-static size_t widest(const struct sts_record_set *set, bool value)
+static struct sts_str host(const struct sts_format_context *c, const struct sts_record_set *set,
+                           const struct sts_record *r)
 {
-    size_t width = value ? sizeof("VALUE") - 1 : sizeof("HOST") - 1;
-    for (size_t i = 0; i < set->count; i++) {
-        size_t len = value ? set->records[i].value.len : set->records[i].owner.len;
-        if (len > width)
-            width = len;
-    }
-    return width;
+    return c->relative ? format_relative(r->owner, set->zone) : r->owner;
 }
 
-static void aligned(struct sts_buf *out, const struct sts_record_set *set)
+static void heading(struct sts_buf *out, const struct sts_format_context *c,
+                    const struct sts_record_set *set)
 {
-    int host = (int)widest(set, false), value = (int)widest(set, true);
-
-    sts_buf_printf(out, "%-*s  %-5s  %6s  %-*s  %s\n", host, "HOST", "TYPE", "TTL", value, "VALUE",
-                   "PURPOSE");
-    for (size_t i = 0; i < set->count; i++) {
-        const struct sts_record *r = &set->records[i];
-        sts_buf_printf(out, "%-*.*s  %-5s  %6u  %-*.*s  %s\n", host, STS_ARG(r->owner),
-                       sts_rr_type_name(r->type), r->ttl, value, STS_ARG(r->value), r->purpose);
-    }
+    sts_buf_printf(out, "%s%.*s", c->index ? "\n" : "", STS_ARG(set->domain));
+    if (!sts_str_eq(set->domain, set->zone))
+        sts_buf_printf(out, ", in zone %.*s", STS_ARG(set->zone));
+    sts_buf_add_cstr(out, set->withdrawn ? " is no tenant any more; remove:\n" : "\n");
 }
 
-static void tabbed(struct sts_buf *out, const struct sts_record_set *set)
+static void block(struct sts_buf *out, const struct sts_format_context *c,
+                  const struct sts_record_set *set, size_t from, size_t count)
 {
-    for (size_t i = 0; i < set->count; i++) {
-        const struct sts_record *r = &set->records[i];
-        sts_buf_printf(out, "%.*s\t%s\t%u\t%.*s\n", STS_ARG(r->owner), sts_rr_type_name(r->type),
-                       r->ttl, STS_ARG(r->value));
+    const struct sts_record *r = &set->records[from];
+    struct sts_str name = host(c, set, r), relative = format_relative(r->owner, set->zone);
+
+    sts_buf_printf(out, "\n  %s\n    Host   %.*s", r->purpose, STS_ARG(name));
+    if (!sts_str_eq(name, relative)) /* which of them a form wants, nobody can know */
+        sts_buf_printf(out, "  or  %.*s", STS_ARG(relative));
+    sts_buf_printf(out, "\n    Type   %s%s\n    TTL    %u\n", sts_rr_type_name(r->type),
+                   r->type == STS_RR_CAA ? ", flags 0, tag issue" : "", r->ttl);
+    for (size_t i = from; i < from + count; i++)
+        sts_buf_printf(out, "    Value  %.*s\n", STS_ARG(set->records[i].value));
+}
+
+static void blocks(struct sts_buf *out, const struct sts_format_context *c,
+                   const struct sts_record_set *set)
+{
+    size_t count;
+
+    heading(out, c, set);
+    for (size_t i = 0; i < set->count; i += count) {
+        count = format_rrset(set, i);
+        block(out, c, set, i, count);
     }
+    if (set->pending.len)
+        sts_buf_add_cstr(out, "\n");
+    format_add_pending(out, "  ", set);
+}
+
+static void tabbed(struct sts_buf *out, const struct sts_format_context *c,
+                   const struct sts_record_set *set)
+{
+    for (size_t i = 0; i < set->count && !set->withdrawn; i++) {
+        const struct sts_record *r = &set->records[i];
+        sts_buf_printf(out, "%.*s\t%s\t%u\t%s%.*s%s\n", STS_ARG(host(c, set, r)),
+                       sts_rr_type_name(r->type), r->ttl, r->type == STS_RR_CAA ? "0 issue \"" : "",
+                       STS_ARG(r->value), r->type == STS_RR_CAA ? "\"" : "");
+    }
+    format_add_withdrawn(out, "# ", set);
+    format_add_pending(out, "# ", set);
 }
 
 void format_table(struct sts_buf *out, const struct sts_format_context *c,
                   const struct sts_record_set *set)
 {
-    if (c->terminal) {
-        sts_buf_printf(out, "%s%.*s\n", c->index ? "\n" : "", STS_ARG(set->domain));
-        aligned(out, set);
-    } else {
-        tabbed(out, set);
-    }
-    format_add_pending(out, "# ", set);
+    if (c->terminal)
+        blocks(out, c, set);
+    else
+        tabbed(out, c, set);
 }

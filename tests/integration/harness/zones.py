@@ -1,0 +1,61 @@
+"""What other programs read in a zone file."""
+
+import subprocess
+
+import dns.rdatatype
+import dns.zone
+
+from . import DEADLINE
+from .process import die_with_parent, environment
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def apex(zone):
+    """Zone file text of what every zone has."""
+    return (
+        f"{zone}. 300 IN SOA ns.{zone}. hostmaster.{zone}. 1 300 300 300 300\n"
+        f"{zone}. 300 IN NS ns.{zone}.\n"
+        f"ns.{zone}. 300 IN A 127.0.0.1\n"
+    )
+
+
+def run(*args, stdin="", path=PATH):
+    """Runs another program to its end; the exit code is not judged."""
+    return subprocess.run(
+        [str(a) for a in args],
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(PATH=path),
+        timeout=DEADLINE,
+        preexec_fn=die_with_parent,
+        check=False,
+    )
+
+
+def _value(rdata):
+    if rdata.rdtype == dns.rdatatype.TXT:
+        return b"".join(rdata.strings).decode()
+    if rdata.rdtype == dns.rdatatype.CAA:
+        assert (rdata.flags, rdata.tag) == (0, b"issue")
+        return rdata.value.decode()
+    return rdata.to_text().rstrip(".")
+
+
+def content(zone):
+    """{(name, type): (TTL, values)} of a dnspython zone, without SOA."""
+    return {
+        (name.to_text().rstrip("."), dns.rdatatype.to_text(rdataset.rdtype)): (
+            rdataset.ttl,
+            sorted(map(_value, rdataset)),
+        )
+        for name, rdataset in zone.iterate_rdatasets()
+        if rdataset.rdtype != dns.rdatatype.SOA
+    }
+
+
+def parse(text, zone):
+    """The content of a zone file, as dnspython reads it."""
+    return content(dns.zone.from_text(text, zone, relativize=False))
