@@ -5,6 +5,7 @@ const struct sts_record_format sts_record_formats[] = {
      false},
     {"bind", "zone file lines with absolute names", format_bind, NULL, NULL, false},
     {"json", "for scripts", format_json, format_json_begin, format_json_end, false},
+    {"nsupdate", "dynamic updates, for nsupdate or knsupdate", format_nsupdate, NULL, NULL, false},
     {NULL, NULL, NULL, NULL, NULL, false},
 };
 

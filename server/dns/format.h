@@ -11,6 +11,7 @@ typedef void format_edge(struct sts_buf *out, const struct sts_format_context *c
 
 format_set format_table, format_bind, format_json;
 format_edge format_json_begin, format_json_end;
+format_set format_nsupdate;
 
 /* `value` in quotes, as strings of at most 255 octets with a blank between: TXT data in zone files
  * (RFC 1035 §5.1) and in what takes their syntax. */
@@ -31,5 +32,13 @@ void format_add_pending(struct sts_buf *out, const char *prefix, const struct st
  * record of a withdrawn set: a comment in formats that list what should be there. */
 void format_add_withdrawn(struct sts_buf *out, const char *prefix,
                           const struct sts_record_set *set);
+
+/* For formats that change a zone (format_replace.c). */
+bool format_owner_begins(const struct sts_record_set *set, size_t i); /* the first of its name */
+bool format_has(const struct sts_record_set *set, struct sts_str owner, enum sts_rr_type type);
+bool format_is_host(struct sts_str owner); /* mta-sts.SOMETHING, which has addresses or a CNAME */
+/* Whether what the zone has of this name and type goes when the set comes: also what the name had
+ * in place of it, as the CNAME of an earlier delegation. */
+bool format_replaces(const struct sts_record_set *set, struct sts_str owner, enum sts_rr_type type);
 
 #endif

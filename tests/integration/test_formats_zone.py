@@ -22,6 +22,7 @@ CAA = [{"issuer": "ca.example"},
 ADDRESSES = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::ffff:2"]
 LONG = "a-" + "b" * 59 + "-c." + "d" * 63 + ".example.org"
 TENANTS = ["example.org", "a--b.example.org", LONG, "bücher.example"]
+ZONES = ["example.org", "xn--bcher-kva.example"]
 
 KINDS = {
     "addresses": {"records": {"addresses": ADDRESSES, "caa": CAA,
@@ -30,6 +31,13 @@ KINDS = {
     "delegated": {"records": {"addresses": ADDRESSES, "delegation_zone": "dlg.provider.example"}},
     "pending": {"records": {"addresses": ADDRESSES}, "ledger": "/proc/none/ledger.db"},
 }
+# What a zone has before: an earlier id, names that change their kind, and what is not ours.
+FOREIGN = ('other.{0}. 300 IN TXT "not ours"\n'
+           'mta-sts.{0}. 60 IN A 198.51.100.1\n'
+           'mta-sts.{0}. 60 IN AAAA 2001:db8:1::1\n'
+           '_smtp._tls.{0}. 60 IN CNAME reports.example.net.\n'
+           '_mta-sts.{0}. 60 IN TXT "v=STSv1; id=1;"\n'
+           '_mta-sts.other.{0}. 60 IN TXT "v=STSv1; id=2;"\n')
 
 
 @pytest.fixture
@@ -64,6 +72,22 @@ def wanted(text):
             assert ttl == record["ttl"]
             values.append(record["value"])
             values.sort()
+    return found
+
+
+def before():
+    return {zone: zones.apex(zone) + FOREIGN.format(zone) for zone in ZONES}
+
+
+def after(printed, kind):
+    """zone -> content of the zones when the records of a kind have replaced what was there."""
+    found = {}
+    for zone, content in wanted(printed(kind, "json")).items():
+        ours = {f"{label}.{zone}" for label in ("mta-sts", "_smtp._tls", "_mta-sts")}
+        if kind == "pending":  # an id that is announced stays until there is another
+            ours.remove(f"_mta-sts.{zone}")
+        old = zones.parse(before()[zone], zone)
+        found[zone] = {key: old[key] for key in old if key[0] not in ours} | content
     return found
 
 
@@ -108,3 +132,47 @@ def test_bind_is_read_by_zone_file_parsers(printed, tmp_path, kind):
     assert sum(not x.startswith(";") for x in lines) == sum(
         len(values) for content in wanted(printed(kind, "json")).values()
         for _, values in content.values())
+
+
+# --- nsupdate ---
+
+
+@pytest.mark.parametrize("program", ["nsupdate", "knsupdate"])
+def test_updates_into_a_live_server(printed, tmp_path, program):
+    """Twice is as once, down to the serial; from each kind to the next; the rest is left alone."""
+    with zones.knot_editable(tmp_path / "knot", before()):
+        for kind in ("pending", "addresses", "policy-host", "delegated", "addresses"):
+            expected, serials = after(printed, kind), []
+            for _ in range(2):
+                done = zones.run(program, stdin=printed(kind, "nsupdate"))
+                assert done.returncode == 0, done.stdout
+                for zone in ZONES:
+                    content, serial = zones.transfer(zone)
+                    assert content == expected[zone], kind
+                    serials.append(serial)
+            assert serials[:2] == serials[2:] and 1 not in serials
+
+
+@pytest.mark.parametrize("program", ["nsupdate", "knsupdate"])
+@pytest.mark.parametrize("line", ["mta-sts.{0}. 60 IN MX 10 mx.{0}.", "_mta-sts.{0}. 60 IN NS ns.{0}."])
+def test_an_update_that_a_server_would_ignore_is_refused(printed, tmp_path, program, line):
+    """Another record beside a CNAME, a zone cut: an error, and nothing of the zone has changed."""
+    zone = ZONES[0]
+    text = zones.apex(zone) + line.format(zone) + "\n"
+    with zones.knot_editable(tmp_path / "knot", {zone: text}):
+        done = zones.run(program, stdin=printed("policy-host", "nsupdate", [zone]))
+        assert done.returncode != 0 and "YXRRSET" in done.stdout
+        assert zones.transfer(zone) == (zones.parse(text, zone), 1)
+
+
+@pytest.mark.parametrize("program", ["nsupdate", "knsupdate"])
+def test_updates_of_many_tenants_are_several_transactions(printed, tmp_path, program):
+    """Of 16 tenants at most: each is a message of less than 64 KB."""
+    tenants = [f"t{i:03}.example.org" for i in range(100)]
+    text = printed("many", "nsupdate", tenants)
+    assert text.count("send\n") == 7
+    with zones.knot_editable(tmp_path / "knot", {ZONES[0]: zones.apex(ZONES[0])}):
+        done = zones.run(program, stdin=text)
+        assert done.returncode == 0, done.stdout
+        expected = wanted(printed("many", "json"))[ZONES[0]]
+        assert zones.transfer(ZONES[0])[0] == zones.parse(zones.apex(ZONES[0]), ZONES[0]) | expected

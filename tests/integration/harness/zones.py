@@ -1,12 +1,14 @@
-"""What other programs read in a zone file."""
+"""DNS servers that a test edits, and what other programs read in a zone file."""
 
 import subprocess
 
+import dns.query
 import dns.rdatatype
 import dns.zone
 
 from . import DEADLINE
 from .process import die_with_parent, environment
+from .services import Service
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -59,3 +61,47 @@ def content(zone):
 def parse(text, zone):
     """The content of a zone file, as dnspython reads it."""
     return content(dns.zone.from_text(text, zone, relativize=False))
+
+
+def transfer(zone):
+    """Content and serial of a zone of the server on 127.0.0.1."""
+    got = dns.zone.from_xfr(
+        dns.query.xfr("127.0.0.1", zone, relativize=False, lifetime=DEADLINE), relativize=False
+    )
+    return content(got), got.get_soa().serial
+
+
+def knot_editable(directory, zones):
+    """Knot DNS on port 53 for {zone: zone file text}, as a Service.
+
+    Everybody on loopback may update and transfer; `directory`/knot.conf is for knotc.
+    """
+    directory.mkdir()
+    config = f"""
+server:
+    rundir: {directory}
+    listen: [127.0.0.1@53, ::1@53]
+    udp-workers: 1
+    tcp-workers: 1
+    background-workers: 1
+database:
+    storage: {directory}
+log:
+  - target: stderr
+    any: warning
+acl:
+  - id: anybody
+    address: [127.0.0.1, ::1]
+    action: [update, transfer]
+template:
+  - id: default
+    storage: {directory}
+    semantic-checks: on
+    acl: anybody
+zone:
+"""
+    for zone, text in zones.items():
+        (directory / zone).write_text(text)
+        config += f"  - domain: {zone}\n    file: {zone}\n"
+    (directory / "knot.conf").write_text(config)
+    return Service(["knotd", "-c", directory / "knot.conf"], env={"PATH": PATH})

@@ -1,0 +1,127 @@
+/* Unit tests of server/dns/format_*: what nsupdate prints, to the byte. Other
+ * programs read it back in tests/integration/test_formats_zone.py. */
+#include "tests/unit/format_fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void nsupdate_is_one_transaction_a_zone(void **state)
+{
+    (void)state;
+    expect_as(
+        "nsupdate", script,
+        TENANTS({"a.example.org", POINTED}, {"example.org", PENDING}, {"example.net", WITHDRAWN}),
+        "zone example.org.\n"
+        "; a.example.org\n"
+        "prereq nxrrset mta-sts.a.example.org. NS\n"
+        "prereq nxrrset mta-sts.a.example.org. MX\n"
+        "prereq nxrrset mta-sts.a.example.org. TXT\n"
+        "update delete mta-sts.a.example.org. CNAME\n"
+        "update delete mta-sts.a.example.org. A\n"
+        "update delete mta-sts.a.example.org. AAAA\n"
+        "update delete mta-sts.a.example.org. CAA\n"
+        "update add mta-sts.a.example.org. 3600 CNAME policy.example.net.\n"
+        "prereq nxrrset _smtp._tls.a.example.org. NS\n"
+        "update delete _smtp._tls.a.example.org. TXT\n"
+        "update delete _smtp._tls.a.example.org. CNAME\n"
+        "update add _smtp._tls.a.example.org. 7200 TXT "
+        "\"v=TLSRPTv1; rua=mailto:o'r@example.net\"\n"
+        "prereq nxrrset _mta-sts.a.example.org. NS\n"
+        "update delete _mta-sts.a.example.org. TXT\n"
+        "update delete _mta-sts.a.example.org. CNAME\n"
+        "update add _mta-sts.a.example.org. 300 TXT \"v=STSv1; id=7Z;\"\n"
+        "; example.org\n"
+        "; _mta-sts.example.org is pending: not\\x0Aserved\n"
+        "prereq nxrrset mta-sts.example.org. NS\n"
+        "update delete mta-sts.example.org. CNAME\n"
+        "update delete mta-sts.example.org. A\n"
+        "update delete mta-sts.example.org. AAAA\n"
+        "update delete mta-sts.example.org. CAA\n"
+        "update add mta-sts.example.org. 3600 A 192.0.2.1\n"
+        "update add mta-sts.example.org. 3600 A 192.0.2.2\n"
+        "update add mta-sts.example.org. 3600 AAAA 2001:db8::1\n"
+        "update add mta-sts.example.org. 900 CAA 0 issue \"ca.example; "
+        "accounturi=https://ca.example/'$a\"\n"
+        "prereq nxrrset _smtp._tls.example.org. NS\n"
+        "update delete _smtp._tls.example.org. TXT\n"
+        "update delete _smtp._tls.example.org. CNAME\n"
+        "update add _smtp._tls.example.org. 7200 TXT "
+        "\"v=TLSRPTv1; rua=mailto:o'r@example.net\"\n"
+        "send\n"
+        "zone example.net.\n"
+        "; example.net\n"
+        "update delete _mta-sts.example.net. TXT \"v=STSv1; id=7Z;\"\n"
+        "send\n");
+}
+
+/* A zone of its own has NS records; a CAA that we do not print is not touched. */
+static void nsupdate_leaves_what_is_not_ours(void **state)
+{
+    (void)state;
+    struct sts_arena *arena = sts_arena_new();
+    struct sts_record_set set = make(arena, "example.org", PLAIN);
+    struct sts_buf out = {0};
+
+    set.zone = STS_STR("mta-sts.example.org");
+    set.count = 1;
+    render(&out, "nsupdate", script, &set, 1);
+    assert_string_equal(out.ptr, "zone mta-sts.example.org.\n; example.org\n"
+                                 "update delete mta-sts.example.org. CNAME\n"
+                                 "update delete mta-sts.example.org. A\n"
+                                 "update delete mta-sts.example.org. AAAA\n"
+                                 "update add mta-sts.example.org. 3600 A 192.0.2.1\nsend\n");
+    sts_buf_fini(&out);
+    sts_arena_free(arena);
+}
+
+/* One letter a line: z(one), ;(comment), u(pdate), s(end). */
+static void outline(struct sts_buf *out, const struct sts_record_set *sets, size_t count)
+{
+    struct sts_buf text = {0};
+    char *rest, *line;
+
+    render(&text, "nsupdate", script, sets, count);
+    for (line = strtok_r(text.ptr, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        sts_buf_add(out, (struct sts_str){line, 1});
+    sts_buf_add(out, (struct sts_str){"", 1});
+    sts_buf_fini(&text);
+}
+
+/* A message of DNS has 65535 octets, a transaction is one. */
+static void nsupdate_splits_what_is_too_long(void **state)
+{
+    (void)state;
+    struct sts_arena *arena = sts_arena_new();
+    struct sts_record_set sets[20];
+    struct sts_buf out = {0};
+    char *value = calloc(1, 4001);
+
+    assert_non_null(value);
+    for (size_t i = 0; i < 20; i++)
+        sets[i] = make(arena, "example.org", WITHDRAWN);
+    outline(&out, sets, 20);
+    assert_string_equal(out.ptr, "z;u;u;u;u;u;u;u;u;u;u;u;u;u;u;u;usz;u;u;u;us");
+    sts_buf_fini(&out);
+
+    struct sts_record large = sets[1].records[0];
+    large.value = (struct sts_str){memset(value, 'a', 4000), 4000};
+    sets[0].records = sets[2].records = sets[3].records = &large;
+    outline(&out, sets, 5);
+    assert_string_equal(out.ptr, "z;usz;usz;uszsz;usz;us");
+    sts_buf_fini(&out);
+    outline(&out, sets + 1, 2);
+    assert_string_equal(out.ptr, "z;usz;us");
+    sts_buf_fini(&out);
+    free(value);
+    sts_arena_free(arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nsupdate_is_one_transaction_a_zone),
+        cmocka_unit_test(nsupdate_leaves_what_is_not_ours),
+        cmocka_unit_test(nsupdate_splits_what_is_too_long),
+    };
+    return cmocka_run_group_tests_name("update formats", tests, NULL, NULL);
+}
