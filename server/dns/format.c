@@ -6,6 +6,8 @@ const struct sts_record_format sts_record_formats[] = {
     {"bind", "zone file lines with absolute names", format_bind, NULL, NULL, false},
     {"json", "for scripts", format_json, format_json_begin, format_json_end, false},
     {"nsupdate", "dynamic updates, for nsupdate or knsupdate", format_nsupdate, NULL, NULL, false},
+    {"knot", "a script for sh that runs knotc of Knot DNS", format_knot, format_knot_begin, NULL,
+     false},
     {NULL, NULL, NULL, NULL, NULL, false},
 };
 

@@ -11,7 +11,8 @@ typedef void format_edge(struct sts_buf *out, const struct sts_format_context *c
 
 format_set format_table, format_bind, format_json;
 format_edge format_json_begin, format_json_end;
-format_set format_nsupdate;
+format_set format_nsupdate, format_knot;
+format_edge format_knot_begin;
 
 /* `value` in quotes, as strings of at most 255 octets with a blank between: TXT data in zone files
  * (RFC 1035 §5.1) and in what takes their syntax. */
@@ -40,5 +41,8 @@ bool format_is_host(struct sts_str owner); /* mta-sts.SOMETHING, which has addre
 /* Whether what the zone has of this name and type goes when the set comes: also what the name had
  * in place of it, as the CNAME of an earlier delegation. */
 bool format_replaces(const struct sts_record_set *set, struct sts_str owner, enum sts_rr_type type);
+/* One word for sh(1) in single quotes, whatever is in it. */
+void format_add_sh(struct sts_buf *out, struct sts_str word);
+void format_add_rdata_sh(struct sts_buf *out, const struct sts_record *r);
 
 #endif

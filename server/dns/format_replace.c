@@ -1,4 +1,4 @@
-/* For formats that change a zone: which records go when those of a set come. */
+/* For formats that change a zone: which records go when those of a set come, and sh(1). */
 #include "server/dns/format.h"
 
 bool format_owner_begins(const struct sts_record_set *set, size_t i)
@@ -34,4 +34,24 @@ bool format_replaces(const struct sts_record_set *set, struct sts_str owner, enu
                (format_has(set, owner, type) || format_has(set, owner, STS_RR_CNAME));
     }
     return false;
+}
+
+void format_add_sh(struct sts_buf *out, struct sts_str word)
+{
+    sts_buf_add(out, STS_STR("'"));
+    for (size_t i = 0; i < word.len; i++)
+        if (word.ptr[i] == '\'')
+            sts_buf_add(out, STS_STR("'\\''"));
+        else
+            sts_buf_add(out, sts_str_sub(word, i, i + 1));
+    sts_buf_add(out, STS_STR("'"));
+}
+
+void format_add_rdata_sh(struct sts_buf *out, const struct sts_record *r)
+{
+    struct sts_buf rdata = {0};
+
+    format_add_rdata(&rdata, r);
+    format_add_sh(out, sts_buf_str(&rdata));
+    sts_buf_fini(&rdata);
 }

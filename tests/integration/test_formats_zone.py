@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 
 import pytest
@@ -176,3 +177,76 @@ def test_updates_of_many_tenants_are_several_transactions(printed, tmp_path, pro
         assert done.returncode == 0, done.stdout
         expected = wanted(printed("many", "json"))[ZONES[0]]
         assert zones.transfer(ZONES[0])[0] == zones.parse(zones.apex(ZONES[0]), ZONES[0]) | expected
+
+
+# --- knot ---
+
+
+def knotc_path(tmp_path):
+    return zones.wrapper(tmp_path / "bin", "knotc", "-c", tmp_path / "knot/knot.conf")
+
+
+def test_knot_script_runs(printed, tmp_path):
+    """knotc twice is as once; from each kind to the next; the rest is left alone."""
+    path = knotc_path(tmp_path)
+    with zones.knot_editable(tmp_path / "knot", before()):
+        for kind in ("pending", "addresses", "policy-host", "delegated", "addresses"):
+            expected, serials = after(printed, kind), []
+            for _ in range(2):
+                done = zones.run("sh", stdin=printed(kind, "knot"), path=path)
+                assert done.returncode == 0, done.stdout
+                assert "error" not in done.stdout
+                for zone in ZONES:
+                    content, serial = zones.transfer(zone)
+                    assert content == expected[zone], kind
+                    serials.append(serial)
+            assert serials[:2] == serials[2:] and 1 not in serials
+
+
+def test_knot_script_that_fails_changes_nothing(printed, tmp_path):
+    """A zone that refuses the commit stays as it was, and no transaction is left open."""
+    path, zone = knotc_path(tmp_path), ZONES[0]
+    text = zones.apex(zone) + f"mta-sts.{zone}. 60 IN MX 10 ns.{zone}.\n"
+    with zones.knot_editable(tmp_path / "knot", {zone: text}):
+        for _ in range(2):
+            done = zones.run("sh", stdin=printed("policy-host", "knot"), path=path)
+            assert done.returncode != 0 and "semantic check" in done.stdout, done.stdout
+            assert zones.transfer(zone) == (zones.parse(text, zone), 1)
+            assert zones.run("knotc", "zone-begin", zone, path=path).returncode == 0
+            assert zones.run("knotc", "zone-abort", zone, path=path).returncode == 0
+
+
+def test_a_withdrawn_record_is_removed_only_when_it_is_ours(printed, tmp_path):
+    """With the announced value, by knotc and nsupdate, in the lines that the unit test expects."""
+    path, zone = knotc_path(tmp_path), ZONES[0]
+    prelude = printed("pending", "knot").partition("\nzone=")[0]
+    kept = zones.parse(before()[zone], zone)
+    less = {key: kept[key] for key in kept if key != (f"_mta-sts.{zone}", "TXT")}
+    for name in ("knot", "nsupdate"):
+        with zones.knot_editable(tmp_path / "knot", before()):
+            for number, expected in ((7, kept), (1, less), (1, less)):
+                value = f'"v=STSv1; id={number};"'
+                if name == "knot":
+                    done = zones.run("sh", path=path, stdin=(
+                        f"{prelude}\nzone='{zone}.'\nknotc zone-begin \"$zone\"\n"
+                        f"remove '_mta-sts.{zone}.' TXT '{value}'\nknotc zone-commit \"$zone\"\n"))
+                else:
+                    done = zones.run("nsupdate", stdin=(
+                        f"zone {zone}.\nupdate delete _mta-sts.{zone}. TXT {value}\nsend\n"))
+                assert done.returncode == 0, done.stdout
+                assert zones.transfer(zone)[0] == expected
+        shutil.rmtree(tmp_path / "knot")
+
+
+def test_knot_script_leaves_the_transaction_of_another(printed, tmp_path):
+    """Somebody edits the zone: the script ends, and what they did is still open."""
+    path, zone = knotc_path(tmp_path), ZONES[0]
+    with zones.knot_editable(tmp_path / "knot", before()):
+        zones.run("knotc", "zone-begin", zone, path=path)
+        zones.run("knotc", "zone-set", zone, "theirs", "60", "A", "192.0.2.9", path=path)
+        done = zones.run("sh", stdin=printed("addresses", "knot"), path=path)
+        assert done.returncode != 0
+        assert zones.run("knotc", "zone-commit", zone, path=path).returncode == 0
+        content, _ = zones.transfer(zone)
+        expected = zones.parse(before()[zone], zone)
+        assert content == expected | {(f"theirs.{zone}", "A"): (60, ["192.0.2.9"])}

@@ -1,4 +1,4 @@
-/* Unit tests of server/dns/format_*: what nsupdate prints, to the byte. Other
+/* Unit tests of server/dns/format_*: what nsupdate and knot print, to the byte. Other
  * programs read it back in tests/integration/test_formats_zone.py. */
 #include "tests/unit/format_fixture.h"
 
@@ -116,12 +116,74 @@ static void nsupdate_splits_what_is_too_long(void **state)
     sts_arena_free(arena);
 }
 
+#define KNOT_BEGIN                                                                                 \
+    "set -eu\ntrap 'exit 1' HUP INT TERM\n"                                                        \
+    "# OWNER TYPE [DATA], if it is there: removing nothing is an error\n"                          \
+    "remove() {\n    if found=$(knotc zone-get \"$zone\" \"$1\" \"$2\"); then\n"                   \
+    "        case $found in *\"${3-[}\"*) knotc zone-unset \"$zone\" \"$@\" ;; esac\n"             \
+    "    fi\n}\n"
+#define KNOT_ZONE(zone)                                                                            \
+    "\nzone='" zone "'\nknotc zone-begin \"$zone\"\ntrap 'knotc zone-abort \"$zone\"' EXIT\n"
+#define KNOT_END "knotc zone-commit \"$zone\"\ntrap - EXIT\n"
+
+static void knot_is_one_transaction_a_zone(void **state)
+{
+    (void)state;
+    expect_as(
+        "knot", script,
+        TENANTS({"a.example.org", WITHDRAWN}, {"example.org", PENDING}, {"example.org", DELEGATED}),
+        KNOT_BEGIN KNOT_ZONE(
+            "example.org.") "# a.example.org\n"
+                            "remove '_mta-sts.a.example.org.' TXT '\"v=STSv1; id=7Z;\"'\n"
+                            "# example.org\n"
+                            "# _mta-sts.example.org is pending: not\\x0Aserved\n"
+                            "remove 'mta-sts.example.org.' CNAME\n"
+                            "remove 'mta-sts.example.org.' A\n"
+                            "remove 'mta-sts.example.org.' AAAA\n"
+                            "remove 'mta-sts.example.org.' CAA\n"
+                            "knotc zone-set \"$zone\" 'mta-sts.example.org.' 3600 A '192.0.2.1'\n"
+                            "knotc zone-set \"$zone\" 'mta-sts.example.org.' 3600 A '192.0.2.2'\n"
+                            "knotc zone-set \"$zone\" 'mta-sts.example.org.' 3600 AAAA "
+                            "'2001:db8::1'\n"
+                            "knotc zone-set \"$zone\" 'mta-sts.example.org.' 900 CAA '0 issue "
+                            "\"ca.example; "
+                            "accounturi=https://ca.example/'\\''$a\"'\n"
+                            "remove '_smtp._tls.example.org.' TXT\n"
+                            "remove '_smtp._tls.example.org.' CNAME\n"
+                            "knotc zone-set \"$zone\" '_smtp._tls.example.org.' 7200 TXT "
+                            "'\"v=TLSRPTv1; rua=mailto:o'\\''r@example.net\"'\n"
+                            "# example.org\n"
+                            "remove 'mta-sts.example.org.' CNAME\n"
+                            "remove 'mta-sts.example.org.' A\n"
+                            "remove 'mta-sts.example.org.' AAAA\n"
+                            "remove 'mta-sts.example.org.' CAA\n"
+                            "knotc zone-set \"$zone\" 'mta-sts.example.org.' 3600 CNAME "
+                            "'mta-sts.example.org.dlg.example.net.'\n"
+                            "remove '_smtp._tls.example.org.' TXT\n"
+                            "remove '_smtp._tls.example.org.' CNAME\n"
+                            "knotc zone-set \"$zone\" '_smtp._tls.example.org.' 7200 CNAME "
+                            "'_smtp._tls.example.org.dlg.example.net.'\n"
+                            "remove '_mta-sts.example.org.' TXT\n"
+                            "remove '_mta-sts.example.org.' CNAME\n"
+                            "knotc zone-set \"$zone\" '_mta-sts.example.org.' 300 CNAME "
+                            "'_mta-sts.example.org.dlg.example.net.'\n" KNOT_END);
+    expect_as(
+        "knot", script, TENANTS({"example.com", WITHDRAWN}, {"example.org", WITHDRAWN}),
+        KNOT_BEGIN KNOT_ZONE(
+            "example.com.") "# example.com\n"
+                            "remove '_mta-sts.example.com.' TXT '\"v=STSv1; id=7Z;\"'\n" KNOT_END
+                                KNOT_ZONE("example.org.") "# example.org\n"
+                                                          "remove '_mta-sts.example.org.' TXT "
+                                                          "'\"v=STSv1; id=7Z;\"'\n" KNOT_END);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nsupdate_is_one_transaction_a_zone),
         cmocka_unit_test(nsupdate_leaves_what_is_not_ours),
         cmocka_unit_test(nsupdate_splits_what_is_too_long),
+        cmocka_unit_test(knot_is_one_transaction_a_zone),
     };
     return cmocka_run_group_tests_name("update formats", tests, NULL, NULL);
 }

@@ -37,6 +37,16 @@ def run(*args, stdin="", path=PATH):
     )
 
 
+def wrapper(directory, program, *arguments):
+    """A folder for PATH in which `program` has further arguments in front."""
+    directory.mkdir()
+    script = directory / program
+    words = " ".join(f"'{a}'" for a in arguments)
+    script.write_text(f'#!/bin/sh\nPATH={PATH}\nexec {program} {words} "$@"\n')
+    script.chmod(0o755)
+    return f"{directory}:{PATH}"
+
+
 def _value(rdata):
     if rdata.rdtype == dns.rdatatype.TXT:
         return b"".join(rdata.strings).decode()
