@@ -21,7 +21,7 @@ RUN_DEPS   := curl openssl
 # packaging/hooks/nsupdate, where it is used, needs python3-dnspython.
 TEST_DEPS  := libcmocka-dev binutils python3 python3-pytest python3-yaml python3-dnspython \
 	python3-cryptography postfix-mta-sts-resolver chasquid knot knot-dnsutils knot-dnssecutils \
-	bind9-utils bind9-dnsutils nsd iproute2 util-linux systemd \
+	bind9-utils bind9-dnsutils nsd pdns-server pdns-backend-lmdb iproute2 util-linux systemd \
 	libseccomp2 libfaketime
 # Taken from Debian only when the commands are missing: other packages provide them too.
 NODE_DEPS  := nodejs npm

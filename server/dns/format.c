@@ -8,6 +8,8 @@ const struct sts_record_format sts_record_formats[] = {
     {"nsupdate", "dynamic updates, for nsupdate or knsupdate", format_nsupdate, NULL, NULL, false},
     {"knot", "a script for sh that runs knotc of Knot DNS", format_knot, format_knot_begin, NULL,
      false},
+    {"powerdns", "a script for sh that runs pdnsutil of PowerDNS", format_powerdns,
+     format_powerdns_begin, NULL, false},
     {NULL, NULL, NULL, NULL, NULL, false},
 };
 

@@ -11,8 +11,8 @@ typedef void format_edge(struct sts_buf *out, const struct sts_format_context *c
 
 format_set format_table, format_bind, format_json;
 format_edge format_json_begin, format_json_end;
-format_set format_nsupdate, format_knot;
-format_edge format_knot_begin;
+format_set format_nsupdate, format_knot, format_powerdns;
+format_edge format_knot_begin, format_powerdns_begin;
 
 /* `value` in quotes, as strings of at most 255 octets with a blank between: TXT data in zone files
  * (RFC 1035 §5.1) and in what takes their syntax. */

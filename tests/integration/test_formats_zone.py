@@ -250,3 +250,30 @@ def test_knot_script_leaves_the_transaction_of_another(printed, tmp_path):
         content, _ = zones.transfer(zone)
         expected = zones.parse(before()[zone], zone)
         assert content == expected | {(f"theirs.{zone}", "A"): (60, ["192.0.2.9"])}
+
+
+# --- powerdns ---
+
+
+def test_powerdns_script_runs(printed, tmp_path):
+    """pdnsutil twice is as once; from each kind to the next; the rest is left alone."""
+    path = zones.powerdns(tmp_path / "pdns", before())
+    for kind in ("pending", "addresses", "policy-host", "delegated", "addresses"):
+        expected = after(printed, kind)
+        for _ in range(2):
+            done = zones.run("sh", stdin=printed(kind, "powerdns"), path=path)
+            assert done.returncode == 0, done.stdout
+            for zone in ZONES:
+                assert zones.powerdns_content(path, zone) == expected[zone], kind
+    for zone in ZONES:
+        assert zones.run("pdnsutil", "check-zone", zone, path=path).returncode == 0
+
+
+def test_powerdns_script_ends_at_the_first_error(printed, tmp_path):
+    """A CNAME that pdnsutil refuses is no success, and the id is not announced."""
+    zone = ZONES[0]
+    text = zones.apex(zone) + f"mta-sts.{zone}. 60 IN MX 10 ns.{zone}.\n"
+    path = zones.powerdns(tmp_path / "pdns", {zone: text})
+    done = zones.run("sh", stdin=printed("policy-host", "powerdns", [zone]), path=path)
+    assert done.returncode != 0 and "CNAME" in done.stdout
+    assert zones.powerdns_content(path, zone) == zones.parse(text, zone)

@@ -1,4 +1,4 @@
-/* Unit tests of server/dns/format_*: what nsupdate and knot print, to the byte. Other
+/* Unit tests of server/dns/format_*: what nsupdate, knot and powerdns print, to the byte. Other
  * programs read it back in tests/integration/test_formats_zone.py. */
 #include "tests/unit/format_fixture.h"
 
@@ -177,6 +177,45 @@ static void knot_is_one_transaction_a_zone(void **state)
                                                           "'\"v=STSv1; id=7Z;\"'\n" KNOT_END);
 }
 
+static void powerdns_replaces_what_is_ours(void **state)
+{
+    (void)state;
+    expect_as(
+        "powerdns", script,
+        TENANTS({"a.example.org", WITHDRAWN}, {"example.org", PENDING}, {"example.org", PROVIDER}),
+        "set -eu\n"
+        "\n# a.example.org\n"
+        "pdnsutil delete-rrset 'example.org' '_mta-sts.a' TXT\n"
+        "# example.org\n"
+        "# _mta-sts.example.org is pending: not\\x0Aserved\n"
+        "pdnsutil delete-rrset 'example.org' 'mta-sts' CNAME\n"
+        "pdnsutil replace-rrset 'example.org' 'mta-sts' A 3600 '192.0.2.1' '192.0.2.2'\n"
+        "pdnsutil replace-rrset 'example.org' 'mta-sts' AAAA 3600 '2001:db8::1'\n"
+        "pdnsutil replace-rrset 'example.org' 'mta-sts' CAA 900 '0 issue \"ca.example; "
+        "accounturi=https://ca.example/'\\''$a\"'\n"
+        "pdnsutil delete-rrset 'example.org' '_smtp._tls' CNAME\n"
+        "pdnsutil replace-rrset 'example.org' '_smtp._tls' TXT 7200 "
+        "'\"v=TLSRPTv1; rua=mailto:o'\\''r@example.net\"'\n"
+        "pdnsutil increase-serial 'example.org'\n"
+        "pdnsutil rectify-zone 'example.org'\n"
+        "\n# example.org\n"
+        "pdnsutil delete-rrset 'dlg.example.net' 'mta-sts.example.org' CNAME\n"
+        "pdnsutil replace-rrset 'dlg.example.net' 'mta-sts.example.org' A 3600 "
+        "'192.0.2.1' '192.0.2.2'\n"
+        "pdnsutil replace-rrset 'dlg.example.net' 'mta-sts.example.org' AAAA 3600 "
+        "'2001:db8::1'\n"
+        "pdnsutil replace-rrset 'dlg.example.net' 'mta-sts.example.org' CAA 900 "
+        "'0 issue \"ca.example; accounturi=https://ca.example/'\\''$a\"'\n"
+        "pdnsutil delete-rrset 'dlg.example.net' '_smtp._tls.example.org' CNAME\n"
+        "pdnsutil replace-rrset 'dlg.example.net' '_smtp._tls.example.org' TXT 7200 "
+        "'\"v=TLSRPTv1; rua=mailto:o'\\''r@example.net\"'\n"
+        "pdnsutil delete-rrset 'dlg.example.net' '_mta-sts.example.org' CNAME\n"
+        "pdnsutil replace-rrset 'dlg.example.net' '_mta-sts.example.org' TXT 300 "
+        "'\"v=STSv1; id=7Z;\"'\n"
+        "pdnsutil increase-serial 'dlg.example.net'\n"
+        "pdnsutil rectify-zone 'dlg.example.net'\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +223,7 @@ int main(void)
         cmocka_unit_test(nsupdate_leaves_what_is_not_ours),
         cmocka_unit_test(nsupdate_splits_what_is_too_long),
         cmocka_unit_test(knot_is_one_transaction_a_zone),
+        cmocka_unit_test(powerdns_replaces_what_is_ours),
     };
     return cmocka_run_group_tests_name("update formats", tests, NULL, NULL);
 }

@@ -115,3 +115,24 @@ zone:
         config += f"  - domain: {zone}\n    file: {zone}\n"
     (directory / "knot.conf").write_text(config)
     return Service(["knotd", "-c", directory / "knot.conf"], env={"PATH": PATH})
+
+
+def powerdns(directory, zones):
+    """A database of PowerDNS for {zone: zone file text}; the PATH in which pdnsutil edits it."""
+    directory.mkdir()
+    (directory / "pdns.conf").write_text(f"launch=lmdb\nlmdb-filename={directory}/pdns.lmdb\n")
+    path = wrapper(directory / "bin", "pdnsutil", f"--config-dir={directory}")
+    for zone, text in zones.items():
+        (directory / zone).write_text(text)
+        done = run("pdnsutil", "load-zone", zone, directory / zone, path=path)
+        assert done.returncode == 0, done.stdout
+    return path
+
+
+def powerdns_content(path, zone):
+    """The content of a zone in that database."""
+    done = run("pdnsutil", "list-zone", zone, path=path)
+    assert done.returncode == 0, done.stdout
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("$", "#")) is False]
+    # It leaves the final dot out in front: the names are below the root.
+    return parse("$ORIGIN .\n" + "\n".join(lines) + "\n", zone)
