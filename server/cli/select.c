@@ -303,12 +303,16 @@ static void on_unpublished(void *data, const struct ledger_instance *instance)
 static void look_for_unpublished(struct selection *s)
 {
     struct unpublished u = {s, s->count};
+    struct ledger_announced announced;
 
     if (s->ledger)
         ledger_each_unpublished(s->ledger, on_unpublished, &u, &s->diags);
-    for (size_t i = u.known; i < s->count; i++)
-        s->chosen[i].unpublished =
-            ledger_announced(s->ledger, s->chosen[i].domain, s->chosen[i].id, &s->diags);
+    for (size_t i = u.known; i < s->count; i++) {
+        struct chosen *c = &s->chosen[i];
+        c->unpublished = ledger_announced(s->ledger, c->domain, &announced, &s->diags);
+        if (c->unpublished)
+            memcpy(c->id, announced.id, sizeof(c->id));
+    }
 }
 
 static bool stays(const struct chosen *c, bool changed, time_t since)

@@ -110,6 +110,15 @@ bool ledger_latest(struct ledger *ledger, struct sts_arena *arena, struct sts_st
 typedef void ledger_visit(void *data, const struct ledger_instance *instance);
 bool ledger_each_instance(struct ledger *ledger, struct sts_str domain, ledger_visit *visit,
                           void *data, struct sts_diags *diags);
+/* Every entry of one tenant, or of all (`domain` empty), ordered by domain and the oldest first, in
+ * one reading; borrowed, as above. A damaged one is visited, too, with `readable` false: of it the
+ * worst is assumed and only domain and times are worth showing. One error tells of all damaged ones
+ * of a tenant, before the next tenant's first, and the result is false then. */
+typedef void ledger_visit_entry(void *data, const struct ledger_instance *instance, bool readable);
+bool ledger_each_entry(struct ledger *ledger, struct sts_str domain, ledger_visit_entry *visit,
+                       void *data, struct sts_diags *diags);
+/* The cached_until of a policy (not of mode none) that is served until `last`. */
+time_t ledger_cached_until(time_t last, uint32_t max_age);
 /* Every tenant that ever was served, ordered by domain, in one reading of the table; borrowed, and
  * false, as above. A tenant whose latest instance is damaged is left out; of a damaged older one
  * the worst is assumed. */
@@ -132,10 +141,6 @@ bool ledger_history(struct ledger *ledger, struct sts_arena *arena, struct sts_s
  * nearly nothing when all is announced. */
 bool ledger_each_unpublished(struct ledger *ledger, ledger_visit *visit, void *data,
                              struct sts_diags *diags);
-/* The id that was announced for a tenant last. False when there is none; an error is added to
- * `diags` and also gives false. */
-bool ledger_announced(struct ledger *ledger, struct sts_str domain, char id[STS_ID_MAX + 1],
-                      struct sts_diags *diags);
 /* These have been announced at `now`, all in one transaction or none. What changed while it was
  * being announced is unpublished again. */
 struct ledger_published {
@@ -144,6 +149,15 @@ struct ledger_published {
 };
 bool ledger_mark_published(struct ledger *ledger, const struct ledger_published *items,
                            size_t count, time_t now, struct sts_diags *diags);
+
+/* What the ledger was told last about one tenant. False when it was told nothing; an error is added
+ * to `diags` and also gives false. */
+struct ledger_announced {
+    char id[STS_ID_MAX + 1];
+    time_t at;
+};
+bool ledger_announced(struct ledger *ledger, struct sts_str domain, struct ledger_announced *out,
+                      struct sts_diags *diags);
 
 /* Who may issue ids: one server, or one command at a time while none runs. Both return a
  * descriptor (close it to unlock; it also ends with the process), or -1 with errno. The lock file

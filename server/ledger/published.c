@@ -1,6 +1,6 @@
 /* What has been announced in DNS, and what is still to be. */
 #include <assert.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "server/ledger/parts.h"
 
@@ -19,33 +19,6 @@ bool ledger_each_unpublished(struct ledger *ledger, ledger_visit *visit, void *d
         "ORDER BY unpublished.domain",
         &rc);
     return ledger_visit_rows(ledger, stmt, rc, visit, data, diags);
-}
-
-bool ledger_announced(struct ledger *ledger, struct sts_str domain, char id[STS_ID_MAX + 1],
-                      struct sts_diags *diags)
-{
-    bool good = false;
-    int rc;
-
-    if (!ledger_refresh(ledger, diags))
-        return false;
-    sqlite3_stmt *stmt = ledger_prepare(ledger, "SELECT id FROM published WHERE domain = ?1", &rc);
-    if (stmt) {
-        ledger_bind_str(stmt, 1, domain);
-        rc = sqlite3_step(stmt);
-    }
-    if (rc == SQLITE_ROW) {
-        struct sts_str value = ledger_column_str(stmt, 0);
-        good = sts_id_check(value);
-        if (good)
-            snprintf(id, STS_ID_MAX + 1, "%.*s", STS_ARG(value));
-        else
-            ledger_fail_entry(ledger, domain, diags);
-    } else if (rc != SQLITE_DONE) {
-        ledger_fail(ledger, rc, diags);
-    }
-    sqlite3_finalize(stmt);
-    return good;
 }
 
 struct marks {
@@ -117,4 +90,36 @@ bool ledger_mark_published(struct ledger *ledger, const struct ledger_published 
 {
     struct marks m = {.items = items, .count = count, .now = now};
     return ledger_transact(ledger, mark_all, &m, diags);
+}
+
+/* SQLITE_ROW: found; SQLITE_CORRUPT: what nobody can have announced. */
+static int read_announced(sqlite3_stmt *stmt, struct ledger_announced *out)
+{
+    int rc = sqlite3_step(stmt);
+
+    if (rc != SQLITE_ROW)
+        return rc;
+    struct sts_str id = ledger_column_str(stmt, 0);
+    if (!sts_id_check(id))
+        return SQLITE_CORRUPT;
+    *out = (struct ledger_announced){.at = sqlite3_column_int64(stmt, 1)};
+    memcpy(out->id, id.ptr, id.len);
+    return rc;
+}
+
+bool ledger_announced(struct ledger *ledger, struct sts_str domain, struct ledger_announced *out,
+                      struct sts_diags *diags)
+{
+    int rc;
+
+    if (!ledger_refresh(ledger, diags))
+        return false;
+    sqlite3_stmt *stmt =
+        ledger_prepare(ledger, "SELECT id, at FROM published WHERE domain = ?1", &rc);
+    if (stmt) {
+        ledger_bind_str(stmt, 1, domain);
+        rc = read_announced(stmt, out);
+    }
+    sqlite3_finalize(stmt);
+    return rc == SQLITE_ROW || (rc != SQLITE_DONE && ledger_fail(ledger, rc, diags));
 }

@@ -1,8 +1,19 @@
-/* Reading single instances: the latest of a tenant, or all of them. */
+/* Reading single instances: the latest of a tenant, or all of them, of one or of everybody. */
 #include <openssl/sha.h>
 #include <string.h>
 
 #include "server/ledger/parts.h"
+
+time_t ledger_cached_until(time_t last, uint32_t max_age)
+{
+    /* Whatever the clock said once: no overflow, and a date that can be shown. */
+    if (last < 0)
+        last = 0;
+    if (last > ledger_last_time)
+        last = ledger_last_time;
+    last += LEDGER_TOUCH_SECONDS + (time_t)max_age;
+    return last < ledger_last_time ? last : ledger_last_time;
+}
 
 static time_t cached_until(const struct ledger_instance *i, time_t alive)
 {
@@ -12,13 +23,7 @@ static time_t cached_until(const struct ledger_instance *i, time_t alive)
         return 0;
     if (last == 0)
         last = i->first_served > alive ? i->first_served : alive;
-    /* Whatever the clock said once: no overflow, and a date that can be shown. */
-    if (last < 0)
-        last = 0;
-    if (last > ledger_last_time)
-        last = ledger_last_time;
-    last += LEDGER_TOUCH_SECONDS + (time_t)i->max_age;
-    return last < ledger_last_time ? last : ledger_last_time;
+    return ledger_cached_until(last, i->max_age);
 }
 
 bool ledger_read_fields(sqlite3_stmt *stmt, struct ledger_instance *out)
@@ -126,4 +131,58 @@ bool ledger_each_instance(struct ledger *ledger, struct sts_str domain, ledger_v
     if (stmt)
         ledger_bind_str(stmt, 1, domain);
     return ledger_visit_rows(ledger, stmt, rc, visit, data, diags);
+}
+
+struct entries {
+    struct ledger *ledger;
+    struct sts_diags *diags;
+    struct sts_buf domain; /* of the entry before */
+    bool damaged;          /* one of that tenant */
+    bool good;             /* all */
+};
+
+static void tell_damaged(struct entries *e)
+{
+    if (!e->damaged)
+        return;
+    ledger_fail_entry(e->ledger, sts_buf_str(&e->domain), e->diags);
+    e->good = e->damaged = false;
+}
+
+static void visit_entry(struct entries *e, sqlite3_stmt *stmt, ledger_visit_entry *visit,
+                        void *data)
+{
+    struct ledger_instance instance;
+    bool readable = read_row(stmt, &instance);
+
+    if (!sts_str_eq(instance.domain, sts_buf_str(&e->domain))) {
+        tell_damaged(e);
+        e->domain.len = 0;
+        sts_buf_add(&e->domain, instance.domain);
+    }
+    e->damaged = e->damaged || !readable;
+    visit(data, &instance, readable);
+}
+
+bool ledger_each_entry(struct ledger *ledger, struct sts_str domain, ledger_visit_entry *visit,
+                       void *data, struct sts_diags *diags)
+{
+    struct entries e = {.ledger = ledger, .diags = diags, .good = true};
+    int rc;
+
+    if (!ledger_refresh(ledger, diags))
+        return false;
+    sqlite3_stmt *stmt = ledger_prepare(
+        ledger,
+        domain.len ? "SELECT " LEDGER_COLUMNS " FROM instance WHERE domain = ?1 ORDER BY seq"
+                   : "SELECT " LEDGER_COLUMNS " FROM instance ORDER BY domain, seq",
+        &rc);
+    if (stmt && domain.len)
+        ledger_bind_str(stmt, 1, domain);
+    while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        visit_entry(&e, stmt, visit, data);
+    tell_damaged(&e);
+    sqlite3_finalize(stmt);
+    sts_buf_fini(&e.domain);
+    return rc == SQLITE_DONE ? e.good : ledger_fail(ledger, rc, diags);
 }

@@ -176,6 +176,77 @@ static void each_instance_the_latest_first(void **state)
     sts_buf_fini(&out);
 }
 
+static void join_entries(void *data, const struct ledger_instance *i, bool readable)
+{
+    sts_buf_printf(data, "%.*s:%u:%s%s ", STS_ARG(i->domain), i->max_age,
+                   i->last_served ? "ended" : "current", readable ? "" : ":damaged");
+}
+
+static bool entries_are(struct fixture *f, const char *domain, const char *expected)
+{
+    struct sts_buf out = {0};
+    bool good = ledger_each_entry(f->ledger, sts_str_from(domain), join_entries, &out, &f->diags);
+
+    assert_string_equal(out.len ? out.ptr : "", expected);
+    sts_buf_fini(&out);
+    return good;
+}
+
+static void each_entry_the_oldest_first(void **state)
+{
+    struct fixture *f = *state;
+
+    reopen(f, LEDGER_WRITE);
+    assert_true(entries_are(f, NULL, ""));
+    commit_one(f, STS_MODE_ENFORCE, 1000, NOW);
+    assert_true(try_commit(f, "b.example", numbered_policy(f, 1), NOW));
+    commit_one(f, STS_MODE_TESTING, 100, NOW + 10);
+    assert_true(try_commit(f, "aa.example", numbered_policy(f, 2), NOW));
+    commit_one(f, STS_MODE_NONE, 10, NOW + 20);
+    assert_true(try_end(f, "b.example", NOW + 30));
+    assert_true(entries_are(f, NULL,
+                            "a.example:1000:ended a.example:100:ended "
+                            "a.example:10:current aa.example:86402:current "
+                            "b.example:86401:ended "));
+    assert_true(entries_are(f, "a.example",
+                            "a.example:1000:ended a.example:100:ended "
+                            "a.example:10:current "));
+    assert_true(entries_are(f, "c.example", ""));
+}
+
+/* Each tenant is told of once, however many entries are damaged. */
+static void each_entry_with_damaged_ones(void **state)
+{
+    struct fixture *f = *state;
+
+    reopen(f, LEDGER_WRITE);
+    for (unsigned i = 1; i <= 3; i++)
+        commit_one(f, STS_MODE_ENFORCE, i, NOW + i);
+    assert_true(try_commit(f, "b.example", numbered_policy(f, 1), NOW));
+    raw_exec(f, "UPDATE instance SET body = 'x' WHERE max_age < 3");
+    raw_exec(f, "UPDATE instance SET max_age = -1 WHERE domain = 'b.example'");
+    assert_false(entries_are(f, "a.example",
+                             "a.example:1:ended:damaged a.example:2:ended:damaged "
+                             "a.example:3:current "));
+    assert_true(sts_str_is(expect_diag(f, STS_ERROR, "ledger-corrupt")->tenant, "a.example"));
+    assert_false(entries_are(f, NULL,
+                             "a.example:1:ended:damaged a.example:2:ended:damaged "
+                             "a.example:3:current b.example:31557600:current:damaged "));
+    assert_int_equal(f->diags.errors, 2);
+    assert_true(sts_str_is(f->diags.first->tenant, "a.example"));
+    assert_true(sts_str_is(f->diags.first->next->tenant, "b.example"));
+}
+
+static void no_entries_without_the_table(void **state)
+{
+    struct fixture *f = *state;
+
+    reopen(f, LEDGER_WRITE);
+    raw_exec(f, "DROP TABLE instance");
+    assert_false(entries_are(f, NULL, ""));
+    expect_error(f, "ledger-failed");
+}
+
 /* What `all` says of a tenant, the single query says too. */
 static void expect_same(void *data, const struct ledger_history *all)
 {
@@ -279,6 +350,9 @@ int main(void)
         WITH_LEDGER(dates_have_no_end),
         WITH_LEDGER(each_history_in_order),
         WITH_LEDGER(each_instance_the_latest_first),
+        WITH_LEDGER(each_entry_the_oldest_first),
+        WITH_LEDGER(each_entry_with_damaged_ones),
+        WITH_LEDGER(no_entries_without_the_table),
         WITH_LEDGER(as_a_model_says),
         WITH_LEDGER(many_histories),
     };

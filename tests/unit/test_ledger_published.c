@@ -266,6 +266,33 @@ static void a_change_without_the_rest(void **state)
     expect_unpublished(f, "+a.example:86401 +b.example:86401 +e.example:86403 ");
 }
 
+/* What was told last, of one tenant. */
+static void one_announcement(void **state)
+{
+    struct fixture *f = *state;
+    const struct sts_str a = STS_STR("a.example");
+    struct ledger_announced told = {.at = 7};
+
+    reopen(f, LEDGER_WRITE);
+    const char *id = id_after(f, "a.example", numbered_policy(f, 1), NOW);
+    assert_false(ledger_announced(f->ledger, a, &told, &f->diags));
+    assert_int_equal(told.at, 7);
+    assert_true(try_mark(f, "a.example", id, NOW + 1));
+    assert_true(ledger_announced(f->ledger, a, &told, &f->diags));
+    assert_string_equal(told.id, id);
+    assert_int_equal(told.at, NOW + 1);
+    assert_false(ledger_announced(f->ledger, STS_STR("b.example"), &told, &f->diags));
+    assert_int_equal(f->diags.errors, 0);
+    raw_exec(f, "UPDATE published SET id = 'no-id'");
+    assert_false(ledger_announced(f->ledger, a, &told, &f->diags));
+    expect_error(f, "ledger-corrupt");
+    assert_true(try_mark(f, "a.example", "", NOW + 2));
+    assert_false(ledger_announced(f->ledger, a, &told, &f->diags));
+    raw_exec(f, "DROP TABLE published");
+    assert_false(ledger_announced(f->ledger, a, &told, &f->diags));
+    expect_error(f, "ledger-failed");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +302,7 @@ int main(void)
         WITH_LEDGER(as_a_comparison_says),
         WITH_LEDGER(marks_are_all_or_nothing),
         WITH_LEDGER(a_change_without_the_rest),
+        WITH_LEDGER(one_announcement),
     };
     return cmocka_run_group_tests_name("ledger_published", tests, NULL, NULL);
 }
