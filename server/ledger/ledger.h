@@ -117,6 +117,8 @@ bool ledger_each_instance(struct ledger *ledger, struct sts_str domain, ledger_v
 typedef void ledger_visit_entry(void *data, const struct ledger_instance *instance, bool readable);
 bool ledger_each_entry(struct ledger *ledger, struct sts_str domain, ledger_visit_entry *visit,
                        void *data, struct sts_diags *diags);
+/* 9999-12-31 23:59:59 UTC: what an id, or a date that is shown, can say at most. */
+extern const time_t ledger_last_time;
 /* The cached_until of a policy (not of mode none) that is served until `last`. */
 time_t ledger_cached_until(time_t last, uint32_t max_age);
 /* Every tenant that ever was served, ordered by domain, in one reading of the table; borrowed, and

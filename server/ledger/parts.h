@@ -68,7 +68,4 @@ bool ledger_visit_rows(struct ledger *ledger, sqlite3_stmt *stmt, int rc, ledger
 /* A body from the ledger may be served again: it must be the one that was. */
 bool ledger_is_proved(const struct ledger_instance *instance);
 
-/* 9999-12-31 23:59:59 UTC: what an id, or a date that is shown, can say at most. */
-extern const time_t ledger_last_time;
-
 #endif

@@ -5,6 +5,7 @@
 
 #include "mtasts/domain.h"
 #include "server/snapshot/parts.h"
+#include "server/snapshot/rollout.h"
 
 /* Until when a sender may hold a policy that was served until now, or an older one. */
 static time_t held_until(struct build *b, struct sts_str domain, const struct sts_policy *policy)
@@ -22,23 +23,12 @@ static time_t held_until(struct build *b, struct sts_str domain, const struct st
     return until;
 }
 
-/* Days are enough for a date that is a promise: the first one that is wholly after it. */
-static const char *day_after(char text[16], time_t until)
-{
-    struct tm tm;
-
-    until += 86399;
-    gmtime_r(&until, &tm);
-    strftime(text, 16, "%Y-%m-%d", &tm);
-    return text;
-}
-
 static void warn(struct build *b, struct sts_pos where, struct sts_str domain, const char *code,
                  const char *what, const char *help, time_t until)
 {
-    char day[16];
+    char day[ROLLOUT_TIME_SIZE];
     struct sts_diag *diag = sts_diag_add(b->diags, STS_WARNING, code, where, "%s until %s", what,
-                                         day_after(day, until));
+                                         rollout_day_after(day, until));
 
     diag->tenant = sts_arena_dup(b->diags->arena, domain);
     sts_diag_help(b->diags, diag, "%s", help);
