@@ -4,6 +4,7 @@
 #ifndef MTASTS_CLI_COMMAND_H
 #define MTASTS_CLI_COMMAND_H
 
+#include "mtasts/config.h"
 #include "mtasts/diag.h"
 
 enum exit_code { EXIT_FINE = 0, EXIT_ERRORS = 1, EXIT_USAGE = 2, EXIT_BLIND = 3 };
@@ -37,6 +38,8 @@ enum exit_code command_serve(const struct options *options);
 enum exit_code command_check(const struct options *options);
 enum exit_code command_lint(const struct options *options);
 enum exit_code command_records(const struct options *options);
+enum exit_code command_plan(const struct options *options);
+enum exit_code command_log(const struct options *options);
 enum exit_code command_version(const struct options *options);
 enum exit_code command_help(const struct options *options);
 
@@ -51,5 +54,12 @@ bool output_write(struct sts_str text);
 void output_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Whether nothing could be looked at: the file given is unreadable. */
 bool output_blind(const struct sts_diags *diags, const char *file);
+/* --format of a command with these two: "json", or "text" (also NULL). */
+bool output_is_json(const char *format);
+bool output_is_format(const char *format);
+/* The ledger that the configuration in `base_dir` names, for reading; NULL with an error. */
+struct ledger;
+struct ledger *output_ledger(struct sts_arena *arena, struct sts_str base_dir,
+                             const struct sts_path *path, struct sts_diags *diags);
 
 #endif

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "server/cli/command.h"
+#include "server/ledger/ledger.h"
+#include "server/sys/file.h"
 
 bool output_colour(int descriptor)
 {
@@ -59,4 +61,21 @@ bool output_blind(const struct sts_diags *diags, const char *file)
             sts_str_is(diag->where.source, file))
             return true;
     return false;
+}
+
+bool output_is_json(const char *format)
+{
+    return format && strcmp(format, "json") == 0;
+}
+
+bool output_is_format(const char *format)
+{
+    return !format || output_is_json(format) || strcmp(format, "text") == 0;
+}
+
+struct ledger *output_ledger(struct sts_arena *arena, struct sts_str base_dir,
+                             const struct sts_path *path, struct sts_diags *diags)
+{
+    return ledger_open(file_resolve(arena, base_dir, path->path).ptr, LEDGER_READ, path->where,
+                       diags);
 }

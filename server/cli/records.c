@@ -6,6 +6,7 @@
 #include "mtasts/config.h"
 #include "mtasts/domain.h"
 #include "server/cli/select.h"
+#include "server/snapshot/rollout.h"
 #include "server/sys/clock.h"
 
 enum { CHUNK = 1 << 16 };
@@ -62,12 +63,14 @@ static bool is_other_zone(const struct selection *s, size_t i, size_t other)
 }
 
 static void print_one(struct sts_buf *out, const struct sts_record_format *format,
-                      struct sts_format_context *c, const struct selection *s)
+                      struct sts_format_context *c, struct selection *s)
 {
     struct sts_arena *arena = sts_arena_new();
     struct sts_record_set set;
 
     make_set(arena, s, &s->chosen[c->index], &set);
+    if (format->with_steps)
+        rollout_steps(arena, s->ledger, s->snapshot, c->now, &s->diags, &set);
     c->zone_begins = is_other_zone(s, c->index, c->index - 1);
     c->zone_ends = is_other_zone(s, c->index, c->index + 1);
     format->set(out, c, &set);
@@ -75,7 +78,7 @@ static void print_one(struct sts_buf *out, const struct sts_record_format *forma
 }
 
 /* One tenant after the other: however many there are, one set and a piece of output are held. */
-static bool print(const struct selection *s, const struct sts_record_format *format, bool relative)
+static bool print(struct selection *s, const struct sts_record_format *format, bool relative)
 {
     struct sts_format_context c = {
         .terminal = isatty(STDOUT_FILENO), .relative = relative, .now = clock_wall()};
