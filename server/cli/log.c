@@ -139,12 +139,14 @@ static void begin_tenant(struct history *h, struct sts_str domain)
         text_begin(h, domain);
 }
 
-static bool parse(struct sts_arena *arena, struct sts_str body, struct sts_policy *out)
+/* Only the body is proved by the digest; what stands beside it must be the same. */
+static bool parse(struct sts_arena *arena, const struct ledger_instance *i, struct sts_policy *out)
 {
     struct sts_diags ignored;
 
     sts_diags_init(&ignored, arena);
-    return sts_policy_parse(arena, body, STS_STR("ledger"), &ignored, out);
+    return sts_policy_parse(arena, i->body, STS_STR("ledger"), &ignored, out) &&
+           out->mode == i->mode && out->max_age == i->max_age;
 }
 
 static void show(void *data, const struct ledger_instance *instance, bool readable)
@@ -153,7 +155,7 @@ static void show(void *data, const struct ledger_instance *instance, bool readab
     struct sts_arena *arena = sts_arena_new();
     struct entry e = {.instance = instance};
 
-    e.damaged = !readable || !parse(arena, instance->body, &e.policy);
+    e.damaged = !readable || !parse(arena, instance, &e.policy);
     begin_tenant(h, instance->domain);
     (h->json ? json_entry : text_entry)(h, &e);
     h->count++;

@@ -26,7 +26,9 @@ static void add(void *data, const struct ledger_instance *i, bool readable)
                                     .cached_until = i->cached_until};
 
     memcpy(policy.id, i->id, sizeof(policy.id));
-    policy.damaged = !readable || !body_policy(r->arena, i->body, &policy.policy);
+    /* Only the body is proved by the digest; what stands beside it must be the same. */
+    policy.damaged = !readable || !body_policy(r->arena, i->body, &policy.policy) ||
+                     policy.policy.mode != i->mode || policy.policy.max_age != i->max_age;
     if (policy.damaged) {
         policy.policy = (struct sts_policy){.mode = STS_MODE_ENFORCE, .max_age = i->max_age};
         if (!policy.cached_until) /* it says mode none, but who knows */

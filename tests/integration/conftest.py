@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import BINARY  # noqa: E402
 from harness import client, process  # noqa: E402
 from harness.certs import Certificates  # noqa: E402
+from harness.clock import Clock  # noqa: E402
 from harness.daemon import Daemon  # noqa: E402
 from harness.reload import NEIGHBOUR, SENTINEL, SUBJECT, Scene  # noqa: E402
 
@@ -138,3 +139,11 @@ def write_config(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def clock(tmp_path):
+    """A wall clock for programs: clock.set("+400d"), clock.at(moment), clock.environment."""
+    if "san" in BINARY.parent.name:
+        pytest.skip("the sanitizers want to be loaded before libfaketime")
+    return Clock(tmp_path / "clock")

@@ -2,49 +2,11 @@
 
 import json
 import sqlite3
-import subprocess
 
 import pytest
-from harness import BINARY
 from harness.reload import SUBJECT, replace, text
 
-pytestmark = [
-    pytest.mark.once,
-    pytest.mark.skipif(
-        "san" in BINARY.parent.name, reason="the sanitizers want to be loaded before libfaketime"
-    ),
-]
-
-
-class Clock:
-    """The wall clock of a program, which may be set while it runs."""
-
-    def __init__(self, path):
-        self._path = path
-        self.set("+0d")
-        multiarch = subprocess.run(
-            ["/usr/bin/python3", "-c", "import sysconfig as s; print(s.get_config_var('MULTIARCH'))"],
-            capture_output=True, text=True, check=True,
-        ).stdout.strip()
-        self.environment = {
-            "LD_PRELOAD": f"/usr/lib/{multiarch}/faketime/libfaketimeMT.so.1",
-            "FAKETIME_TIMESTAMP_FILE": str(path),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-        }
-
-    def set(self, text_):
-        """As faketime(1) reads it: "-365d", "@2040-01-01 00:00:00"."""
-        new = self._path.with_suffix(".new")
-        new.write_text(text_ + "\n")
-        new.rename(self._path)
-
-
-@pytest.fixture
-def clock(tmp_path):
-    return Clock(tmp_path / "clock")
+pytestmark = pytest.mark.once
 
 
 def current_id(run, s):
