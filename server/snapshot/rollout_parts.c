@@ -24,7 +24,8 @@ const char *rollout_situation_name(enum rollout_situation situation)
     return names[situation];
 }
 
-static void set_step(struct sts_arena *arena, struct sts_step *step, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void
+set_step(struct sts_arena *arena, struct sts_step *step, const char *fmt, va_list ap)
 {
     char *text = NULL;
 
