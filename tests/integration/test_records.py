@@ -9,9 +9,9 @@ import subprocess
 import pytest
 import yaml
 from harness import BINARY
+from harness.clock import Clock
 from harness.process import command, environment
 from test_cli import PLAIN, tenant
-from test_reload_clock import Clock
 
 NAMES = ["a.example.net", "b.example.net", "example.com", "example.net", "example.org"]
 
