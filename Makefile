@@ -158,6 +158,8 @@ $(B)/%.o: %.c $(B)/flags
 	@$(if $(V),,echo "  CC   $<")
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+$(B)/server/dns/page.o: server/dns/page.css server/dns/page.js
+
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(libs)
 	@$(if $(V),,echo "  LINK $@")
 	$(Q)$(LINK) $(LDLIBS) -lcmocka

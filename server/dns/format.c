@@ -10,6 +10,8 @@ const struct sts_record_format sts_record_formats[] = {
      false},
     {"powerdns", "a script for sh that runs pdnsutil of PowerDNS", format_powerdns,
      format_powerdns_begin, NULL, false},
+    {"html", "one page to read, search and copy from; opens in any browser", format_html,
+     format_html_begin, format_html_end, true},
     {NULL, NULL, NULL, NULL, NULL, false},
 };
 

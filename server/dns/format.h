@@ -13,12 +13,17 @@ format_set format_table, format_bind, format_json;
 format_edge format_json_begin, format_json_end;
 format_set format_nsupdate, format_knot, format_powerdns;
 format_edge format_knot_begin, format_powerdns_begin;
+format_set format_html;
+format_edge format_html_begin, format_html_end;
 
 /* `value` in quotes, as strings of at most 255 octets with a blank between: TXT data in zone files
  * (RFC 1035 §5.1) and in what takes their syntax. */
 void format_add_txt(struct sts_buf *out, struct sts_str value);
 /* The data of a record as in a zone file: absolute names with a dot, TXT and CAA in quotes. */
 void format_add_rdata(struct sts_buf *out, const struct sts_record *r);
+/* The whole record as in a zone file, without a line end. `name`: its owner, absolute or as
+ * format_relative gives it. */
+void format_add_line(struct sts_buf *out, struct sts_str name, const struct sts_record *r);
 
 /* The name as seen from the zone: without it, "@" for the zone itself; absolute names, without the
  * final dot, stay when they are outside of it. */

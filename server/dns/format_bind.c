@@ -5,11 +5,7 @@
 static void add_record(struct sts_buf *out, const struct sts_format_context *c,
                        const struct sts_record_set *set, const struct sts_record *r)
 {
-    struct sts_str name = c->relative ? format_relative(r->owner, set->zone) : r->owner;
-
-    sts_buf_printf(out, "%.*s%s %u IN %s ", STS_ARG(name), sts_str_eq(name, r->owner) ? "." : "",
-                   r->ttl, sts_rr_type_name(r->type));
-    format_add_rdata(out, r);
+    format_add_line(out, c->relative ? format_relative(r->owner, set->zone) : r->owner, r);
     sts_buf_add(out, STS_STR("\n"));
 }
 

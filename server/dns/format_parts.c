@@ -53,6 +53,13 @@ void format_add_rdata(struct sts_buf *out, const struct sts_record *r)
     }
 }
 
+void format_add_line(struct sts_buf *out, struct sts_str name, const struct sts_record *r)
+{
+    sts_buf_printf(out, "%.*s%s %u IN %s ", STS_ARG(name), sts_str_eq(name, r->owner) ? "." : "",
+                   r->ttl, sts_rr_type_name(r->type));
+    format_add_rdata(out, r);
+}
+
 struct sts_str format_relative(struct sts_str name, struct sts_str zone)
 {
     if (sts_str_eq(name, zone))

@@ -42,7 +42,7 @@ PUBLIC = {
 HEADERS = [
     (r"h2o(\.h|/.*)", {"http", "admin"}),
     (r"openssl/(ssl|x509|pem|tls1|ocsp).*", {"tls", "probe"}),
-    (r"openssl/sha\.h", {"policy", *(set(LAYERS) - CORE)}),  # a digest is only bytes
+    (r"openssl/sha\.h", {"policy", "dns", *(set(LAYERS) - CORE)}),  # a digest is only bytes
     (r"openssl/.*", {"tls", "probe", "policy"}),
     (r"sqlite3\.h", {"ledger"}),
     (r"yaml\.h", {"config"}),
