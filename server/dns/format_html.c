@@ -18,18 +18,6 @@ static void add_text(struct sts_buf *out, struct sts_str text)
     }
 }
 
-/* It may go on in a new line behind a dot. */
-static void add_name(struct sts_buf *out, struct sts_str name)
-{
-    for (size_t from = 0; from < name.len;) {
-        size_t dot = sts_str_find(name, '.', from);
-        add_text(out, sts_str_sub(name, from, dot + 1));
-        if (dot < name.len)
-            sts_buf_add_cstr(out, "<wbr>");
-        from = dot + 1;
-    }
-}
-
 static void add_time(struct sts_buf *out, time_t t)
 {
     struct tm tm;
@@ -86,9 +74,9 @@ void format_html_begin(struct sts_buf *out, const struct sts_format_context *c)
              "<div class=\"search\" role=\"search\" hidden>\n"
              "<label for=\"search\">Search by domain, state or id"
              "<kbd aria-hidden=\"true\">/</kbd></label>\n"
+             "<p role=\"status\"></p>\n"
              "<input id=\"search\" type=\"search\" autocomplete=\"off\" autocapitalize=\"off\" "
              "spellcheck=\"false\" aria-keyshortcuts=\"/\">\n"
-             "<p role=\"status\"></p>\n"
              "</div>\n"
              "<main>\n");
 }
@@ -118,7 +106,7 @@ static void add_title(struct sts_buf *out, size_t index, const struct sts_record
     sts_buf_printf(out, " %s%s ", state ? state : "", set->pending.len ? " pending" : "");
     add_text(out, set->id);
     sts_buf_printf(out, "\">\n<div class=\"title\">\n<h2 id=\"tenant%zu\">", index);
-    add_name(out, set->domain);
+    add_text(out, set->domain);
     sts_buf_add_cstr(out, "</h2>\n");
     if (state)
         add_badge(out, state);
@@ -169,29 +157,12 @@ static void add_facts(struct sts_buf *out, const struct sts_record_set *set)
     sts_buf_add_cstr(out, "</dl>\n");
 }
 
-static void open_field(struct sts_buf *out, const char *class, const char *label)
-{
-    sts_buf_printf(out, "<div class=\"%s\"><dt>%s</dt><dd><code>", class, label);
-}
-
-static void close_field(struct sts_buf *out)
-{
-    sts_buf_add_cstr(out, "</code></dd></div>\n");
-}
-
-static void add_name_field(struct sts_buf *out, const char *label, struct sts_str name)
-{
-    open_field(out, "wide name", label);
-    add_name(out, name);
-    close_field(out);
-}
-
 static void add_field(struct sts_buf *out, const char *class, const char *label,
                       struct sts_str value)
 {
-    open_field(out, class, label);
+    sts_buf_printf(out, "<div class=\"%s\"><dt>%s</dt><dd><code>", class, label);
     add_text(out, value);
-    close_field(out);
+    sts_buf_add_cstr(out, "</code></dd></div>\n");
 }
 
 static void add_fields(struct sts_buf *out, const struct sts_record_set *set,
@@ -199,11 +170,10 @@ static void add_fields(struct sts_buf *out, const struct sts_record_set *set,
 {
     struct sts_buf line = {0};
 
-    add_name_field(out, "host", format_relative(r->owner, set->zone));
-    add_name_field(out, "full name", r->owner);
+    add_field(out, "wide name", "host", format_relative(r->owner, set->zone));
+    add_field(out, "wide name", "full name", r->owner);
     add_field(out, "short", "type", sts_str_from(sts_rr_type_name(r->type)));
-    open_field(out, "short", "TTL");
-    sts_buf_printf(out, "%u</code><span>", r->ttl);
+    sts_buf_printf(out, "<div class=\"short\"><dt>TTL</dt><dd><code>%u</code><span>", r->ttl);
     add_span(out, r->ttl);
     sts_buf_add_cstr(out, "</span></dd></div>\n");
     if (r->type == STS_RR_CAA) { /* forms ask for the three apart */

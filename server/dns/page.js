@@ -67,8 +67,9 @@
     /* Selected in full, so that the keyboard or a menu copies it. */
     function select(codes) {
         const range = document.createRange();
-        range.setStartBefore(codes[0]);
-        range.setEndAfter(codes[codes.length - 1]);
+        const last = codes[codes.length - 1];
+        range.setStart(codes[0], 0);
+        range.setEnd(last, last.childNodes.length);
         getSelection().removeAllRanges();
         getSelection().addRange(range);
     }
