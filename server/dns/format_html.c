@@ -95,17 +95,21 @@ static const char *state_of(const struct sts_record_set *set)
     return set->withdrawn ? "withdrawn" : set->state;
 }
 
-/* The text that the search looks at, in an attribute of its own. */
-static void add_title(struct sts_buf *out, size_t index, const struct sts_record_set *set)
+/* The name is an attribute as well: programs that read aloud get it also where nothing is laid out.
+ * So is the text that the search looks at. */
+static void add_title(struct sts_buf *out, const struct sts_record_set *set)
 {
     const char *state = state_of(set);
 
-    sts_buf_printf(out, "<section class=\"tenant\" aria-labelledby=\"tenant%zu\" data-find=\"",
-                   index);
+    sts_buf_add_cstr(out, "<section class=\"tenant\" aria-label=\"");
     add_text(out, set->domain);
-    sts_buf_printf(out, " %s%s ", state ? state : "", set->pending.len ? " pending" : "");
+    sts_buf_add_cstr(out, "\" data-find=\"");
+    add_text(out, set->domain);
+    sts_buf_add_cstr(out, " ");
+    add_text(out, sts_str_from(state));
+    sts_buf_add_cstr(out, set->pending.len ? " pending " : " ");
     add_text(out, set->id);
-    sts_buf_printf(out, "\">\n<div class=\"title\">\n<h2 id=\"tenant%zu\">", index);
+    sts_buf_add_cstr(out, "\">\n<div class=\"title\">\n<h2>");
     add_text(out, set->domain);
     sts_buf_add_cstr(out, "</h2>\n");
     if (state)
@@ -239,7 +243,8 @@ static void add_steps(struct sts_buf *out, const struct sts_record_set *set)
 void format_html(struct sts_buf *out, const struct sts_format_context *c,
                  const struct sts_record_set *set)
 {
-    add_title(out, c->index, set);
+    (void)c;
+    add_title(out, set);
     add_notes(out, set);
     add_facts(out, set);
     sts_buf_printf(out, "<div class=\"body%s\">\n", set->step_count ? " with-steps" : "");

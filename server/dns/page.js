@@ -131,16 +131,17 @@
             }
     }
 
-    /* The first ones at once, the others without holding up the page. */
-    let ready = 0;
-    function addSome() {
-        for (const end = Math.min(ready + 50, tenants.length); ready < end; ready++)
-            addButtons(tenants[ready]);
-        if (ready < tenants.length)
-            setTimeout(addSome);
-    }
+    /* Buttons for ten thousand tenants are too many: the first hundred tenants have theirs at once,
+       the others when they come near to sight. */
+    const observer = new IntersectionObserver((entries) => {
+        for (const entry of entries.filter((e) => e.isIntersecting)) {
+            observer.unobserve(entry.target);
+            addButtons(entry.target);
+        }
+    }, {rootMargin: '1500px'});
 
-    addSome();
+    tenants.slice(0, 100).forEach(addButtons);
+    tenants.slice(100).forEach((tenant) => observer.observe(tenant));
     input.addEventListener('input', find);
     search.hidden = false;
     find();
