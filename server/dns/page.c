@@ -1,14 +1,16 @@
 #include "server/dns/page.h"
 
 #include <openssl/sha.h>
+#include <stdint.h>
 
 /* The assembler puts the files in; the Makefile knows that page.o is made from them. */
 #define EMBED(name, file)                                                                          \
-    extern const char name[], name##_end[];                                                        \
+    extern const char name[];                                                                      \
+    extern const uint32_t name##_size;                                                             \
     __asm__(".pushsection .rodata\n"                                                               \
-            ".globl " #name ", " #name "_end\n"                                                    \
-            ".hidden " #name ", " #name "_end\n" #name ": .incbin \"" file "\"\n" #name "_end:\n"  \
-            ".byte 0\n"                                                                            \
+            ".globl " #name ", " #name "_size\n"                                                   \
+            ".hidden " #name ", " #name "_size\n" #name ": .incbin \"" file "\"\n" #name "_end:\n" \
+            ".balign 4\n" #name "_size: .long " #name "_end - " #name "\n"                         \
             ".popsection\n")
 
 EMBED(page_css, "server/dns/page.css");
@@ -16,12 +18,12 @@ EMBED(page_js, "server/dns/page.js");
 
 struct sts_str page_style(void)
 {
-    return (struct sts_str){page_css, (size_t)(page_css_end - page_css)};
+    return (struct sts_str){page_css, page_css_size};
 }
 
 struct sts_str page_script(void)
 {
-    return (struct sts_str){page_js, (size_t)(page_js_end - page_js)};
+    return (struct sts_str){page_js, page_js_size};
 }
 
 /* 'sha256-BASE64' (CSP level 2 §7.17). */
