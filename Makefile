@@ -64,7 +64,7 @@ LDLIBS   = $(shell pkg-config --libs $(PKGS)) -lpthread
 
 # --- Sources -----------------------------------------------------------------------------------
 CORE_DIRS  := base policy dns config
-SHELL_DIRS := sys ledger tls snapshot http daemon cli
+SHELL_DIRS := sys ledger tls snapshot http admin daemon cli
 core_src   := $(sort $(wildcard $(CORE_DIRS:%=server/%/*.c)))
 shell_src  := $(filter-out server/cli/main.c,$(sort $(wildcard $(SHELL_DIRS:%=server/%/*.c))))
 unit_src   := $(sort $(wildcard tests/unit/test_*.c))
