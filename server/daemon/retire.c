@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "server/sys/clock.h"
 #include "server/sys/log.h"
 
 static int to_domain(const void *key, const void *item)
@@ -17,15 +18,12 @@ static const struct retiring *find(const struct retire *r, struct sts_str domain
 static void say(const struct retiring *item, const char *event, const char *message)
 {
     struct log_line line;
-    struct tm tm;
-    char date[32];
+    char date[CLOCK_TEXT];
 
-    gmtime_r(&item->safe_after, &tm);
-    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
     log_begin(&line, LOG_LEVEL_INFO, event);
     log_str(&line, "tenant", item->domain);
     if (item->safe_after)
-        log_cstr(&line, "safe_after", date);
+        log_cstr(&line, "safe_after", clock_text(item->safe_after, date));
     log_cstr(&line, "message", message);
     log_end(&line);
 }

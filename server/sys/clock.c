@@ -11,3 +11,12 @@ uint64_t clock_monotonic_ms(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
+
+const char *clock_text(time_t t, char out[CLOCK_TEXT])
+{
+    struct tm tm;
+
+    gmtime_r(&t, &tm);
+    strftime(out, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return out;
+}

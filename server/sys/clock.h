@@ -8,4 +8,8 @@
 time_t clock_wall(void);           /* seconds since 1970 */
 uint64_t clock_monotonic_ms(void); /* milliseconds from some start */
 
+enum { CLOCK_TEXT = 32 };
+/* As RFC 3339 says, UTC: "2026-11-25T17:36:00Z"; returns `out`. */
+const char *clock_text(time_t t, char out[CLOCK_TEXT]);
+
 #endif

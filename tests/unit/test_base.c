@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mtasts/diag.h"
+#include "server/base/json.h"
 
 static void str_compares_by_length(void **state)
 {
@@ -122,6 +123,69 @@ static void diagnostics_render_as_json(void **state)
     sts_arena_free(a);
 }
 
+/* Rendered as text they are the same, whatever bytes are in them. */
+static void diagnostics_come_back_from_json(void **state)
+{
+    (void)state;
+    struct sts_arena *a = sts_arena_new();
+    struct sts_diags from, to;
+    sts_diags_init(&from, a);
+    sts_diags_init(&to, a);
+    struct sts_pos where = {STS_STR("dir/a file.yaml"), 7, 3}, nowhere = {0};
+    struct sts_diag *diag =
+        sts_diag_add(&from, STS_ERROR, "some-code", where, "bad \n \x80 %s", "\\");
+    sts_diag_help(&from, diag, "write \"good\"");
+    diag->related = (struct sts_pos){STS_STR("b.yaml"), 1, 1};
+    diag->tenant = STS_STR("example.org");
+    sts_diag_add(&from, STS_WARNING, "other-code", nowhere, "no place");
+    sts_diag_add(&from, STS_NOTE, "note-code", (struct sts_pos){STS_STR("x"), 0, 0}, "a note");
+    json_t *json = sts_diags_json(&from);
+    assert_true(sts_diags_from_json(&to, json));
+    json_decref(json);
+    assert_int_equal(to.errors, 1);
+    assert_int_equal(to.warnings, 1);
+    assert_int_equal(to.notes, 1);
+    assert_true(sts_str_is(to.first->tenant, "example.org"));
+    struct sts_buf before = {0}, after = {0};
+    for (diag = from.first; diag; diag = diag->next)
+        sts_diag_render_text(&before, diag, false);
+    for (diag = to.first; diag; diag = diag->next)
+        sts_diag_render_text(&after, diag, false);
+    assert_string_equal(before.ptr, after.ptr);
+    sts_buf_fini(&before);
+    sts_buf_fini(&after);
+    sts_arena_free(a);
+}
+
+static void what_is_no_diagnostics_is_refused_whole(void **state)
+{
+    (void)state;
+    struct sts_arena *a = sts_arena_new();
+    struct sts_diags diags;
+    sts_diags_init(&diags, a);
+    const char *bad[] = {"{}",
+                         "[7]",
+                         "[{}]",
+                         "[{\"severity\":\"error\",\"code\":\"c\"}]",
+                         "[{\"severity\":\"fatal\",\"code\":\"c\",\"message\":\"m\"}]",
+                         "[{\"severity\":\"note\",\"code\":\"c\",\"message\":\"m\"},{\"code\":7}]",
+                         NULL};
+    for (size_t i = 0; bad[i]; i++) {
+        json_t *json = json_loads(bad[i], 0, NULL);
+        assert_non_null(json);
+        assert_false(sts_diags_from_json(&diags, json));
+        json_decref(json);
+    }
+    assert_false(sts_diags_from_json(&diags, NULL));
+    assert_null(diags.first);
+    json_t *hostile = json_loads(
+        "[{\"severity\":\"note\",\"code\":\"c\",\"message\":\"\\u001b[2J\\n\"}]", 0, NULL);
+    assert_true(sts_diags_from_json(&diags, hostile));
+    assert_true(sts_str_is(diags.first->message, "\\x1B[2J\\x0A"));
+    json_decref(hostile);
+    sts_arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +196,8 @@ int main(void)
         cmocka_unit_test(arena_is_zeroed_and_aligned),
         cmocka_unit_test(diagnostics_render_as_text),
         cmocka_unit_test(diagnostics_render_as_json),
+        cmocka_unit_test(diagnostics_come_back_from_json),
+        cmocka_unit_test(what_is_no_diagnostics_is_refused_whole),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }
