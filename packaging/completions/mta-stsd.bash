@@ -11,7 +11,7 @@ _mta_stsd() {
     --format)
         case ${COMP_WORDS[1]} in
         records) words=$("${COMP_WORDS[0]}" help formats 2>/dev/null | sed 's/:.*//') ;;
-        check | plan | log) words="text json" ;;
+        check | status | plan | log) words="text json" ;;
         esac
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
@@ -22,7 +22,7 @@ _mta_stsd() {
         return
     fi
     if [ "$COMP_CWORD" = 1 ]; then
-        words="serve check lint records plan log version help"
+        words="serve check lint records plan log status version help"
     else
         case ${COMP_WORDS[1]} in
         serve) words="--config --ready-file" ;;
@@ -32,7 +32,7 @@ _mta_stsd() {
             words="--config --format --zone --side --relative --changed --since --receipt"
             words+=" --mark-published"
             ;;
-        plan | log) words="--config --format" ;;
+        plan | log | status) words="--config --format" ;;
         help) words="config lints formats" ;;
         esac
     fi

@@ -1,89 +1,191 @@
-/* check: what serve would do with this configuration, by the same builder. */
+/* check: what serve would do with this configuration, by the same builder: run by the server itself
+ * when it runs with this file, for only it knows what it would keep. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "server/base/json.h"
 #include "server/cli/command.h"
 #include "server/cli/predict.h"
-#include "server/snapshot/snapshot.h"
+#include "server/cli/server.h"
+#include "server/snapshot/report.h"
 #include "server/sys/clock.h"
 
-static void text_summary(struct sts_buf *out, const struct snapshot *s,
-                         const struct sts_diags *diags)
+enum { ASK_MS = 60000 }; /* a build of many tenants takes its time */
+
+static json_t *ask(struct sts_str socket, const char *what, const char *file)
 {
-    if (!s) {
-        sts_buf_printf(out, "nothing would be served: %zu error%s\n", diags->errors,
-                       diags->errors == 1 ? "" : "s");
-        return;
+    json_t *request = json_object();
+
+    json_object_set_new(request, "ask", json_string(what));
+    if (file)
+        json_object_set_new(request, "file", sts_json_str(sts_str_from(file)));
+    return server_ask(socket, request, ASK_MS);
+}
+
+/* What a running server says that it serves; false when none says so. */
+static bool ask_served(struct sts_arena *arena, struct sts_str socket, struct served *served)
+{
+    json_t *reply = ask(socket, "served", NULL);
+    const json_t *list = json_object_get(reply, "served"), *item;
+    struct sts_str last = {0};
+    size_t i;
+
+    json_array_foreach(list, i, item)
+    {
+        struct sts_str domain = sts_json_text(arena, item, "domain");
+        if (sts_str_cmp(last, domain) < 0)
+            served_add(served, domain, sts_json_text(arena, item, "body"));
+        last = domain;
     }
-    sts_buf_printf(out, "%zu tenant%s: %zu served", s->tenant_count,
-                   s->tenant_count == 1 ? "" : "s", s->served);
-    if (s->without_certificate)
-        sts_buf_printf(out, ", %zu without certificate", s->without_certificate);
-    if (s->kept)
-        sts_buf_printf(out, " (%zu kept as before)", s->kept);
-    if (s->retiring)
-        sts_buf_printf(out, ", %zu retiring", s->retiring);
-    if (s->refused)
-        sts_buf_printf(out, ", %zu refused", s->refused);
-    sts_buf_add_cstr(out, "\n");
+    bool good = json_is_array(list);
+    json_decref(reply);
+    return good;
 }
 
-static const char *state_name(enum tenant_state state)
+static json_t *build_here(const char *config, struct sts_arena *arena, struct sts_str socket)
 {
-    static const char *const names[] = {[TENANT_SERVED] = "served",
-                                        [TENANT_NO_CERTIFICATE] = "no-certificate",
-                                        [TENANT_REFUSED] = "refused"};
-    return names[state];
+    struct sts_diags diags;
+    struct served served;
+
+    sts_diags_init(&diags, arena);
+    served_init(&served);
+    bool asked = socket.len && ask_served(arena, socket, &served);
+    const struct snapshot_input input = {.main_file = config,
+                                         .now = clock_wall(),
+                                         .served = &served,
+                                         .with_ledger = true,
+                                         .with_certificates = true};
+    struct snapshot *s = snapshot_build(&input, &diags);
+    const struct report_input report = {.snapshot = s,
+                                        .served = &served,
+                                        .diags = &diags,
+                                        .compared_with = asked          ? "served"
+                                                         : served.count ? "ledger"
+                                                                        : NULL,
+                                        .config = config};
+    json_t *json = report_json(&report);
+    served_fini(&served);
+    snapshot_unref(s);
+    return json;
 }
 
-static json_t *tenants_json(const struct snapshot *s)
+static struct sts_str absolute(struct sts_arena *arena, const char *path)
 {
-    json_t *tenants = json_array();
+    char *directory = *path == '/' ? NULL : getcwd(NULL, 0);
+    struct sts_str name = sts_str_from(path);
 
-    for (size_t i = 0; s && i < s->tenant_count; i++) {
-        json_t *object = json_object();
-        json_object_set_new(object, "domain", sts_json_str(s->tenants[i].domain));
-        json_object_set_new(object, "state", json_string(state_name(s->tenants[i].state)));
-        json_object_set_new(object, "kept", json_boolean(s->tenants[i].kept != KEPT_NOT));
-        json_array_append_new(tenants, object);
+    name =
+        directory ? file_resolve(arena, sts_str_from(directory), name) : sts_arena_dup(arena, name);
+    free(directory);
+    return name;
+}
+
+/* The report of the running server when it runs with this file, else one made here. */
+static json_t *predict(const char *config, struct sts_arena *arena)
+{
+    struct sts_str socket;
+
+    if (!server_find(arena, config, &socket))
+        return build_here(config, arena, (struct sts_str){0});
+    json_t *report = ask(socket, "check", absolute(arena, config).ptr);
+    if (json_is_array(json_object_get(report, "diagnostics")))
+        return report;
+    bool other = json_is_true(json_object_get(report, "other_file"));
+    json_decref(report);
+    return build_here(config, arena, other ? socket : (struct sts_str){0});
+}
+
+static long long number(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static const char *compared_with(const json_t *report)
+{
+    static const char *const words[][2] = {
+        {"server", "; compared with the running server"},
+        {"served", "; compared with what the running server serves, which has another main file"},
+        {"ledger", "; compared with what the ledger says was served"}};
+    const char *name = json_string_value(json_object_get(report, "compared_with"));
+
+    for (size_t i = 0; name && i < sizeof(words) / sizeof(*words); i++)
+        if (strcmp(name, words[i][0]) == 0)
+            return words[i][1];
+    return "";
+}
+
+static void unusable_summary(struct sts_buf *out, const json_t *report)
+{
+    const char *name = json_string_value(json_object_get(report, "compared_with"));
+    bool runs = name && strcmp(name, "server") == 0;
+    long long errors = number(report, "errors");
+
+    sts_buf_printf(out, "nothing would %s: ", runs ? "change" : "be served");
+    if (errors)
+        sts_buf_printf(out, "%lld error%s", errors, errors == 1 ? "" : "s");
+    else
+        sts_buf_add_cstr(out, "the configuration is still being written");
+}
+
+static void text_summary(struct sts_buf *out, const json_t *report)
+{
+    static const struct {
+        const char *key, *before, *after;
+    } parts[] = {{"without_certificate", ", ", " without certificate"},
+                 {"kept", " (", " kept as before)"},
+                 {"retiring", ", ", " retiring"},
+                 {"refused", ", ", " refused"}};
+    const json_t *counts = json_object_get(report, "counts");
+
+    if (!json_is_true(json_object_get(report, "usable"))) {
+        unusable_summary(out, report);
+    } else {
+        long long tenants = number(counts, "tenants");
+        sts_buf_printf(out, "%lld tenant%s: %lld served", tenants, tenants == 1 ? "" : "s",
+                       number(counts, "served"));
+        for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+            if (number(counts, parts[i].key))
+                sts_buf_printf(out, "%s%lld%s", parts[i].before, number(counts, parts[i].key),
+                               parts[i].after);
     }
-    return tenants;
+    sts_buf_printf(out, "%s\n", compared_with(report));
 }
 
-static void json_report(struct sts_buf *out, const struct snapshot *s, const struct served *served,
-                        const struct sts_diags *diags)
+static enum exit_code judge(const json_t *report, const struct sts_diags *diags)
 {
-    json_t *report = json_object();
+    const char *config = json_string_value(json_object_get(report, "config"));
 
-    json_object_set_new(report, "usable", json_boolean(s != NULL));
-    json_object_set_new(report, "errors", json_integer((json_int_t)diags->errors));
-    json_object_set_new(report, "warnings", json_integer((json_int_t)diags->warnings));
-    json_object_set_new(report, "tenants", tenants_json(s));
-    json_object_set_new(report, "changes", predict_json(s, served));
-    json_object_set_new(report, "diagnostics", sts_diags_json(diags));
-    sts_json_render(out, report, true);
-    sts_buf_add_cstr(out, "\n");
+    if (config && output_blind(diags, config))
+        return EXIT_BLIND;
+    if (diags->errors)
+        return EXIT_ERRORS;
+    return json_is_true(json_object_get(report, "usable")) ? EXIT_FINE : EXIT_BLIND;
 }
 
-static enum exit_code report(const struct options *options, bool json, const struct snapshot *s,
-                             const struct served *served, const struct sts_diags *diags)
+/* Releases the report. */
+static enum exit_code print(const struct options *options, bool json, json_t *report,
+                            struct sts_arena *arena)
 {
     struct sts_buf out = {0};
+    struct sts_diags diags;
 
+    sts_diags_init(&diags, arena);
+    sts_diags_from_json(&diags, json_object_get(report, "diagnostics"));
+    enum exit_code code = judge(report, &diags);
     if (json) {
-        json_report(&out, s, served, diags);
+        sts_json_render(&out, report, true);
+        sts_buf_add_cstr(&out, "\n");
     } else {
-        output_diags(diags, STS_NOTE);
-        if (s)
-            predict_text(&out, s, served, options->diff);
-        text_summary(&out, s, diags);
+        output_diags(&diags, STS_NOTE);
+        if (json_is_string(json_object_get(report, "compared_with")))
+            predict_text(&out, json_object_get(report, "changes"), options->diff);
+        text_summary(&out, report);
+        json_decref(report);
     }
     bool written = output_write(sts_buf_str(&out));
     sts_buf_fini(&out);
-    if (!written || output_blind(diags, options->config))
-        return EXIT_BLIND;
-    return diags->errors ? EXIT_ERRORS : EXIT_FINE;
+    return written ? code : EXIT_BLIND;
 }
 
 enum exit_code command_check(const struct options *options)
@@ -96,19 +198,7 @@ enum exit_code command_check(const struct options *options)
         return EXIT_USAGE;
     }
     struct sts_arena *arena = sts_arena_new();
-    struct sts_diags diags;
-    sts_diags_init(&diags, arena);
-    struct served served;
-    served_init(&served);
-    const struct snapshot_input input = {.main_file = options->config,
-                                         .now = clock_wall(),
-                                         .served = &served,
-                                         .with_ledger = true,
-                                         .with_certificates = true};
-    struct snapshot *s = snapshot_build(&input, &diags);
-    enum exit_code code = report(options, json, s, &served, &diags);
-    served_fini(&served);
-    snapshot_unref(s);
+    enum exit_code code = print(options, json, predict(options->config, arena), arena);
     sts_arena_free(arena);
     return code;
 }

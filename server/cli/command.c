@@ -25,6 +25,8 @@ const struct command commands[] = {
      command_plan},
     {"log", "[-c FILE] [--format text|json] [TENANT...]",
      "list the policies that were served, and what each changed", "config format ", command_log},
+    {"status", "[-c FILE] [--format text|json] [TENANT...]",
+     "ask the running server what it serves, and what is wrong", "config format ", command_status},
     {"version", "", "print the version, and those of the libraries", "", command_version},
     {"help", "[config|lints|formats]", "print this, or a reference", "", command_help},
     {NULL, NULL, NULL, NULL, NULL},

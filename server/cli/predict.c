@@ -2,22 +2,6 @@
 
 enum { LINES_MAX = 100 };
 
-struct report {
-    struct sts_buf *out;
-    json_t *list;
-    size_t count;
-    bool diff;
-};
-
-static const char *const words[] = {
-    [CHANGE_ADDED] = "added", [CHANGE_CHANGED] = "changed", [CHANGE_REMOVED] = "removed"};
-static const char signs[] = {[CHANGE_ADDED] = '+', [CHANGE_CHANGED] = '~', [CHANGE_REMOVED] = '-'};
-
-static struct sts_str body_after(const struct snapshot_change *change)
-{
-    return change->tenant ? change->tenant->body : (struct sts_str){0};
-}
-
 /* The next line of a body without its end; false when there is none. */
 static bool next_line(struct sts_str *rest, struct sts_str *line)
 {
@@ -42,6 +26,13 @@ static bool has_line(struct sts_str body, struct sts_str wanted)
     return false;
 }
 
+static void print_line(struct sts_buf *out, char mark, struct sts_str line)
+{
+    sts_buf_printf(out, "    %c", mark);
+    sts_buf_add_escaped(out, line, line.len);
+    sts_buf_add_cstr(out, "\n");
+}
+
 /* Bodies are short and in one order, so what is missing, and then the new one, says it all. */
 static void print_diff(struct sts_buf *out, struct sts_str before, struct sts_str after)
 {
@@ -49,57 +40,39 @@ static void print_diff(struct sts_buf *out, struct sts_str before, struct sts_st
 
     for (struct sts_str rest = before; next_line(&rest, &line);)
         if (!has_line(after, line))
-            sts_buf_printf(out, "    -%.*s\n", STS_ARG(line));
+            print_line(out, '-', line);
     for (struct sts_str rest = after; next_line(&rest, &line);)
-        sts_buf_printf(out, "    %c%.*s\n", has_line(before, line) ? ' ' : '+', STS_ARG(line));
+        print_line(out, has_line(before, line) ? ' ' : '+', line);
 }
 
-static void print_change(void *data, const struct snapshot_change *change)
+/* '+' for added and so on; '?' for what this program does not know. */
+static char sign(struct sts_str change)
 {
-    struct report *report = data;
-
-    if (report->count++ >= LINES_MAX && !report->diff)
-        return;
-    sts_buf_printf(report->out, "  %c %.*s %s\n", signs[change->kind], STS_ARG(change->domain),
-                   words[change->kind]);
-    if (report->diff)
-        print_diff(report->out, change->body, body_after(change));
+    return sts_str_is(change, "added")     ? '+'
+           : sts_str_is(change, "changed") ? '~'
+           : sts_str_is(change, "removed") ? '-'
+                                           : '?';
 }
 
-void predict_text(struct sts_buf *out, const struct snapshot *s, const struct served *served,
-                  bool diff)
+static void print_change(struct sts_buf *out, const json_t *change, bool diff)
 {
-    struct report report = {.out = out, .diff = diff};
+    struct sts_arena *arena = sts_arena_new();
+    struct sts_str domain = sts_json_line(arena, change, "domain");
+    struct sts_str what = sts_json_line(arena, change, "change");
 
-    if (!served->count)
-        return;
-    snapshot_each_change(s, NULL, served, print_change, &report);
-    if (report.count > LINES_MAX && !diff)
-        sts_buf_printf(out, "  and %zu more (--diff shows all)\n", report.count - LINES_MAX);
+    sts_buf_printf(out, "  %c %.*s %.*s\n", sign(what), STS_ARG(domain), STS_ARG(what));
+    if (diff)
+        print_diff(out, sts_json_text(arena, change, "before"),
+                   sts_json_text(arena, change, "after"));
+    sts_arena_free(arena);
 }
 
-static json_t *text_or_null(struct sts_str text)
+void predict_text(struct sts_buf *out, const json_t *changes, bool diff)
 {
-    return text.len ? sts_json_str(text) : json_null();
-}
+    size_t count = json_array_size(changes), shown = diff || count < LINES_MAX ? count : LINES_MAX;
 
-static void list_change(void *data, const struct snapshot_change *change)
-{
-    struct report *report = data;
-    json_t *object = json_object();
-
-    json_object_set_new(object, "domain", sts_json_str(change->domain));
-    json_object_set_new(object, "change", json_string(words[change->kind]));
-    json_object_set_new(object, "before", text_or_null(change->body));
-    json_object_set_new(object, "after", text_or_null(body_after(change)));
-    json_array_append_new(report->list, object);
-}
-
-json_t *predict_json(const struct snapshot *s, const struct served *served)
-{
-    struct report report = {.list = json_array()};
-
-    if (s)
-        snapshot_each_change(s, NULL, served, list_change, &report);
-    return report.list;
+    for (size_t i = 0; i < shown; i++)
+        print_change(out, json_array_get(changes, i), diff);
+    if (shown < count)
+        sts_buf_printf(out, "  and %zu more (--diff shows all)\n", count - shown);
 }

@@ -103,6 +103,7 @@ static void on_tick(void *data)
         reload_committed(d);
     retire_tick(&d->retire, clock_wall());
     reload_check_expiry(d);
+    answer_start(d);
     loop_set(d->loop, &d->tick, TICK_MS, on_tick, d);
 }
 
@@ -111,6 +112,7 @@ static void stop(struct daemon *d)
     struct log_line line;
 
     notify_stopping();
+    admin_close(d->admin);
     hook_free(d->hook);
     bool drained = http_server_stop(d->http, d->snapshot->settings.shutdown_timeout * 1000);
     publisher_tick(&d->publisher, d->snapshot);
@@ -128,6 +130,7 @@ static bool serve(struct daemon *d, const char *ready_file)
     d->hook = hook_new(d->loop, (struct ledger *const *)&d->publisher.ledger);
     reload_commit(d, NULL);
     reload_start(d);
+    answer_start(d);
     if (!announce(d, ready_file))
         return false;
     reload_say_ready(d);

@@ -3,6 +3,8 @@
 #ifndef MTASTS_DAEMON_PARTS_H
 #define MTASTS_DAEMON_PARTS_H
 
+#include "server/admin/admin.h"
+#include "server/base/json.h"
 #include "server/daemon/expiry.h"
 #include "server/daemon/hook.h"
 #include "server/daemon/publish.h"
@@ -13,10 +15,11 @@
 #include "server/sys/loop.h"
 #include "server/sys/watch.h"
 
-/* The last look at the files, for `status`. */
+/* A look at the files, for `status`. */
 struct attempt {
     time_t at;
     const char *result; /* "done", "unchanged", "refused", or "waiting" for a file to be closed */
+    bool usable;        /* the first two */
     struct sts_arena *arena;
     struct sts_diags diags;
 };
@@ -41,8 +44,12 @@ struct daemon {
     struct retire retire;
     struct expiry expiry;
     struct hook *hook;
-    struct attempt attempt;
+    struct attempt attempt; /* the last one */
+    struct attempt good;    /* the last usable one, when the last one is not: what is served is so
+                               because of it */
     struct said said;
+    struct admin *admin; /* NULL: nobody can ask */
+    bool admin_said;     /* why not */
 };
 
 /* --- reload.c --- */
@@ -63,6 +70,10 @@ void reload_start(struct daemon *d);
 void reload_plan(struct daemon *d);
 /* Tells the service manager how things stand. */
 void reload_say_ready(const struct daemon *d);
+/* What a reload would do, as a report (server/snapshot/report.h). Nothing changes by it. */
+json_t *reload_predict(const struct daemon *d);
+/* The look that made what is served as it is. */
+const struct attempt *reload_reasons(const struct daemon *d);
 void reload_fini(struct daemon *d);
 
 /* --- watching.c --- */
@@ -73,5 +84,24 @@ void watching_begin(struct daemon *d);
 /* Makes an event of what changed unseen since the last of these calls. The configuration may lead
  * elsewhere meanwhile. */
 void watching_compare(struct daemon *d);
+/* What inotify lacks, and what to do about it; NULL when it lacks nothing. */
+const char *watching_why(const struct daemon *d, const char **help);
+
+/* --- answer.c --- */
+/* From now on `status` and `check` can ask; tried again by each tick while that fails. */
+void answer_start(struct daemon *d);
+
+/* --- status.c, status_tenant.c --- */
+/* What `status` shows: of all tenants, of those named, or (NULL) of those that need a look. One
+ * JSON document, appended. */
+struct status_question {
+    time_t now;
+    bool all;
+    const json_t *tenants; /* array of names; may be NULL */
+};
+void status_render(struct sts_buf *out, struct daemon *d, const struct status_question *question);
+/* Adds "tenants" and "unknown" to the document, whose end is left to the caller. */
+void status_tenants(struct sts_buf *out, struct daemon *d, const struct status_question *question);
+json_t *status_time(time_t t); /* null for 0 */
 
 #endif

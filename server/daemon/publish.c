@@ -1,6 +1,7 @@
 #include "server/daemon/publish.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "server/sys/clock.h"
@@ -125,9 +126,21 @@ static bool touch(struct publisher *p, struct sts_diags *diags)
     return ledger_touch(p->ledger, clock_wall(), diags);
 }
 
+static void remember_why(struct publisher *p, bool done, const struct sts_diags *diags)
+{
+    const struct sts_diag *diag = done ? NULL : diags->first;
+
+    while (diag && diag->severity == STS_NOTE)
+        diag = diag->next;
+    p->why[0] = 0;
+    if (diag)
+        snprintf(p->why, sizeof(p->why), "%.*s", STS_ARG(diag->message));
+}
+
 /* A failure is logged once, not each minute; the way back is logged, too. */
 static void settle(struct publisher *p, bool done, const struct sts_diags *diags)
 {
+    remember_why(p, done, diags);
     if (!p->pending || done)
         log_diags(diags);
     if (p->pending && done) {

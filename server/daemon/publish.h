@@ -10,6 +10,7 @@ struct publisher {
     int lock;              /* tells `records` and other servers that one runs; -1: not held */
     bool other_server;     /* another one holds it */
     bool pending;          /* something served is not committed yet; tried again each minute */
+    char why[300];         /* it is pending */
 };
 
 /* Before anything is served; false when another server uses this ledger. */

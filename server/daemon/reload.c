@@ -3,27 +3,46 @@
 #include <stdio.h>
 
 #include "server/daemon/parts.h"
+#include "server/snapshot/report.h"
 #include "server/sys/clock.h"
 #include "server/sys/log.h"
 #include "server/sys/notify.h"
 
+static struct snapshot_input input_of(const struct daemon *d)
+{
+    return (struct snapshot_input){.main_file = d->config,
+                                   .now = clock_wall(),
+                                   .previous = d->snapshot,
+                                   .ledger = d->publisher.ledger,
+                                   .with_ledger = !d->snapshot,
+                                   .with_certificates = true};
+}
+
+static void begin_attempt(struct daemon *d, time_t now)
+{
+    struct attempt *a = &d->attempt, *old = a->usable ? &d->good : a;
+
+    sts_arena_free(old->arena);
+    if (a->usable)
+        d->good = *a;
+    *a = (struct attempt){.at = now, .arena = sts_arena_new()};
+    sts_diags_init(&a->diags, a->arena);
+}
+
+const struct attempt *reload_reasons(const struct daemon *d)
+{
+    return d->attempt.usable ? &d->attempt : &d->good;
+}
+
 static struct snapshot *build(struct daemon *d)
 {
     struct sts_source *main_source = NULL;
-    const struct snapshot_input input = {.main_file = d->config,
-                                         .now = clock_wall(),
-                                         .previous = d->snapshot,
-                                         .ledger = d->publisher.ledger,
-                                         .with_ledger = !d->snapshot,
-                                         .main_source = &main_source,
-                                         .with_certificates = true};
-    struct attempt *a = &d->attempt;
+    struct snapshot_input input = input_of(d);
 
-    if (a->arena)
-        sts_arena_free(a->arena);
-    *a = (struct attempt){.at = input.now, .arena = sts_arena_new()};
-    sts_diags_init(&a->diags, a->arena);
-    struct snapshot *s = snapshot_build(&input, &a->diags);
+    input.main_source = &main_source;
+    begin_attempt(d, input.now);
+    struct snapshot *s = snapshot_build(&input, &d->attempt.diags);
+    d->attempt.usable = s != NULL;
     if (main_source) {
         sts_source_unref(d->looked_at);
         d->looked_at = main_source;
@@ -64,11 +83,11 @@ struct snapshot *reload_first(struct daemon *d)
     return s;
 }
 
-static void needs_restart(struct daemon *d, struct sts_pos where, const char *key)
+static void needs_restart(struct sts_diags *diags, struct sts_pos where, const char *key)
 {
-    struct sts_diag *diag = sts_diag_add(&d->attempt.diags, STS_WARNING, "restart-needed", where,
+    struct sts_diag *diag = sts_diag_add(diags, STS_WARNING, "restart-needed", where,
                                          "%s changed, and counts after a restart only", key);
-    sts_diag_help(&d->attempt.diags, diag, "systemctl restart mta-stsd");
+    sts_diag_help(diags, diag, "systemctl restart mta-stsd");
 }
 
 static bool same_listen(const struct sts_settings *a, const struct sts_settings *b)
@@ -83,21 +102,22 @@ static bool same_listen(const struct sts_settings *a, const struct sts_settings 
 }
 
 /* What only http_server_new and the first opening of the ledger look at. */
-static void compare_settings(struct daemon *d, const struct snapshot *next)
+static void compare_settings(const struct daemon *d, const struct snapshot *next,
+                             struct sts_diags *diags)
 {
     const struct sts_settings *a = &d->origin->settings, *b = &next->settings;
     struct sts_pos file = {next->main_file, 0, 0};
 
     if (!same_listen(a, b))
-        needs_restart(d, b->listen_count ? b->listen[0].where : file, "listen");
+        needs_restart(diags, b->listen_count ? b->listen[0].where : file, "listen");
     if (!sts_str_eq(a->ledger.path, b->ledger.path))
-        needs_restart(d, b->ledger.where, "ledger");
+        needs_restart(diags, b->ledger.where, "ledger");
     if (a->workers != b->workers)
-        needs_restart(d, file, "limits.workers");
+        needs_restart(diags, file, "limits.workers");
     if (a->max_connections != b->max_connections)
-        needs_restart(d, file, "limits.connections");
+        needs_restart(diags, file, "limits.connections");
     if (a->max_connections_per_ip != b->max_connections_per_ip)
-        needs_restart(d, file, "limits.connections_per_ip");
+        needs_restart(diags, file, "limits.connections_per_ip");
 }
 
 void reload_say_ready(const struct daemon *d)
@@ -182,7 +202,7 @@ void reload(struct daemon *d, bool asked)
     watching_begin(d);
     struct snapshot *next = build(d);
     if (next)
-        compare_settings(d, next);
+        compare_settings(d, next, &a->diags);
     size_t news = said_log(&d->said, &a->diags);
     bool incomplete = !next || next->incomplete;
     bool done = next && !snapshot_same(d->snapshot, next);
@@ -220,10 +240,31 @@ void reload_start(struct daemon *d)
     reload_check_expiry(d);
 }
 
+json_t *reload_predict(const struct daemon *d)
+{
+    const struct snapshot_input input = input_of(d);
+    struct sts_arena *arena = sts_arena_new();
+    struct sts_diags diags;
+
+    sts_diags_init(&diags, arena);
+    struct snapshot *next = snapshot_build(&input, &diags);
+    if (next)
+        compare_settings(d, next, &diags);
+    const struct report_input report = {.snapshot = next,
+                                        .previous = d->snapshot,
+                                        .diags = &diags,
+                                        .compared_with = "server",
+                                        .config = d->config};
+    json_t *json = report_json(&report);
+    snapshot_unref(next);
+    sts_arena_free(arena);
+    return json;
+}
+
 void reload_fini(struct daemon *d)
 {
-    if (d->attempt.arena)
-        sts_arena_free(d->attempt.arena);
+    sts_arena_free(d->attempt.arena);
+    sts_arena_free(d->good.arena);
     said_fini(&d->said);
     retire_fini(&d->retire);
     expiry_fini(&d->expiry);

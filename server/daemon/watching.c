@@ -18,20 +18,26 @@ static void on_event(void *data)
 
 /* What is missing, and what to do. EMFILE has two meanings: without a descriptor of inotify none
  * was given, else this process has too many files open. */
-static void explain(struct log_line *line, const struct watch_state *state, bool has_inotify)
+static const char *explain(const struct watch_state *state, bool has_inotify, const char **help)
 {
-    const char *message = file_error(state->error);
-    const char *help = "changes are found by looking each reload.rescan";
-
     if (state->error == ENOSPC) {
-        message = "no more inotify watches are allowed";
-        help = "raise fs.inotify.max_user_watches; until then each reload.rescan is looked";
-    } else if (state->error == EMFILE && !has_inotify) {
-        message = "no more inotify instances are allowed";
-        help = "raise fs.inotify.max_user_instances; until then each reload.rescan is looked";
+        *help = "raise fs.inotify.max_user_watches; until then each reload.rescan is looked";
+        return "no more inotify watches are allowed";
     }
-    log_cstr(line, "message", message);
-    log_cstr(line, "help", help);
+    if (state->error == EMFILE && !has_inotify) {
+        *help = "raise fs.inotify.max_user_instances; until then each reload.rescan is looked";
+        return "no more inotify instances are allowed";
+    }
+    *help = "changes are found by looking each reload.rescan";
+    return file_error(state->error);
+}
+
+const char *watching_why(const struct daemon *d, const char **help)
+{
+    struct watch_state now;
+
+    watch_state(d->watch, &now);
+    return now.polling ? explain(&now, watch_descriptor(d->watch) >= 0, help) : NULL;
 }
 
 /* Once for each state: what inotify cannot see is found by the rescan only. */
@@ -50,7 +56,9 @@ static void say_polling(struct daemon *d)
     log_int(&line, "directories", (long long)now.watches);
     if (now.polling) {
         log_int(&line, "without", (long long)now.failed);
-        explain(&line, &now, watch_descriptor(d->watch) >= 0);
+        const char *help = NULL, *message = watching_why(d, &help);
+        log_cstr(&line, "message", message);
+        log_cstr(&line, "help", help);
     }
     log_end(&line);
 }

@@ -37,7 +37,7 @@ def make_plain(write_config, tmp_path):
     ["frobnicate"], ["check", "extra"], ["check", "--format", "xml"], ["check", "--nonsense"],
     ["lint"], ["lint", "a", "b"], ["lint", "--txt", "--tlsrpt", "-"], ["serve", "extra"],
     ["records", "--format", "xml"], ["version", "extra"], ["help", "nothing"], ["check", "--txt"],
-    ["check", "-c"], [],
+    ["check", "-c"], [], ["status", "--format", "xml"], ["status", "--check"],
 ])
 def test_wrong_usage_is_2(run, arguments):
     """And it says something on standard error or shows usage, never a stack of other output."""

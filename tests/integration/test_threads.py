@@ -100,3 +100,21 @@ def test_start_stop_again(serve):
     for _ in range(3):
         daemon = serve(TENANTS, limits=LIMITS)
         assert daemon.stop() == 0
+
+
+def test_status_under_load(serve, certs, run):
+    """Commands ask, and the snapshot changes, while clients fetch."""
+    daemon = serve(TENANTS, limits=LIMITS)
+
+    def work(i):
+        if i < CLIENTS:
+            load(daemon, certs.ca, 1)
+            return
+        for _ in range(ROUNDS):
+            assert run("status", "-c", daemon.config, "--format", "json").returncode == 0
+            assert run("check", "-c", daemon.config).returncode == 0
+            daemon.config.write_text(daemon.config.read_text() + "# more\n")
+            daemon.send_signal(signal.SIGHUP)
+
+    in_threads(CLIENTS + 1, work)
+    assert daemon.stop() == 0

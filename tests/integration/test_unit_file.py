@@ -71,6 +71,10 @@ def test_start_reload_and_stop(unit, serve, fetch, run):
     assert b"mode: enforce" in fetch(daemon, "example.org").body
     after = run("records", "-c", daemon.config, "--format", "json")
     assert after.returncode == 0 and after.stdout != before.stdout
+    for asked in ("status",), ("status", "example.org"), ("check",):
+        done = confined_run(preexec, *asked, "-c", daemon.config)
+        assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
+    assert "compared with the running server" in done.stdout
     daemon.stop()
 
 

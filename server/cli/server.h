@@ -1,0 +1,15 @@
+/* The running server, as commands ask it. Where it is, the main file says: beside the ledger. */
+#ifndef MTASTS_CLI_SERVER_H
+#define MTASTS_CLI_SERVER_H
+
+#include "server/base/json.h"
+
+/* The socket of the server that runs with this main file, also when the file has errors. False with
+ * errno when the file cannot be read; then it is that of the default ledger. */
+bool server_find(struct sts_arena *arena, const char *config, struct sts_str *socket);
+
+/* Asks (and releases `request`); NULL with errno as of admin_ask, EPROTO also for a reply that
+ * makes no sense. An object with "error" is a reply. */
+json_t *server_ask(struct sts_str socket, json_t *request, uint64_t timeout_ms);
+
+#endif

@@ -1,0 +1,340 @@
+/* What `status` shows of tenants: policy, id, certificates, and what is missing. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "mtasts/domain.h"
+#include "server/daemon/parts.h"
+#include "server/snapshot/report.h"
+#include "server/sys/clock.h"
+
+enum { DAY = 86400 };
+
+/* What the ledger knows of a tenant whose policy is committed. */
+struct known {
+    bool committed, unpublished;
+    char id[STS_ID_MAX + 1];
+    time_t since, cached_until;
+};
+
+struct view {
+    struct daemon *d;
+    time_t now;
+    struct sts_arena *arena;
+    struct known *known;            /* in the place of each tenant */
+    const struct sts_diag **sorted; /* what the last usable look said, by what it concerns */
+    size_t count;
+};
+
+/* --- Diagnostics by tenant --- */
+
+/* A file that cannot be used concerns every tenant in it. */
+static struct sts_str subject(const struct sts_diag *diag)
+{
+    return diag->tenant.len ? diag->tenant : diag->where.source;
+}
+
+struct placed {
+    const struct sts_diag *diag;
+    size_t place;
+};
+
+static int by_subject(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+    int order = sts_str_cmp(subject(x->diag), subject(y->diag));
+    return order ? order : (x->place > y->place) - (x->place < y->place);
+}
+
+static void sort_diags(struct view *v, const struct sts_diags *diags)
+{
+    size_t count = diags->errors + diags->warnings + diags->notes;
+    struct placed *placed = STS_ARRAY(v->arena, count, struct placed);
+
+    for (const struct sts_diag *diag = diags->first; diag; diag = diag->next, v->count++)
+        placed[v->count] = (struct placed){diag, v->count};
+    if (v->count)
+        qsort(placed, v->count, sizeof(*placed), by_subject);
+    v->sorted = STS_ARRAY(v->arena, count, const struct sts_diag *);
+    for (size_t i = 0; i < v->count; i++)
+        v->sorted[i] = placed[i].diag;
+}
+
+/* Where the diagnostics of this subject begin. */
+static size_t first_of(const struct view *v, struct sts_str about)
+{
+    size_t low = 0, high = v->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (sts_str_cmp(subject(v->sorted[middle]), about) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void copy_diag(struct sts_diags *to, const struct sts_diag *diag)
+{
+    struct sts_diags one;
+    struct sts_diag copy = *diag;
+
+    sts_diags_init(&one, to->arena);
+    copy.next = NULL;
+    one.first = &copy;
+    sts_diags_append(to, &one);
+}
+
+/* Errors, and what was kept, say why it is not as configured; all the rest is advice. */
+static bool is_reason(const struct sts_diag *diag)
+{
+    return diag->severity == STS_ERROR || strcmp(diag->code, "tenant-kept") == 0 ||
+           strcmp(diag->code, "source-kept") == 0;
+}
+
+static void find_diags(const struct view *v, struct sts_str about, bool own, bool reasons,
+                       struct sts_diags *out)
+{
+    for (size_t i = first_of(v, about); i < v->count && sts_str_eq(subject(v->sorted[i]), about);
+         i++)
+        if (own == (v->sorted[i]->tenant.len != 0) && is_reason(v->sorted[i]) == reasons)
+            copy_diag(out, v->sorted[i]);
+}
+
+static void explain_id(const struct view *v, const struct tenant *t, const struct known *k,
+                       struct sts_diags *out)
+{
+    const struct publisher *p = &v->d->publisher;
+    const struct hook_state *hook = hook_state(v->d->hook);
+    struct sts_diag *diag;
+    char text[CLOCK_TEXT];
+
+    if (t->state != TENANT_SERVED || (k->committed && !k->unpublished))
+        return;
+    if (!k->committed) {
+        diag = sts_diag_add(out, STS_ERROR, "id-pending", t->where, "no id is announced: %s",
+                            *p->why ? p->why : "the ledger does not tell it");
+        sts_diag_help(out, diag, "mend the ledger; it is tried again each minute");
+    } else if (hook->phase == HOOK_WAITING) {
+        diag = sts_diag_add(out, STS_ERROR, "id-unpublished", t->where,
+                            "on_change has not published id %s: %s; next try at %s", k->id,
+                            *hook->result ? hook->result : "not tried yet",
+                            clock_text(hook->next_try, text));
+        sts_diag_help(out, diag, "the log says more; systemctl reload mta-stsd tries at once");
+    } else {
+        sts_diag_add(out, STS_WARNING, "id-unpublished", t->where,
+                     "on_change is about to publish id %s", k->id);
+    }
+}
+
+static void find_reasons(const struct view *v, const struct tenant *t, struct sts_diags *out)
+{
+    find_diags(v, t->domain, true, true, out);
+    if (t->kept != KEPT_NOT || t->state == TENANT_REFUSED)
+        find_diags(v, t->where.source, false, true, out);
+    explain_id(v, t, &v->known[t - v->d->snapshot->tenants], out);
+}
+
+/* --- The ledger --- */
+
+static struct known *known_of(struct view *v, struct sts_str domain)
+{
+    const struct snapshot *s = v->d->snapshot;
+    const struct tenant *t = snapshot_find_domain(s, domain);
+    return t ? &v->known[t - s->tenants] : NULL;
+}
+
+static void learn(void *data, const struct ledger_history *history)
+{
+    struct view *v = data;
+    const struct ledger_instance *latest = &history->latest;
+    const struct tenant *t = snapshot_find_domain(v->d->snapshot, latest->domain);
+    struct known *k = known_of(v, latest->domain);
+
+    if (!t || latest->last_served || !sts_str_eq(latest->body, t->body))
+        return;
+    k->committed = true;
+    memcpy(k->id, latest->id, sizeof(k->id));
+    k->since = latest->first_served;
+    k->cached_until = history->cached_until;
+}
+
+static void on_unpublished(void *data, const struct ledger_instance *instance)
+{
+    struct known *k = known_of(data, instance->domain);
+
+    if (k && !instance->last_served)
+        k->unpublished = true;
+}
+
+/* --- One tenant --- */
+
+static json_t *policy_json(const struct tenant *t)
+{
+    json_t *object = json_object(), *mx = json_array();
+
+    if (!t->body.len) {
+        json_decref(object);
+        json_decref(mx);
+        return json_null();
+    }
+    for (size_t i = 0; i < t->policy.mx_count; i++)
+        json_array_append_new(mx, sts_json_str(t->policy.mx[i]));
+    json_object_set_new(object, "mode", json_string(sts_mode_name(t->policy.mode)));
+    json_object_set_new(object, "mx", mx);
+    json_object_set_new(object, "max_age", json_integer(t->policy.max_age));
+    return object;
+}
+
+static void add_certificate(json_t *list, const struct cert_pair *pair, time_t now)
+{
+    json_t *object;
+
+    if (!pair)
+        return;
+    const struct cert_info *info = cert_pair_info(pair);
+    time_t left = info->not_after - now;
+    object = json_object();
+    json_object_set_new(object, "file", sts_json_str(info->file));
+    json_object_set_new(object, "key_type", json_string(info->key_type == CERT_EC ? "ec" : "rsa"));
+    json_object_set_new(object, "not_before", status_time(info->not_before));
+    json_object_set_new(object, "not_after", status_time(info->not_after));
+    json_object_set_new(object, "days", json_integer(left / DAY - (left % DAY < 0)));
+    json_array_append_new(list, object);
+}
+
+static json_t *certificates_json(const struct view *v, const struct tenant *t)
+{
+    json_t *list = json_array();
+
+    add_certificate(list, t->identity.ec, v->now);
+    add_certificate(list, t->identity.rsa, v->now);
+    return list;
+}
+
+/* Null before the ledger knows it: it would tell the date of the policy before. */
+static json_t *retire_json(const struct view *v, const struct tenant *t, const struct known *k)
+{
+    if (!t->retiring || !k->committed)
+        return json_null();
+    json_t *object = json_object();
+    json_object_set_new(object, "safe_after", status_time(k->cached_until));
+    json_object_set_new(object, "safe", json_boolean(k->cached_until <= v->now));
+    return object;
+}
+
+static json_t *tenant_json(const struct view *v, const struct tenant *t,
+                           const struct sts_diags *reasons)
+{
+    const struct known *k = &v->known[t - v->d->snapshot->tenants];
+    bool ready = t->state == TENANT_SERVED && k->committed && !k->unpublished;
+    json_t *object = json_object();
+
+    json_object_set_new(object, "domain", sts_json_str(t->domain));
+    json_object_set_new(object, "host", sts_json_str(t->host));
+    json_object_set_new(object, "state", json_string(tenant_state_name(t)));
+    json_object_set_new(object, "ready", json_boolean(ready));
+    json_object_set_new(object, "policy", policy_json(t));
+    json_object_set_new(object, "id", k->committed ? json_string(k->id) : json_null());
+    json_object_set_new(object, "id_since", status_time(k->since));
+    json_object_set_new(object, "certificates", certificates_json(v, t));
+    json_object_set_new(object, "retire", retire_json(v, t, k));
+    json_object_set_new(object, "why", sts_diags_json(reasons));
+    return object;
+}
+
+/* `list`: only when there is something to say. */
+static void add_tenant(const struct view *v, const struct tenant *t, bool list,
+                       const char **separator, struct sts_buf *out)
+{
+    struct sts_arena *arena = sts_arena_new();
+    struct sts_diags reasons, advice;
+
+    sts_diags_init(&reasons, arena);
+    sts_diags_init(&advice, arena);
+    find_reasons(v, t, &reasons);
+    if (!list || reasons.first || t->state != TENANT_SERVED || t->kept != KEPT_NOT || t->retiring) {
+        json_t *object = tenant_json(v, t, &reasons);
+        find_diags(v, t->domain, true, false, &advice);
+        json_object_set_new(object, "advice", sts_diags_json(&advice));
+        sts_buf_add_cstr(out, *separator);
+        sts_json_render(out, object, false);
+        *separator = ",";
+    }
+    sts_arena_free(arena);
+}
+
+/* --- Those that were asked for --- */
+
+static const struct tenant *find(const struct view *v, struct sts_str name)
+{
+    struct sts_arena *arena = sts_arena_new();
+    const struct tenant *t = NULL;
+    struct sts_diags ignored;
+    struct sts_pos nowhere = {0};
+    struct sts_str domain;
+
+    sts_diags_init(&ignored, arena);
+    if (sts_domain_parse(arena, name, STS_DOMAIN_CONFIG, nowhere, &ignored, &domain))
+        t = snapshot_find_domain(v->d->snapshot, domain);
+    sts_arena_free(arena);
+    return t;
+}
+
+static void add_named(struct view *v, const json_t *names, struct sts_buf *out)
+{
+    struct ledger *ledger = v->d->publisher.ledger;
+    json_t *unknown = json_array(), *item;
+    const char *separator = "";
+    struct sts_diags ignored;
+    size_t i;
+
+    sts_diags_init(&ignored, v->arena);
+    json_array_foreach(names, i, item)
+    {
+        struct sts_str name = {json_string_value(item), json_string_length(item)};
+        const struct tenant *t = find(v, name);
+        struct ledger_history history;
+        if (!t) {
+            json_array_append_new(unknown, sts_json_str(name));
+            continue;
+        }
+        if (ledger && ledger_history(ledger, v->arena, t->domain, &history, &ignored))
+            learn(v, &history);
+        add_tenant(v, t, false, &separator, out);
+    }
+    sts_buf_add_cstr(out, "],\"unknown\":");
+    sts_json_render(out, unknown, false);
+}
+
+static void add_all(struct view *v, bool list, struct sts_buf *out)
+{
+    const struct snapshot *s = v->d->snapshot;
+    const char *separator = "";
+    struct sts_diags ignored;
+
+    sts_diags_init(&ignored, v->arena);
+    if (v->d->publisher.ledger)
+        ledger_each_history(v->d->publisher.ledger, learn, v, &ignored);
+    for (size_t i = 0; i < s->tenant_count; i++)
+        add_tenant(v, &s->tenants[i], list, &separator, out);
+    sts_buf_add_cstr(out, "],\"unknown\":[]");
+}
+
+void status_tenants(struct sts_buf *out, struct daemon *d, const struct status_question *question)
+{
+    struct view v = {.d = d, .now = question->now, .arena = sts_arena_new()};
+    struct sts_diags ignored;
+
+    sts_diags_init(&ignored, v.arena);
+    v.known = STS_ARRAY(v.arena, d->snapshot->tenant_count, struct known);
+    sort_diags(&v, &reload_reasons(d)->diags);
+    if (d->publisher.ledger && hook_state(d->hook)->phase != HOOK_OFF)
+        ledger_each_unpublished(d->publisher.ledger, on_unpublished, &v, &ignored);
+    sts_buf_add_cstr(out, ",\"tenants\":[");
+    if (question->tenants)
+        add_named(&v, question->tenants, out);
+    else
+        add_all(&v, !question->all, out);
+    sts_arena_free(v.arena);
+}
