@@ -30,7 +30,7 @@ _mta_stsd() {
         lint) words="--txt --tlsrpt" ;;
         records)
             words="--config --format --zone --side --relative --changed --since --receipt"
-            words+=" --mark-published"
+            words+=" --mark-published --check"
             ;;
         plan | log | status) words="--config --format" ;;
         help) words="config lints formats" ;;

@@ -17,9 +17,10 @@ const struct command commands[] = {
      command_lint},
     {"records",
      "[-c FILE] [--format NAME] [--zone ZONE] [--side tenant|provider] [--relative] "
-     "[--changed] [--since DATE] [--receipt FILE] [--mark-published FILE] [TENANT...]",
-     "print the DNS records, ids included",
-     "config format zone side relative changed since receipt mark-published ", command_records},
+     "[--changed] [--since DATE] [--check] [--receipt FILE] [--mark-published FILE] [TENANT...]",
+     "print the DNS records, ids included; or (--check) what cannot be announced yet, and why",
+     "config format zone side relative changed since check receipt mark-published ",
+     command_records},
     {"plan", "[-c FILE] [--format text|json] TENANT...",
      "say what to do next for a tenant, and from when on it is safe", "config format ",
      command_plan},

@@ -20,7 +20,7 @@ struct options {
     bool diff;
     const char *zone, *side, *since; /* of records */
     const char *receipt, *mark_published;
-    bool changed, relative;
+    bool changed, relative, check;
     char **arguments; /* what is not an option; ends with NULL */
     size_t argument_count;
 };

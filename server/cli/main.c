@@ -22,6 +22,7 @@ static const struct {
     {"zone", 0, false, offsetof(struct options, zone)},
     {"side", 0, false, offsetof(struct options, side)},
     {"since", 0, false, offsetof(struct options, since)},
+    {"check", 0, true, offsetof(struct options, check)},
     {"changed", 0, true, offsetof(struct options, changed)},
     {"relative", 0, true, offsetof(struct options, relative)},
     {"receipt", 0, false, offsetof(struct options, receipt)},

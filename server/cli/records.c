@@ -102,6 +102,41 @@ static bool print(struct selection *s, const struct sts_record_format *format, b
     return good;
 }
 
+/* Instead of records, what there is to say of them; *any: something. */
+static bool print_check(const struct selection *s, bool *any)
+{
+    struct sts_buf out = {0};
+    bool good = true;
+
+    *any = s->count > 0;
+    for (size_t i = 0; good && i < s->count; i++) {
+        const struct chosen *c = &s->chosen[i];
+        sts_buf_printf(&out, "%.*s: ", STS_ARG(c->domain));
+        if (c->pending)
+            sts_buf_printf(&out, "%s\n", c->pending);
+        else
+            sts_buf_printf(&out,
+                           c->tenant ? "id %s is not known to be published\n"
+                                     : "no tenant any more, and its id %s was published\n",
+                           c->id);
+        good = flush(&out, CHUNK);
+    }
+    good = good && flush(&out, 0);
+    sts_buf_fini(&out);
+    return good;
+}
+
+/* Of those that stand in the selection because they are there, only the pending ones matter. */
+static void drop_ready(struct selection *s)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->count; i++)
+        if (s->chosen[i].pending)
+            s->chosen[kept++] = s->chosen[i];
+    s->count = kept;
+}
+
 /* A day, a time as in RFC 3339 in UTC, or how long ago. */
 static bool parse_since(const char *text, time_t now, time_t *out)
 {
@@ -184,11 +219,23 @@ static bool any_pending(const struct selection *s)
     return false;
 }
 
+static enum exit_code check(struct selection *s, bool changed, bool good)
+{
+    bool any;
+
+    if (!changed)
+        drop_ready(s);
+    if (!print_check(s, &any))
+        return EXIT_BLIND;
+    return good && !any && !(s->all && s->diags.errors) ? EXIT_FINE : EXIT_ERRORS;
+}
+
 static enum exit_code run(struct selection *s, const struct request *r)
 {
     const struct options *options = r->options;
 
     s->side = r->side;
+    s->only_look = options->check;
     if (!parse_zone(s, options->zone) || !has_side(s))
         return EXIT_ERRORS;
     if (options->mark_published)
@@ -196,6 +243,8 @@ static enum exit_code run(struct selection *s, const struct request *r)
     bool good = selection_choose(s, options->arguments, options->argument_count);
     selection_open_ledger(s);
     selection_look(s, options->changed, r->since);
+    if (options->check)
+        return check(s, options->changed, good);
     if (!print(s, r->format, options->relative) ||
         (options->receipt && !receipt_write(s, options->receipt)))
         return EXIT_BLIND;

@@ -165,12 +165,13 @@ void selection_open_ledger(struct selection *s)
     int error = s->lock < 0 ? errno : 0;
     s->server_runs = error == EWOULDBLOCK;
     s->wait_until = clock_monotonic_ms() + (wait < WAIT_MAX_MS ? wait : WAIT_MAX_MS);
-    s->ledger = ledger_open(path.ptr, s->server_runs ? LEDGER_READ : LEDGER_WRITE,
+    s->ledger = ledger_open(path.ptr, s->server_runs || s->only_look ? LEDGER_READ : LEDGER_WRITE,
                             settings->ledger.where, &s->diags);
     if (!s->ledger || s->server_runs)
         return;
     if (!error) {
-        commit(s);
+        if (!s->only_look)
+            commit(s);
         return;
     }
     /* Without the lock a server may be running unseen: no id is issued. */
@@ -183,9 +184,11 @@ void selection_open_ledger(struct selection *s)
 }
 
 /* Takes the id of the tenant's latest instance, when it is of the policy that it has now. */
-static void take_id(struct chosen *c, const struct ledger_instance *latest)
+static void take_id(const struct selection *s, struct chosen *c,
+                    const struct ledger_instance *latest)
 {
-    c->pending = "the running server has not loaded this policy yet";
+    c->pending = s->server_runs ? "the running server has not loaded this policy yet"
+                                : "this policy was not served yet, and no server runs";
     if (latest->last_served || !sts_str_eq(latest->body, c->tenant->body))
         return;
     c->pending = NULL;
@@ -200,9 +203,10 @@ static void look_at(struct selection *s, struct chosen *c)
 
     c->pending = "the ledger cannot be used, so there is no id";
     if (s->ledger && ledger_latest(s->ledger, scratch, c->domain, &latest, &s->diags))
-        take_id(c, &latest);
+        take_id(s, c, &latest);
     else if (s->ledger)
-        c->pending = "the running server does not serve it yet";
+        c->pending = s->server_runs ? "the running server does not serve it yet"
+                                    : "it was never served, and no server runs";
     sts_arena_free(scratch);
 }
 
@@ -253,7 +257,7 @@ static void on_history(void *data, const struct ledger_history *history)
     while (r->next < s->count && sts_str_cmp(s->chosen[r->next].domain, history->latest.domain) < 0)
         r->next++;
     if (r->next < s->count && sts_str_eq(s->chosen[r->next].domain, history->latest.domain))
-        take_id(&s->chosen[r->next], &history->latest);
+        take_id(s, &s->chosen[r->next], &history->latest);
     progress_at(&r->progress, r->next);
 }
 

@@ -22,6 +22,7 @@ struct selection {
     struct sts_str zone;   /* only tenants in it, and their records belong to it; empty: any */
     enum sts_side side;    /* whose records */
     bool all;              /* no names were given */
+    bool only_look;        /* no id is issued */
     struct chosen *chosen; /* on the heap; ordered by zone and domain after selection_look */
     size_t count, capacity;
     struct ledger *ledger; /* NULL: cannot be used */

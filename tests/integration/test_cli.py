@@ -215,3 +215,19 @@ def test_records_table_is_plain_without_a_terminal(run, config):
     """Tab-separated lines, stable for scripts."""
     done = run("records", "-c", config({"example.org": tenant()}))
     assert re.fullmatch(r"_mta-sts\.example\.org\tTXT\t300\tv=STSv1; id=\w+;\n", done.stdout)
+
+
+def test_records_check_without_a_server(run, config, tmp_path):
+    """What was never served is pending, one line each; looking issues no id."""
+    path = config({"example.org": tenant(), "example.com": tenant()})
+    done = run("records", "--check", "-c", path)
+    assert done.returncode == 1 and not (tmp_path / "ledger.db").exists()
+    assert run("records", "-c", path).returncode == 0
+    done = run("records", "--check", "-c", path)
+    assert done.returncode == 0 and done.stdout == ""
+    path = config({"example.org": tenant("enforce"), "example.com": tenant(), "n.example": tenant()})
+    done = run("records", "--check", "-c", path)
+    assert done.returncode == 1
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == ["example.org", "n.example"]
+    assert run("records", "--check", "-c", path, "example.com").returncode == 0
+    assert run("records", "--check", "-c", path, "unknown.example").returncode == 1

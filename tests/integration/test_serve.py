@@ -86,8 +86,13 @@ def test_served_first_announced_second(serve, run):
     daemon.config.write_text(daemon.config.read_text().replace("testing", "enforce"))
     pending, code = record_set(run, daemon, "example.org")
     assert code == 1 and pending["id"] is None and pending["pending"]
+    checked = run("records", "--check", "-c", daemon.config)
+    assert checked.returncode == 1
+    assert checked.stdout == f"example.org: {pending['pending']}\n"
     daemon.send_signal(signal.SIGCONT)
     daemon.wait_for("event=reload result=done")
+    checked = run("records", "--check", "-c", daemon.config)
+    assert checked.returncode == 0 and checked.stdout == ""
     after, code = record_set(run, daemon, "example.org")
     assert code == 0 and after["id"] != before["id"]
     assert b"mode: enforce\r\n" in get(daemon, "example.org").body
