@@ -346,7 +346,7 @@ def test_unreadable_main_file(run, tmp_path):
 
 
 @pytest.mark.parametrize("make", [pathlib.Path.mkdir, pathlib.Path.touch,
-                                  lambda p: p.symlink_to("/nonexistent")],
+                                  lambda p: p.symlink_to("/none/such")],
                          ids=["directory", "file", "link"])
 def test_something_is_in_the_way(serve, run, tmp_path, make):
     """It stays; the server serves, and warns once."""
@@ -439,7 +439,7 @@ def test_garbage(serve, run):
     for odd in ({"tenants": 7}, {"tenants": [7, None, {}]}, {"tenants": {"a": 1}}, {"all": "yes"}):
         reply = talk(socket_of(daemon), json.dumps({"ask": "status"} | odd).encode() + b"\n")
         assert json.loads(reply)["pid"] == daemon.pid
-    for file in (7, "", "/", "/nonexistent", "x" * 20000):
+    for file in (7, "", "/", "/none/such", "x" * 20000):
         reply = talk(socket_of(daemon), json.dumps({"ask": "check", "file": file}).encode() + b"\n")
         assert json.loads(reply) == {"other_file": True}
     ask(run, daemon)
