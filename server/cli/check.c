@@ -130,12 +130,6 @@ static void unusable_summary(struct sts_buf *out, const json_t *report)
 
 static void text_summary(struct sts_buf *out, const json_t *report)
 {
-    static const struct {
-        const char *key, *before, *after;
-    } parts[] = {{"without_certificate", ", ", " without certificate"},
-                 {"kept", " (", " kept as before)"},
-                 {"retiring", ", ", " retiring"},
-                 {"refused", ", ", " refused"}};
     const json_t *counts = json_object_get(report, "counts");
 
     if (!json_is_true(json_object_get(report, "usable"))) {
@@ -144,10 +138,7 @@ static void text_summary(struct sts_buf *out, const json_t *report)
         long long tenants = number(counts, "tenants");
         sts_buf_printf(out, "%lld tenant%s: %lld served", tenants, tenants == 1 ? "" : "s",
                        number(counts, "served"));
-        for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
-            if (number(counts, parts[i].key))
-                sts_buf_printf(out, "%s%lld%s", parts[i].before, number(counts, parts[i].key),
-                               parts[i].after);
+        server_counts_text(out, counts);
     }
     sts_buf_printf(out, "%s\n", compared_with(report));
 }

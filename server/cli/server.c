@@ -67,3 +67,19 @@ json_t *server_ask(struct sts_str socket, json_t *request, uint64_t timeout_ms)
     errno = error;
     return answer;
 }
+
+void server_counts_text(struct sts_buf *out, const json_t *counts)
+{
+    static const struct {
+        const char *key, *before, *after;
+    } parts[] = {{"without_certificate", ", ", " without certificate"},
+                 {"kept", " (", " kept as before)"},
+                 {"retiring", ", ", " retiring"},
+                 {"refused", ", ", " refused"}};
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+        long long count = json_integer_value(json_object_get(counts, parts[i].key));
+        if (count)
+            sts_buf_printf(out, "%s%lld%s", parts[i].before, count, parts[i].after);
+    }
+}

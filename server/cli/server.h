@@ -12,4 +12,7 @@ bool server_find(struct sts_arena *arena, const char *config, struct sts_str *so
  * makes no sense. An object with "error" is a reply. */
 json_t *server_ask(struct sts_str socket, json_t *request, uint64_t timeout_ms);
 
+/* Behind how many are served: what else the counts of a snapshot say, "" or ", 1 refused". */
+void server_counts_text(struct sts_buf *out, const json_t *counts);
+
 #endif

@@ -61,9 +61,11 @@ static void print_summary(struct page *p, const json_t *top)
     const json_t *snapshot = json_object_get(top, "snapshot");
     const json_t *reload = json_object_get(top, "reload");
 
-    sts_buf_printf(&p->out, "serving %lld of %lld tenants; generation %lld, loaded %s; ",
-                   number(snapshot, "served"), number(snapshot, "tenants"),
-                   number(snapshot, "generation"), word(p, snapshot, "loaded"));
+    sts_buf_printf(&p->out, "serving %lld of %lld tenants", number(snapshot, "served"),
+                   number(snapshot, "tenants"));
+    server_counts_text(&p->out, snapshot);
+    sts_buf_printf(&p->out, "; generation %lld, loaded %s; ", number(snapshot, "generation"),
+                   word(p, snapshot, "loaded"));
     sts_buf_printf(&p->out, "last reload %s at %s", word(p, reload, "result"),
                    word(p, reload, "at"));
     if (number(reload, "errors"))

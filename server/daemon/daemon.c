@@ -89,8 +89,10 @@ static void on_signal(void *data)
         }
         hangup = true;
     }
-    if (hangup)
-        reload(d, true);
+    if (!hangup)
+        return;
+    reload(d, true);
+    answer_start(d);
 }
 
 static void on_tick(void *data)

@@ -88,7 +88,8 @@ void watching_compare(struct daemon *d);
 const char *watching_why(const struct daemon *d, const char **help);
 
 /* --- answer.c --- */
-/* From now on `status` and `check` can ask; tried again by each tick while that fails. */
+/* From now on `status` and `check` can ask; tried again by each tick and SIGHUP while that
+ * fails. */
 void answer_start(struct daemon *d);
 
 /* --- status.c, status_tenant.c --- */

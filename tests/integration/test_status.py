@@ -135,7 +135,7 @@ def test_refused(serve, run):
     assert one["policy"] is None and one["id"] is None
     assert codes(one["why"]) == ["policy-mode"]
     shown = text(run, daemon, code=1)
-    assert "serving 1 of 2 tenants" in shown and ", 1 error\n" in shown
+    assert shown.startswith("serving 1 of 2 tenants, 1 refused; ") and ", 1 error\n" in shown
     assert re.search(r"\nexample\.com: refused\n  .*:\d+:\d+: error: .*\n      help: did you mean",
                      shown)
     assert "example.org" not in shown.replace("mx.example.org", "")
@@ -152,7 +152,9 @@ def test_kept_because_it_is_broken(serve, run):
     assert one["policy"]["mode"] == "testing"
     assert codes(one["why"]) == ["policy-mode", "tenant-kept"]
     assert found["snapshot"]["generation"] == 2 and found["reload"]["result"] == "done"
-    assert "\nexample.org: kept\n" in text(run, daemon, code=1)
+    shown = text(run, daemon, code=1)
+    assert shown.startswith("serving 2 of 2 tenants (1 kept as before); ")
+    assert "\nexample.org: kept\n" in shown
     assert text(run, daemon, "example.com")
 
 
@@ -359,8 +361,12 @@ def test_something_is_in_the_way(serve, run, tmp_path, make):
     assert line["level"] == "warning" and str(path) in line["message"]
     assert run("status", "-c", daemon.config).returncode == 3
     hangup(daemon)
-    daemon.stop()
+    hangup(daemon)
     assert os.lstat(path).st_ino == before.st_ino and len(daemon.log(code="socket-unusable")) == 1
+    path.rename(tmp_path / "elsewhere")
+    hangup(daemon)
+    hangup(daemon)  # the one before has come to its end
+    assert ask(run, daemon)["pid"] == daemon.pid
 
 
 def test_no_place_for_it(serve):

@@ -486,6 +486,29 @@ static void a_server_that_says_nothing(void **state)
     close(fd);
 }
 
+static void *take_and_flood(void *data)
+{
+    static char piece[1 << 18];
+    int fd = accept(*(int *)data, NULL, NULL);
+
+    while (send(fd, piece, sizeof(piece), MSG_NOSIGNAL) > 0)
+        continue;
+    close(fd);
+    return NULL;
+}
+
+static void a_server_that_does_not_end(void **state)
+{
+    (void)state;
+    int fd = listen_at(bench.path);
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, take_and_flood, &fd);
+    expect_error(bench.path, LONG_ENOUGH_MS, EFBIG);
+    pthread_join(thread, NULL);
+    close(fd);
+}
+
 /* --- Descriptors --- */
 
 static void nothing_leaks(void **state)
@@ -551,6 +574,7 @@ int main(void)
         TEST(no_directory),
         TEST(a_server_that_does_not_answer),
         TEST(a_server_that_says_nothing),
+        TEST(a_server_that_does_not_end),
         TEST(nothing_leaks),
         TEST(without_descriptors_it_waits),
     };
