@@ -74,22 +74,11 @@ static void print_summary(struct page *p, const json_t *top)
     sts_buf_add_cstr(&p->out, "\n");
 }
 
-/* Those of a tenant are told there, and those of a refused look nowhere else. */
 static void print_reload(struct page *p, const json_t *reload)
 {
-    const json_t *all = json_object_get(reload, "diagnostics"), *item;
-    json_t *rest = json_array();
-    size_t i;
-
-    json_array_foreach(all, i, item)
-    {
-        if (failed(p, reload) || !json_object_get(item, "tenant"))
-            json_array_append(rest, (json_t *)item);
-    }
     if (failed(p, reload))
         sts_buf_add_cstr(&p->out, "what was there before is served:\n");
-    print_diags(p, rest, STS_WARNING);
-    json_decref(rest);
+    print_diags(p, json_object_get(reload, "diagnostics"), STS_WARNING);
 }
 
 static void print_watch(struct page *p, const json_t *watch)

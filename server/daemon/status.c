@@ -31,15 +31,32 @@ static json_t *snapshot_json(const struct snapshot *s)
     return object;
 }
 
-static json_t *reload_json(const struct attempt *a)
+/* What concerns a tenant is said there, unless the look came to nothing. */
+static json_t *diagnostics_json(const struct daemon *d)
 {
+    const struct attempt *a = &d->attempt;
+    struct sts_arena *scratch = sts_arena_new();
+    struct sts_diags rest;
+
+    sts_diags_init(&rest, scratch);
+    for (const struct sts_diag *diag = a->diags.first; diag; diag = diag->next)
+        if (!a->usable || !diag->tenant.len || !snapshot_find_domain(d->snapshot, diag->tenant))
+            status_copy_diag(&rest, diag);
+    json_t *array = sts_diags_json(&rest);
+    sts_arena_free(scratch);
+    return array;
+}
+
+static json_t *reload_json(const struct daemon *d)
+{
+    const struct attempt *a = &d->attempt;
     json_t *object = json_object();
 
     json_object_set_new(object, "at", status_time(a->at));
     json_object_set_new(object, "result", json_string(a->result));
     set_size(object, "errors", a->diags.errors);
     set_size(object, "warnings", a->diags.warnings);
-    json_object_set_new(object, "diagnostics", sts_diags_json(&a->diags));
+    json_object_set_new(object, "diagnostics", diagnostics_json(d));
     return object;
 }
 
@@ -100,7 +117,7 @@ void status_render(struct sts_buf *out, struct daemon *d, const struct status_qu
     json_object_set_new(top, "now", status_time(question->now));
     json_object_set_new(top, "config", sts_json_str(sts_str_from(d->config)));
     json_object_set_new(top, "snapshot", snapshot_json(d->snapshot));
-    json_object_set_new(top, "reload", reload_json(&d->attempt));
+    json_object_set_new(top, "reload", reload_json(d));
     json_object_set_new(top, "watch", watch_json(d));
     json_object_set_new(top, "ledger", ledger_json(d));
     json_object_set_new(top, "on_change", hook_json(hook_state(d->hook)));

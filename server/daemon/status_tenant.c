@@ -74,7 +74,7 @@ static size_t first_of(const struct view *v, struct sts_str about)
     return low;
 }
 
-static void copy_diag(struct sts_diags *to, const struct sts_diag *diag)
+void status_copy_diag(struct sts_diags *to, const struct sts_diag *diag)
 {
     struct sts_diags one;
     struct sts_diag copy = *diag;
@@ -98,7 +98,7 @@ static void find_diags(const struct view *v, struct sts_str about, bool own, boo
     for (size_t i = first_of(v, about); i < v->count && sts_str_eq(subject(v->sorted[i]), about);
          i++)
         if (own == (v->sorted[i]->tenant.len != 0) && is_reason(v->sorted[i]) == reasons)
-            copy_diag(out, v->sorted[i]);
+            status_copy_diag(out, v->sorted[i]);
 }
 
 static void explain_id(const struct view *v, const struct tenant *t, const struct known *k,
@@ -223,29 +223,46 @@ static json_t *retire_json(const struct view *v, const struct tenant *t, const s
     return object;
 }
 
-static json_t *tenant_json(const struct view *v, const struct tenant *t,
-                           const struct sts_diags *reasons)
+static bool is_ready(const struct view *v, const struct tenant *t)
 {
     const struct known *k = &v->known[t - v->d->snapshot->tenants];
-    bool ready = t->state == TENANT_SERVED && k->committed && !k->unpublished;
+    return t->state == TENANT_SERVED && k->committed && !k->unpublished;
+}
+
+static json_t *tenant_json(const struct view *v, const struct tenant *t,
+                           const struct sts_diags *reasons, const struct sts_diags *advice)
+{
+    const struct known *k = &v->known[t - v->d->snapshot->tenants];
     json_t *object = json_object();
 
     json_object_set_new(object, "domain", sts_json_str(t->domain));
     json_object_set_new(object, "host", sts_json_str(t->host));
     json_object_set_new(object, "state", json_string(tenant_state_name(t)));
-    json_object_set_new(object, "ready", json_boolean(ready));
+    json_object_set_new(object, "ready", json_boolean(is_ready(v, t)));
     json_object_set_new(object, "policy", policy_json(t));
     json_object_set_new(object, "id", k->committed ? json_string(k->id) : json_null());
     json_object_set_new(object, "id_since", status_time(k->since));
     json_object_set_new(object, "certificates", certificates_json(v, t));
     json_object_set_new(object, "retire", retire_json(v, t, k));
     json_object_set_new(object, "why", sts_diags_json(reasons));
+    json_object_set_new(object, "advice", sts_diags_json(advice));
     return object;
 }
 
-/* `list`: only when there is something to say. */
-static void add_tenant(const struct view *v, const struct tenant *t, bool list,
-                       const char **separator, struct sts_buf *out)
+/* Whether there is anything to say of it. */
+static bool is_worth_a_look(const struct view *v, const struct tenant *t)
+{
+    if (!is_ready(v, t) || t->kept != KEPT_NOT || t->retiring)
+        return true;
+    for (size_t i = first_of(v, t->domain);
+         i < v->count && sts_str_eq(subject(v->sorted[i]), t->domain); i++)
+        if (v->sorted[i]->tenant.len && is_reason(v->sorted[i]))
+            return true;
+    return false;
+}
+
+static void add_tenant(const struct view *v, const struct tenant *t, const char **separator,
+                       struct sts_buf *out)
 {
     struct sts_arena *arena = sts_arena_new();
     struct sts_diags reasons, advice;
@@ -253,14 +270,10 @@ static void add_tenant(const struct view *v, const struct tenant *t, bool list,
     sts_diags_init(&reasons, arena);
     sts_diags_init(&advice, arena);
     find_reasons(v, t, &reasons);
-    if (!list || reasons.first || t->state != TENANT_SERVED || t->kept != KEPT_NOT || t->retiring) {
-        json_t *object = tenant_json(v, t, &reasons);
-        find_diags(v, t->domain, true, false, &advice);
-        json_object_set_new(object, "advice", sts_diags_json(&advice));
-        sts_buf_add_cstr(out, *separator);
-        sts_json_render(out, object, false);
-        *separator = ",";
-    }
+    find_diags(v, t->domain, true, false, &advice);
+    sts_buf_add_cstr(out, *separator);
+    sts_json_render(out, tenant_json(v, t, &reasons, &advice), false);
+    *separator = ",";
     sts_arena_free(arena);
 }
 
@@ -301,7 +314,7 @@ static void add_named(struct view *v, const json_t *names, struct sts_buf *out)
         }
         if (ledger && ledger_history(ledger, v->arena, t->domain, &history, &ignored))
             learn(v, &history);
-        add_tenant(v, t, false, &separator, out);
+        add_tenant(v, t, &separator, out);
     }
     sts_buf_add_cstr(out, "],\"unknown\":");
     sts_json_render(out, unknown, false);
@@ -317,7 +330,8 @@ static void add_all(struct view *v, bool list, struct sts_buf *out)
     if (v->d->publisher.ledger)
         ledger_each_history(v->d->publisher.ledger, learn, v, &ignored);
     for (size_t i = 0; i < s->tenant_count; i++)
-        add_tenant(v, &s->tenants[i], list, &separator, out);
+        if (!list || is_worth_a_look(v, &s->tenants[i]))
+            add_tenant(v, &s->tenants[i], &separator, out);
     sts_buf_add_cstr(out, "],\"unknown\":[]");
 }
 

@@ -207,6 +207,16 @@ def test_retiring(serve, run, tmp_path):
     assert "safe to remove now" in text(run, daemon, "example.org")
 
 
+def test_removed(serve, run):
+    """Who is no tenant any more is said until the next change."""
+    daemon = start(serve, "example.org", "example.com")
+    edit(daemon, lambda c: c["tenants"].pop("example.com"))
+    found = ask(run, daemon)
+    assert list(found["tenants"]) == ["example.org"]
+    assert codes(found["reload"]["diagnostics"]) == ["tenant-removed"]
+    assert "example.com was removed, but senders may hold its policy until" in text(run, daemon)
+
+
 # --- Around the tenants --------------------------------------------------------------------------
 
 
