@@ -15,6 +15,8 @@ format_set format_nsupdate, format_knot, format_powerdns;
 format_edge format_knot_begin, format_powerdns_begin;
 format_set format_html;
 format_edge format_html_begin, format_html_end;
+format_set format_csv;
+format_edge format_csv_begin;
 
 /* `value` in quotes, as strings of at most 255 octets with a blank between: TXT data in zone files
  * (RFC 1035 §5.1) and in what takes their syntax. */
