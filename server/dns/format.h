@@ -16,6 +16,7 @@ format_edge format_knot_begin, format_powerdns_begin;
 format_set format_html;
 format_edge format_html_begin, format_html_end;
 format_set format_csv;
+format_set format_csv, format_octodns;
 format_edge format_csv_begin;
 
 /* `value` in quotes, as strings of at most 255 octets with a blank between: TXT data in zone files
@@ -51,5 +52,9 @@ bool format_replaces(const struct sts_record_set *set, struct sts_str owner, enu
 /* One word for sh(1) in single quotes, whatever is in it. */
 void format_add_sh(struct sts_buf *out, struct sts_str word);
 void format_add_rdata_sh(struct sts_buf *out, const struct sts_record *r);
+/* "PREFIXwithdrawn: OWNER TYPE is removed" and a line end for each record of a set that is: for
+ * formats that describe what there is to be, where such a record is left out. */
+void format_add_withdrawn(struct sts_buf *out, const char *prefix,
+                          const struct sts_record_set *set);
 
 #endif
