@@ -14,6 +14,7 @@ const struct sts_record_format sts_record_formats[] = {
      format_html_begin, format_html_end, true},
     {"csv", "comma-separated values, for spreadsheets", format_csv, format_csv_begin, NULL, false},
     {"octodns", "octoDNS zone files, YAML", format_octodns, NULL, NULL, false},
+    {"dnscontrol", "DNSControl, JavaScript for dnsconfig.js", format_dnscontrol, NULL, NULL, false},
     {NULL, NULL, NULL, NULL, NULL, false},
 };
 

@@ -17,6 +17,7 @@ format_set format_html;
 format_edge format_html_begin, format_html_end;
 format_set format_csv;
 format_set format_csv, format_octodns;
+format_set format_csv, format_octodns, format_dnscontrol;
 format_edge format_csv_begin;
 
 /* `value` in quotes, as strings of at most 255 octets with a blank between: TXT data in zone files
@@ -56,5 +57,7 @@ void format_add_rdata_sh(struct sts_buf *out, const struct sts_record *r);
  * formats that describe what there is to be, where such a record is left out. */
 void format_add_withdrawn(struct sts_buf *out, const char *prefix,
                           const struct sts_record_set *set);
+/* `s` in double quotes, with a backslash in front of " and \: C-like literals. */
+void format_add_literal(struct sts_buf *out, struct sts_str s);
 
 #endif

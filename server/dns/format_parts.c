@@ -100,3 +100,11 @@ void format_add_withdrawn(struct sts_buf *out, const char *prefix, const struct 
         sts_buf_printf(out, "%swithdrawn: %.*s %s is removed\n", prefix,
                        STS_ARG(set->records[i].owner), sts_rr_type_name(set->records[i].type));
 }
+
+void format_add_literal(struct sts_buf *out, struct sts_str s)
+{
+    sts_buf_add(out, STS_STR("\""));
+    for (size_t i = 0; i < s.len; i++)
+        sts_buf_printf(out, "%s%c", s.ptr[i] == '"' || s.ptr[i] == '\\' ? "\\" : "", s.ptr[i]);
+    sts_buf_add(out, STS_STR("\""));
+}
