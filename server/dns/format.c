@@ -15,6 +15,12 @@ const struct sts_record_format sts_record_formats[] = {
     {"csv", "comma-separated values, for spreadsheets", format_csv, format_csv_begin, NULL, false},
     {"octodns", "octoDNS zone files, YAML", format_octodns, NULL, NULL, false},
     {"dnscontrol", "DNSControl, JavaScript for dnsconfig.js", format_dnscontrol, NULL, NULL, false},
+    {"terraform-aws", "Terraform or OpenTofu, for Route 53", format_terraform_aws, NULL, NULL,
+     false},
+    {"terraform-cloudflare", "Terraform or OpenTofu, for Cloudflare", format_terraform_cloudflare,
+     NULL, NULL, false},
+    {"terraform-google", "Terraform or OpenTofu, for Google Cloud DNS", format_terraform_google,
+     NULL, NULL, false},
     {NULL, NULL, NULL, NULL, NULL, false},
 };
 

@@ -18,6 +18,8 @@ format_edge format_html_begin, format_html_end;
 format_set format_csv;
 format_set format_csv, format_octodns;
 format_set format_csv, format_octodns, format_dnscontrol;
+format_set format_csv, format_octodns, format_dnscontrol, format_terraform_aws,
+    format_terraform_cloudflare, format_terraform_google;
 format_edge format_csv_begin;
 
 /* `value` in quotes, as strings of at most 255 octets with a blank between: TXT data in zone files
@@ -59,5 +61,7 @@ void format_add_withdrawn(struct sts_buf *out, const char *prefix,
                           const struct sts_record_set *set);
 /* `s` in double quotes, with a backslash in front of " and \: C-like literals. */
 void format_add_literal(struct sts_buf *out, struct sts_str s);
+/* What Cloudflare takes: 60 seconds to a day (API reference, DNS records, ttl). */
+uint32_t format_cloudflare_ttl(uint32_t ttl);
 
 #endif

@@ -108,3 +108,10 @@ void format_add_literal(struct sts_buf *out, struct sts_str s)
         sts_buf_printf(out, "%s%c", s.ptr[i] == '"' || s.ptr[i] == '\\' ? "\\" : "", s.ptr[i]);
     sts_buf_add(out, STS_STR("\""));
 }
+
+uint32_t format_cloudflare_ttl(uint32_t ttl)
+{
+    if (ttl < 60)
+        return 60;
+    return ttl > 86400 ? 86400 : ttl;
+}
