@@ -131,6 +131,7 @@ struct sts_format_context {
     time_t now;
     size_t index;                /* sets before this one */
     bool zone_begins, zone_ends; /* this set is the first, the last of its zone */
+    size_t *batch; /* the format's own, 0 at the beginning: how full its present document is */
 };
 
 /* An output format: one file. Sets come one by one, those of one zone together, so that a million

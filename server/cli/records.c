@@ -80,8 +80,11 @@ static void print_one(struct sts_buf *out, const struct sts_record_format *forma
 /* One tenant after the other: however many there are, one set and a piece of output are held. */
 static bool print(struct selection *s, const struct sts_record_format *format, bool relative)
 {
-    struct sts_format_context c = {
-        .terminal = isatty(STDOUT_FILENO), .relative = relative, .now = clock_wall()};
+    size_t batch = 0;
+    struct sts_format_context c = {.terminal = isatty(STDOUT_FILENO),
+                                   .relative = relative,
+                                   .now = clock_wall(),
+                                   .batch = &batch};
     struct progress progress;
     struct sts_buf out = {0};
     bool good = true;

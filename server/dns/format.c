@@ -21,6 +21,7 @@ const struct sts_record_format sts_record_formats[] = {
      NULL, NULL, false},
     {"terraform-google", "Terraform or OpenTofu, for Google Cloud DNS", format_terraform_google,
      NULL, NULL, false},
+    {"route53", "Route 53 change batches, JSON, one a line", format_route53, NULL, NULL, false},
     {NULL, NULL, NULL, NULL, NULL, false},
 };
 

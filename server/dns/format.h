@@ -19,7 +19,7 @@ format_set format_csv;
 format_set format_csv, format_octodns;
 format_set format_csv, format_octodns, format_dnscontrol;
 format_set format_csv, format_octodns, format_dnscontrol, format_terraform_aws,
-    format_terraform_cloudflare, format_terraform_google;
+    format_terraform_cloudflare, format_terraform_google, format_route53;
 format_edge format_csv_begin;
 
 /* `value` in quotes, as strings of at most 255 octets with a blank between: TXT data in zone files
@@ -63,5 +63,18 @@ void format_add_withdrawn(struct sts_buf *out, const char *prefix,
 void format_add_literal(struct sts_buf *out, struct sts_str s);
 /* What Cloudflare takes: 60 seconds to a day (API reference, DNS records, ttl). */
 uint32_t format_cloudflare_ttl(uint32_t ttl);
+
+/* Documents of a limited size, for tools that take only so much at once: one a line, and what they
+ * begin and end with. c->batch holds how full the present one is. */
+struct format_batch {
+    const char *name; /* the key of the list that is filled */
+    size_t limit;
+};
+/* To be called before a part of the list: ends a document that is too full for `cost` more, begins
+ * one if there is none, or writes the comma. `head` comes first in each: members with a comma. What
+ * costs nothing stays with what came before. */
+void format_batch_next(struct sts_buf *out, const struct sts_format_context *c,
+                       const struct format_batch *batch, struct sts_str head, size_t cost);
+void format_batch_end(struct sts_buf *out, const struct sts_format_context *c);
 
 #endif

@@ -27,7 +27,8 @@ static void check_diags(const struct sts_diags *diags)
 static void render(struct sts_buf *out, const struct sts_record_format *format,
                    const struct sts_record_set *set, bool terminal)
 {
-    struct sts_format_context c = {.terminal = terminal, .relative = terminal};
+    size_t batch = 0;
+    struct sts_format_context c = {.terminal = terminal, .relative = terminal, .batch = &batch};
 
     if (format->begin)
         format->begin(out, &c);
