@@ -22,6 +22,8 @@ const struct sts_record_format sts_record_formats[] = {
     {"terraform-google", "Terraform or OpenTofu, for Google Cloud DNS", format_terraform_google,
      NULL, NULL, false},
     {"route53", "Route 53 change batches, JSON, one a line", format_route53, NULL, NULL, false},
+    {"cloudflare", "records for the Cloudflare API, JSON, one zone a line", format_cloudflare, NULL,
+     NULL, false},
     {NULL, NULL, NULL, NULL, NULL, false},
 };
 
