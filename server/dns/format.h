@@ -19,7 +19,8 @@ format_set format_csv;
 format_set format_csv, format_octodns;
 format_set format_csv, format_octodns, format_dnscontrol;
 format_set format_csv, format_octodns, format_dnscontrol, format_terraform_aws,
-    format_terraform_cloudflare, format_terraform_google, format_route53, format_cloudflare;
+    format_terraform_cloudflare, format_terraform_google, format_route53, format_cloudflare,
+    format_markdown;
 format_edge format_csv_begin;
 
 /* `value` in quotes, as strings of at most 255 octets with a blank between: TXT data in zone files
