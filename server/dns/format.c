@@ -24,8 +24,8 @@ const struct sts_record_format sts_record_formats[] = {
     {"route53", "Route 53 change batches, JSON, one a line", format_route53, NULL, NULL, false},
     {"cloudflare", "records for the Cloudflare API, JSON, one zone a line", format_cloudflare, NULL,
      NULL, false},
-    {"markdown", "a letter to the customer: what to enter, and what comes next", format_markdown,
-     NULL, NULL, true},
+    {"markdown", "a letter to the customer: what to enter, and when", format_markdown, NULL, NULL,
+     false},
     {NULL, NULL, NULL, NULL, NULL, false},
 };
 

@@ -15,12 +15,9 @@ format_set format_nsupdate, format_knot, format_powerdns;
 format_edge format_knot_begin, format_powerdns_begin;
 format_set format_html;
 format_edge format_html_begin, format_html_end;
-format_set format_csv;
-format_set format_csv, format_octodns;
-format_set format_csv, format_octodns, format_dnscontrol;
-format_set format_csv, format_octodns, format_dnscontrol, format_terraform_aws,
-    format_terraform_cloudflare, format_terraform_google, format_route53, format_cloudflare,
-    format_markdown;
+format_set format_csv, format_octodns, format_dnscontrol, format_route53, format_cloudflare;
+format_set format_terraform_aws, format_terraform_cloudflare, format_terraform_google;
+format_set format_markdown;
 format_edge format_csv_begin;
 
 /* `value` in quotes, as strings of at most 255 octets with a blank between: TXT data in zone files
@@ -56,10 +53,6 @@ bool format_replaces(const struct sts_record_set *set, struct sts_str owner, enu
 /* One word for sh(1) in single quotes, whatever is in it. */
 void format_add_sh(struct sts_buf *out, struct sts_str word);
 void format_add_rdata_sh(struct sts_buf *out, const struct sts_record *r);
-/* "PREFIXwithdrawn: OWNER TYPE is removed" and a line end for each record of a set that is: for
- * formats that describe what there is to be, where such a record is left out. */
-void format_add_withdrawn(struct sts_buf *out, const char *prefix,
-                          const struct sts_record_set *set);
 /* `s` in double quotes, with a backslash in front of " and \: C-like literals. */
 void format_add_literal(struct sts_buf *out, struct sts_str s);
 /* What Cloudflare takes: 60 seconds to a day (API reference, DNS records, ttl). */

@@ -3,13 +3,13 @@
  *
  * Names and values are code spans, so nothing in them is markup. With a ` or | in it, which code
  * spans in tables do not hold alike everywhere, a value is <code> with character references. In
- * sentences, what could be markup is escaped. */
+ * sentences, what could be markup is escaped. What the provider has to do next is not the
+ * customer's affair: steps are left out. */
 #include <string.h>
-#include <time.h>
 
 #include "server/dns/format.h"
 
-enum { REASON_MAX = 1000, STEP_MAX = 2000 };
+enum { REASON_MAX = 1000 };
 
 static void add_code(struct sts_buf *out, struct sts_str s)
 {
@@ -23,11 +23,11 @@ static void add_code(struct sts_buf *out, struct sts_str s)
     sts_buf_add(out, STS_STR("</code>"));
 }
 
-static void add_text(struct sts_buf *out, struct sts_str s, size_t max)
+static void add_text(struct sts_buf *out, struct sts_str s)
 {
     struct sts_buf line = {0};
 
-    sts_buf_add_escaped(&line, s, max);
+    sts_buf_add_escaped(&line, s, REASON_MAX);
     for (size_t i = 0; i < line.len; i++)
         if (strchr("\\`*_[]", line.ptr[i]))
             sts_buf_printf(out, "\\%c", line.ptr[i]);
@@ -83,31 +83,8 @@ static void add_pending(struct sts_buf *out, const struct sts_record_set *set)
 {
     sts_buf_add(out, STS_STR("\nThe record that announces the policy, `_mta-sts."));
     sts_buf_printf(out, "%.*s`, is not ready: ", STS_ARG(set->domain));
-    add_text(out, set->pending, REASON_MAX);
+    add_text(out, set->pending);
     sts_buf_add(out, STS_STR(". Please leave\nit as it is until you hear from us.\n"));
-}
-
-static void add_when(struct sts_buf *out, const struct sts_step *step)
-{
-    static const char *const states[][2] = {[STS_STEP_DONE] = {"done", "done since "},
-                                            [STS_STEP_NOW] = {"now", "now, since "},
-                                            [STS_STEP_WAIT] = {"later", "not before "}};
-    char date[sizeof("2026-11-23 10:00 UTC")] = "";
-    struct tm utc;
-
-    if (step->at > 0 && gmtime_r(&step->at, &utc))
-        strftime(date, sizeof(date), "%Y-%m-%d %H:%M UTC", &utc);
-    sts_buf_printf(out, "- **%s%s**: ", states[step->state][*date != '\0'], date);
-}
-
-static void add_steps(struct sts_buf *out, const struct sts_record_set *set)
-{
-    sts_buf_add(out, STS_STR("\n### What next\n\n"));
-    for (size_t i = 0; i < set->step_count; i++) {
-        add_when(out, &set->steps[i]);
-        add_text(out, set->steps[i].text, STEP_MAX);
-        sts_buf_add(out, STS_STR("\n"));
-    }
 }
 
 void format_markdown(struct sts_buf *out, const struct sts_format_context *c,
@@ -118,6 +95,4 @@ void format_markdown(struct sts_buf *out, const struct sts_format_context *c,
         add_records(out, c, set);
     if (set->pending.len)
         add_pending(out, set);
-    if (set->step_count)
-        add_steps(out, set);
 }

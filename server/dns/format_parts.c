@@ -96,9 +96,6 @@ void format_add_withdrawn(struct sts_buf *out, const char *prefix, const struct 
         format_add_rdata(out, r);
         sts_buf_printf(out, ", because %.*s is no tenant any more\n", STS_ARG(set->domain));
     }
-    for (size_t i = 0; set->withdrawn && i < set->count; i++)
-        sts_buf_printf(out, "%swithdrawn: %.*s %s is removed\n", prefix,
-                       STS_ARG(set->records[i].owner), sts_rr_type_name(set->records[i].type));
 }
 
 void format_add_literal(struct sts_buf *out, struct sts_str s)

@@ -52,14 +52,13 @@ def test_every_lint_is_in_the_manual(run):
 
 def formats(run):
     """The names of the record formats, as the program's reference says."""
-    return set(re.findall(r"^([a-z0-9]+): ", run("help", "formats").stdout, re.M))
+    return set(re.findall(r"^([a-z0-9-]+): ", run("help", "formats").stdout, re.M))
 
 
 def test_every_command_and_format_is_in_the_manual(run):
     """Commands, in usage and manual; formats, in help and manual."""
     commands = set(re.findall(r"^  ([a-z]+) ", run("help").stdout, re.M))
     assert commands == set(re.findall(r"^\.Nm\n\.Cm ([a-z]+)", MAN8, re.M))
-    formats = set(re.findall(r"^([a-z0-9-]+): ", run("help", "formats").stdout, re.M))
     section = MAN8.split(".Ss Record formats")[1].split(".El")[0]
     assert formats(run) == set(re.findall(r"^\.It Cm (\S+)$", section, re.M))
 
