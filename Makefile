@@ -23,7 +23,7 @@ TEST_DEPS  := libcmocka-dev binutils python3 python3-pytest python3-yaml python3
 	python3-cryptography postfix-mta-sts-resolver chasquid knot knot-dnsutils knot-dnssecutils \
 	bind9-utils bind9-dnsutils nsd pdns-server pdns-backend-lmdb iproute2 util-linux systemd \
 	libseccomp2 libfaketime chromium chromium-driver python3-selenium python3-html5lib \
-	fonts-dejavu-core python3-markdown cmark-gfm jq
+	fonts-dejavu-core python3-markdown cmark-gfm jq strace nginx caddy haproxy
 # Taken from Debian only when the commands are missing: other packages provide them too.
 NODE_DEPS  := nodejs npm
 FUZZ_DEPS  := clang libclang-rt-14-dev llvm
@@ -95,6 +95,7 @@ help: ## list the targets
 
 # --- Dependencies ------------------------------------------------------------------------------
 # Installs what is missing of the packages given; silent and without network when nothing is.
+# SYSTEMD_OFFLINE: servers among them are not started; the tests start their own.
 define install_missing
 	@missing=; for package in $(1); do \
 		dpkg-query -W -f='$${Status}\n' $$package 2>/dev/null | grep -q ' installed$$' || \
@@ -105,7 +106,7 @@ define install_missing
 	command -v apt-get >/dev/null || { echo 'no apt-get here: please install them'; exit 1; }; \
 	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	$$sudo apt-get update -q >/dev/null && \
-	$$sudo env DEBIAN_FRONTEND=noninteractive \
+	$$sudo env DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 \
 		apt-get install -y -q --no-install-recommends $$missing >/dev/null
 endef
 

@@ -12,6 +12,7 @@ _mta_stsd() {
         case ${COMP_WORDS[1]} in
         records) words=$("${COMP_WORDS[0]}" help formats 2>/dev/null | sed 's/:.*//') ;;
         check | status | plan | log) words="text json" ;;
+        export) words="files nginx caddy haproxy starttls-everywhere" ;;
         esac
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
@@ -22,7 +23,7 @@ _mta_stsd() {
         return
     fi
     if [ "$COMP_CWORD" = 1 ]; then
-        words="serve check lint records plan log status version help"
+        words="serve check lint records plan log status export version help"
     else
         case ${COMP_WORDS[1]} in
         serve) words="--config --ready-file" ;;
@@ -32,11 +33,14 @@ _mta_stsd() {
             words="--config --format --zone --side --relative --changed --since --receipt"
             words+=" --mark-published --check"
             ;;
-        plan | log | status) words="--config --format" ;;
+        plan | log | status | export) words="--config --format" ;;
         help) words="config lints formats" ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
-    [ "${COMP_WORDS[1]}" != lint ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word")
+    case ${COMP_WORDS[1]} in
+    lint) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word") ;;
+    export) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$word") ;;
+    esac
 }
 complete -F _mta_stsd mta-stsd

@@ -41,6 +41,7 @@ enum exit_code command_records(const struct options *options);
 enum exit_code command_plan(const struct options *options);
 enum exit_code command_log(const struct options *options);
 enum exit_code command_status(const struct options *options);
+enum exit_code command_export(const struct options *options);
 enum exit_code command_version(const struct options *options);
 enum exit_code command_help(const struct options *options);
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/sys/file_parts.h"
+
 enum { TRIES = 3, CHUNK = 65536 };
 
 static bool same(const struct stat *a, const struct stat *b)
@@ -22,7 +24,7 @@ static int fail(int error)
     return -1;
 }
 
-static int read_all(int fd, size_t max, struct sts_buf *out)
+int file_read_all(int fd, size_t max, struct sts_buf *out)
 {
     static const size_t chunk = CHUNK;
     char *piece = malloc(chunk);
@@ -72,7 +74,7 @@ static int read_once(int fd, size_t max, bool settled, struct sts_buf *out, stru
         return fail(EAGAIN);
     if (before.st_size > 0 && (size_t)before.st_size > max)
         return fail(EFBIG);
-    if (read_all(fd, max, out) != 0 || fstat(fd, &after) != 0)
+    if (file_read_all(fd, max, out) != 0 || fstat(fd, &after) != 0)
         return -1;
     *st = after;
     /* The length too: a network file system may show old attributes. Size 0 is /proc's way. */
@@ -216,8 +218,7 @@ static int sync_directory(const char *path)
     return result == 0 ? 0 : fail(error);
 }
 
-/* Closes `fd` in any case. */
-static int fill(int fd, struct sts_str text, mode_t mode)
+int file_fill(int fd, struct sts_str text, mode_t mode)
 {
     int result = write_all(fd, text) == 0 && fchmod(fd, mode) == 0 ? fsync(fd) : -1;
     int error = errno;
@@ -238,7 +239,7 @@ int file_write_atomic(const char *path, struct sts_str text, mode_t mode)
     sts_buf_printf(&temporary, "%s.XXXXXX", path);
     int fd = mkostemp(temporary.ptr, O_CLOEXEC);
     if (fd >= 0) {
-        result = fill(fd, text, mode) == 0 ? rename(temporary.ptr, path) : -1;
+        result = file_fill(fd, text, mode) == 0 ? rename(temporary.ptr, path) : -1;
         int error = errno;
         if (result != 0)
             unlink(temporary.ptr);

@@ -82,8 +82,8 @@ def test_completions_are_those_of_the_table(run):
         options |= {"--config"} if "-c FILE" in synopsis else set()
         offered = complete("mta-stsd", name, "-")
         assert {o for o in offered if o.startswith("-")} == options, name
-    for name in ("check", "status", "plan", "log"):
-        words = set(re.search(r"--format ([a-z|]+)", commands[name])[1].split("|"))
+    for name in ("check", "status", "plan", "log", "export"):
+        words = set(re.search(r"--format ([a-z|-]+)", commands[name])[1].split("|"))
         assert complete("mta-stsd", name, "--format", "") == words
     assert complete(BINARY, "records", "--format", "") == formats(run)
     assert complete("/none/mta-stsd", "records", "--format", "") == set()

@@ -4,6 +4,7 @@ Knot publishes exactly what `records --format bind` printed. Nothing here talks 
 a sender: postfix-mta-sts-resolver, mailauth (Zone-MTA), chasquid and curl are the packaged ones.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import subprocess
 import pytest
 from harness import DEADLINE, TOP
 from harness.services import MailServer, Service, knot
+from harness.static import SERVERS
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,7 +40,7 @@ PUBLISHING = {
 
 
 class World:
-    """A running server, the DNS that its records ended up in, and the authority to trust."""
+    """A server, the DNS that its records ended up in, and the authority to trust."""
 
     def __init__(self, daemon, records, ca):
         self.daemon, self.records, self.ca = daemon, records, ca
@@ -67,14 +69,30 @@ class World:
         return found[0]
 
 
-@pytest.fixture(params=PUBLISHING)
+@pytest.fixture(params=[*PUBLISHING, *SERVERS])
 def world(request, serve, run, certs, tmp_path):
+    """Ours, published in two ways; and each web server that serves what was exported."""
+    static = SERVERS.get(request.param)
     daemon = serve(
         POLICIES,
+        start=not static,
         listen=["127.0.0.1:443", "[::1]:443"],
-        records=PUBLISHING[request.param],
+        records=PUBLISHING.get(request.param, PUBLISHING["addresses"]),
         contact={"tls_reports": "mailto:tlsrpt@example.org"},
     )
+    with contextlib.ExitStack() as stack:
+        if static:  # export, serve, then announce
+            out, folder = tmp_path / "out", tmp_path / "static"
+            folder.mkdir()
+            done = run("export", "-c", daemon.config, out, cwd=daemon.directory)
+            assert done.returncode == 0, done.stderr
+            own = certs.make(*(f"mta-sts.{d}" for d in POLICIES), folder=tmp_path / "certs")
+            stack.enter_context(static(folder, out, own))
+        yield stack.enter_context(published(daemon, run, certs, tmp_path))
+
+
+@contextlib.contextmanager
+def published(daemon, run, certs, tmp_path):
     printed = run("records", "-c", daemon.config, "--format", "bind", cwd=daemon.directory)
     assert printed.returncode == 0, printed.stderr
     around = "".join(
@@ -190,6 +208,7 @@ def test_curl(world, version, family):
     assert text.endswith(f"{body}200 0 {len(body) + body.count(chr(10))} 0"), text
 
 
+@pytest.mark.parametrize("world", PUBLISHING, indirect=True)
 def test_curl_offers_http2_and_gets_http1(world):
     text = world.ask(
         "curl", "-sS", "--http2", "--cacert", world.ca, "-o", "/dev/null",
