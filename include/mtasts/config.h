@@ -126,6 +126,12 @@ bool sts_tenant_resolve(const struct sts_tenant_decl *decl, const struct sts_nam
 /* "90", "90s", "15m", "12h", "7d", "4w" to seconds; false when not of that form or above 2^32-1. */
 bool sts_duration_parse(struct sts_str text, uint32_t *seconds);
 
+/* A policy body from anywhere (sts_policy_parse is for what is served) into one that may be
+ * configured. What is wrong in form only is corrected, each correction a warning ("import-...");
+ * what would have to be guessed is an error, and the result false. */
+bool sts_policy_repair(struct sts_arena *arena, struct sts_str body, struct sts_str source,
+                       struct sts_diags *diags, struct sts_policy *out);
+
 /* The schema table: drives binding, `check`'s messages, the reference and the man page. */
 struct sts_key {
     const char *path;     /* "listen", "records.ttl", "tenants.*.mode" */

@@ -4,7 +4,7 @@ _mta_stsd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=
     COMPREPLY=()
     case $before in
-    -c | --config | --ready-file | --receipt | --mark-published)
+    -c | --config | --ready-file | --receipt | --mark-published | --zone-file)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
@@ -23,7 +23,7 @@ _mta_stsd() {
         return
     fi
     if [ "$COMP_CWORD" = 1 ]; then
-        words="serve check lint records plan log status export version help"
+        words="serve check lint records plan log status export import version help"
     else
         case ${COMP_WORDS[1]} in
         serve) words="--config --ready-file" ;;
@@ -33,13 +33,14 @@ _mta_stsd() {
             words="--config --format --zone --side --relative --changed --since --receipt"
             words+=" --mark-published --check"
             ;;
+        import) words="--zone-file --domain" ;;
         plan | log | status | export) words="--config --format" ;;
         help) words="config lints formats" ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
     case ${COMP_WORDS[1]} in
-    lint) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word") ;;
+    lint | import) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word") ;;
     export) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$word") ;;
     esac
 }

@@ -16,6 +16,7 @@ struct options {
     const char *config; /* -c, --config */
     const char *format; /* --format, or NULL */
     const char *ready_file;
+    const char *zone_file, *domain; /* of import, or NULL */
     bool txt, tlsrpt;
     bool diff;
     const char *zone, *side, *since; /* of records */
@@ -42,6 +43,7 @@ enum exit_code command_plan(const struct options *options);
 enum exit_code command_log(const struct options *options);
 enum exit_code command_status(const struct options *options);
 enum exit_code command_export(const struct options *options);
+enum exit_code command_import(const struct options *options);
 enum exit_code command_version(const struct options *options);
 enum exit_code command_help(const struct options *options);
 

@@ -25,6 +25,8 @@ static const struct {
     {"check", 0, true, offsetof(struct options, check)},
     {"changed", 0, true, offsetof(struct options, changed)},
     {"relative", 0, true, offsetof(struct options, relative)},
+    {"zone-file", 0, false, offsetof(struct options, zone_file)},
+    {"domain", 0, false, offsetof(struct options, domain)},
     {"receipt", 0, false, offsetof(struct options, receipt)},
     {"mark-published", 0, false, offsetof(struct options, mark_published)},
 };

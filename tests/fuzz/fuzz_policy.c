@@ -1,10 +1,11 @@
-/* Any bytes as a policy. What is accepted renders to lines of the four fields, parses back to
- * itself without a word, and keeps its digest; what is refused comes with an error. */
+/* Any bytes as a policy, and as one to be repaired. What is accepted renders to lines of the four
+ * fields, parses back to itself without a word, and keeps its digest; what is refused comes with an
+ * error. */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "mtasts/policy.h"
+#include "mtasts/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -63,6 +64,23 @@ static void check_diags(const struct sts_diags *diags, struct sts_str body)
     }
 }
 
+/* What is good needs no repair; what is repaired is as good. */
+static void check_repair(struct sts_arena *arena, struct sts_str body, bool good,
+                         const struct sts_policy *policy, const struct sts_lint_context *context)
+{
+    struct sts_policy repaired;
+    struct sts_diags diags;
+
+    sts_diags_init(&diags, arena);
+    bool again = sts_policy_repair(arena, body, STS_STR("f"), &diags, &repaired);
+    assert(again == (diags.errors == 0));
+    assert(again || !good);
+    if (again)
+        check_accepted(arena, &repaired, context);
+    if (good && policy->max_age)
+        check_same(policy, &repaired);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct sts_str body = {(const char *)data, size};
@@ -77,6 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_diags(&diags, body);
     if (good)
         check_accepted(arena, &policy, &context);
+    check_repair(arena, body, good, &policy, &context);
     sts_arena_free(arena);
     return 0;
 }

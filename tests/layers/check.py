@@ -46,6 +46,7 @@ HEADERS = [
     (r"openssl/.*", {"tls", "probe", "policy"}),
     (r"sqlite3\.h", {"ledger"}),
     (r"yaml\.h", {"config"}),
+    (r"ldns/.*", {"cli"}),
     (r"jansson\.h", {"base", "admin"}),
     (r"(idn2|libpsl)\.h", {"policy"}),
     (r"systemd/.*", {"sys", "daemon"}),
