@@ -67,7 +67,8 @@ static enum exit_code run_tree(struct export *x, const char *path)
 {
     struct export_counts counts = {0};
     struct sts_buf out = {0};
-    bool hold = x->diags.errors || x->snapshot->incomplete;
+    /* An include directory that lost its files looks like no tenants at all. */
+    bool hold = x->diags.errors || x->snapshot->incomplete || !x->list.count;
 
     if (!export_tree(x->arena, path, &x->list, hold, &x->diags, &counts))
         return EXIT_BLIND;
@@ -75,7 +76,8 @@ static enum exit_code run_tree(struct export *x, const char *path)
                    counts.unchanged, counts.removed);
     if (counts.refused)
         sts_buf_printf(&out, ", %zu not ours to write", counts.refused);
-    sts_buf_add_cstr(&out, hold ? "; nothing is removed while there are errors\n" : "\n");
+    sts_buf_add_cstr(&out,
+                     hold ? "; nothing is removed while there are errors or no tenants\n" : "\n");
     bool written = output_write(sts_buf_str(&out));
     sts_buf_fini(&out);
     return written ? EXIT_FINE : EXIT_BLIND;

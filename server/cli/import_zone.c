@@ -85,9 +85,11 @@ static void take_value(struct reader *r, struct sts_str name, const ldns_rr *rr)
                           here(r), &ignored, &domain))
         return;
     z->values = grow(r, z->values, z->count, &r->value_capacity, sizeof(*z->values));
-    bool is_alias = ldns_rr_get_type(rr) == LDNS_RR_TYPE_CNAME;
-    z->values[z->count++] = (struct zone_value){
-        domain, is_alias ? (struct sts_str){0} : text_of(r, rr), here(r), is_alias};
+    struct zone_value *value = &z->values[z->count++];
+    *value = (struct zone_value){.domain = domain, .where = here(r)};
+    value->is_alias = ldns_rr_get_type(rr) == LDNS_RR_TYPE_CNAME;
+    if (!value->is_alias)
+        value->text = text_of(r, rr);
 }
 
 static void take_record(struct reader *r, const ldns_rr *rr)
