@@ -23,7 +23,7 @@ TEST_DEPS  := libcmocka-dev binutils python3 python3-pytest python3-yaml python3
 	python3-cryptography postfix-mta-sts-resolver chasquid knot knot-dnsutils knot-dnssecutils \
 	bind9-utils bind9-dnsutils nsd pdns-server pdns-backend-lmdb iproute2 util-linux systemd \
 	libseccomp2 libfaketime chromium chromium-driver python3-selenium python3-html5lib \
-	fonts-dejavu-core python3-markdown cmark-gfm jq strace nginx caddy haproxy
+	fonts-dejavu-core python3-markdown cmark-gfm jq strace nginx caddy haproxy zsh fish
 # Taken from Debian only when the commands are missing: other packages provide them too.
 NODE_DEPS  := nodejs npm
 FUZZ_DEPS  := clang libclang-rt-14-dev llvm

@@ -35,7 +35,7 @@ const struct command commands[] = {
      "print existing policies as tenants in YAML, and say what was corrected", "zone-file domain ",
      command_import},
     {"version", "", "print the version, and those of the libraries", "", command_version},
-    {"help", "[config|lints|formats]", "print this, or a reference", "", command_help},
+    {"help", "[config|lints|formats|completion]", "print this, or a reference", "", command_help},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -73,8 +73,10 @@ static void format_reference(struct sts_buf *out)
 static const struct {
     const char *name;
     void (*print)(struct sts_buf *out);
-} topics[] = {
-    {"config", config_reference}, {"lints", lint_reference}, {"formats", format_reference}};
+} topics[] = {{"config", config_reference},
+              {"lints", lint_reference},
+              {"formats", format_reference},
+              {"completion", completion_reference}};
 
 enum exit_code command_help(const struct options *options)
 {
@@ -88,7 +90,7 @@ enum exit_code command_help(const struct options *options)
                 print = topics[i].print;
     }
     if (!print || options->argument_count > 1) {
-        output_error("help takes one of config, lints, formats");
+        output_error("help takes one of config, lints, formats, completion");
         return EXIT_USAGE;
     }
     print(&out);

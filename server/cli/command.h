@@ -47,6 +47,9 @@ enum exit_code command_import(const struct options *options);
 enum exit_code command_version(const struct options *options);
 enum exit_code command_help(const struct options *options);
 
+/* What `help completion` prints (completion.c). */
+void completion_reference(struct sts_buf *out);
+
 /* --- shared output (output.c) --- */
 /* Colour only on a terminal and without NO_COLOR (https://no-color.org). */
 bool output_colour(int descriptor);

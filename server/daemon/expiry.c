@@ -1,5 +1,6 @@
 #include "server/daemon/expiry.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "server/base/memory.h"
@@ -11,6 +12,7 @@ time_t expiry_next(time_t not_after, int level)
 {
     static const int days[] = {21, 7, 3, 1};
 
+    assert(level >= 0);
     if (level >= EXPIRY_EXPIRED)
         return EXPIRY_NEVER;
     return level < EXPIRY_EXPIRED - 1 ? not_after - days[level] * DAY : not_after + 1;

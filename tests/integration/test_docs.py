@@ -6,6 +6,7 @@ The keys of the configuration have their own comparison in tests/unit/test_schem
 import re
 import subprocess
 
+import pytest
 from harness import BINARY, TOP
 
 MAN8 = (TOP / "packaging/man/mta-stsd.8").read_text(encoding="utf-8")
@@ -63,30 +64,76 @@ def test_every_command_and_format_is_in_the_manual(run):
     assert formats(run) == set(re.findall(r"^\.It Cm (\S+)$", section, re.M))
 
 
-def complete(*words):
+COMPLETIONS = TOP / "packaging/completions"
+
+
+def complete_bash(*words):
     """What bash would offer for the last word."""
-    script = (f'source "{TOP}/packaging/completions/mta-stsd.bash"; '
-              f'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mta_stsd; echo "${{COMPREPLY[@]}}"')
-    done = subprocess.run(["bash", "-c", script, "bash", *words], stdout=subprocess.PIPE,
-                          text=True, check=True)
-    return set(done.stdout.split())
+    script = (f'source "{COMPLETIONS}/mta-stsd.bash"; '
+              'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mta_stsd; printf "%s\\n" "${COMPREPLY[@]}"')
+    return ["bash", "-c", script, "bash", *words]
 
 
-def test_completions_are_those_of_the_table(run):
-    """Commands, options and formats that bash completes are what the program has."""
+def complete_zsh(*words):
+    """The same of zsh, whose line editor is left out: what is handed to it is printed."""
+    script = ('compadd() { shift; print -l -- $@ }; _files() { ls }; '
+              '_describe() { print -l -- ${${(P)2}%%:*} }; words=("$@"); CURRENT=$#; '
+              f'source {COMPLETIONS}/_mta-stsd')
+    return ["zsh", "-f", "-c", script, "zsh", *words]
+
+
+def complete_fish(*words):
+    line = " ".join(words[:-1]) + " " + words[-1]
+    script = f'source {COMPLETIONS}/mta-stsd.fish; complete -C "{line}"'
+    return ["fish", "--no-config", "-c", script]
+
+
+@pytest.fixture(params=[complete_bash, complete_zsh, complete_fish], ids=["bash", "zsh", "fish"])
+def complete(request, tmp_path):
+    """complete("check", ""): what a shell offers for the last word, in a folder with one file."""
+    (tmp_path / "file").touch()
+
+    def offered(*words, program=BINARY):
+        path = tmp_path / "bin"
+        path.mkdir(exist_ok=True)
+        if program and not (path / "mta-stsd").exists():
+            (path / "mta-stsd").symlink_to(program)
+        done = subprocess.run(request.param("mta-stsd", *words), stdout=subprocess.PIPE, text=True, check=False, cwd=tmp_path,
+                              env={"PATH": f"{path}:/usr/bin:/bin", "HOME": str(tmp_path)})
+        assert done.returncode in (0, 1)
+        return {line.split("\t")[0] for line in done.stdout.splitlines() if line}
+
+    return offered
+
+
+def test_completions_are_those_of_the_table(run, complete):
+    """Commands, options and words that shells complete are what the program has."""
     usage = run("help").stdout
     commands = dict(re.findall(r"^  ([a-z]+) +(.*)$", usage, re.M))
-    assert complete("mta-stsd", "") == set(commands)
+    assert complete("") == set(commands)
     for name, synopsis in commands.items():
         options = set(re.findall(r"--[a-z-]+", synopsis))
         options |= {"--config"} if "-c FILE" in synopsis else set()
-        offered = complete("mta-stsd", name, "-")
-        assert {o for o in offered if o.startswith("-")} == options, name
-    for name in ("check", "status", "plan", "log", "export"):
-        words = set(re.search(r"--format ([a-z|-]+)", commands[name])[1].split("|"))
-        assert complete("mta-stsd", name, "--format", "") == words
-    assert complete(BINARY, "records", "--format", "") == formats(run)
-    assert complete("/none/mta-stsd", "records", "--format", "") == set()
+        offered = {o for o in complete(name, "--") if o.startswith("--")}
+        assert offered == options, name
+        for option, words in re.findall(r"(--[a-z-]+) ([a-z|-]+)\]", synopsis):
+            assert complete(name, option, "") == set(words.split("|")), option
+    assert complete("records", "--format", "") == formats(run)
+    assert complete("help", "") == {"config", "lints", "formats", "completion"}
+
+
+def test_completions_of_files(complete):
+    """Where a file or directory is meant, and nowhere else."""
+    for words in (["check", "--config", ""], ["check", "-c", ""], ["lint", ""],
+                  ["records", "--receipt", ""], ["import", "--zone-file", ""]):
+        assert "file" in complete(*words), words
+    for words in (["records", "--zone", ""], ["check", "--format", ""], ["help", ""]):
+        assert "file" not in complete(*words), words
+    assert complete("records", "--zone", "") == set()
+
+
+def test_completions_without_the_program(complete):
+    assert complete("records", "--format", "", program=None) == set()
 
 
 def test_examples_are_accepted(run):
