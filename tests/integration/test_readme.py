@@ -148,6 +148,29 @@ def test_many_domains_example_is_accepted(tmp_path):
         assert re.search(record, run.stdout, re.M), run.stdout
 
 
+@pytest.mark.parametrize("title, written", [
+    ("Records for your DNS", ["records.html", "mta-sts.zone", "mta-sts.tf", "zone.yaml",
+                              "letter.md", "changes", "published.txt"]),
+    ("Policies hosted elsewhere", ["policies/manifest.json", "found.yaml"]),
+])
+def test_commands_about_records(tmp_path, title, written):
+    """They run as written, one after the other, with the configuration of the README."""
+    (config,) = blocks("yaml", section("Many domains"))
+    path = tmp_path / "mta-stsd.yaml"
+    path.write_text(f"ledger: {tmp_path}/ledger.db\n" + config.partition("include:")[0],
+                    encoding="utf-8")
+    (commands,) = blocks("sh", section(title))
+    shell = f'mta-stsd() {{ name=$1; shift; "{BINARY}" "$name" -c "{path}" "$@"; }}\nset -e\n'
+    shell = shell.replace('"$name" -c', '"$name" $([ "$name" = import ] || echo -c) ')
+    shell = shell.replace(f'"{path}"', f'$([ "$name" = import ] || echo "{path}")')
+    run = subprocess.run(["bash", "-c", shell + commands], text=True, cwd=tmp_path, check=False,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert run.returncode == 0, run.stderr
+    assert "v=STSv1; id=" in run.stdout
+    for name in written:
+        assert (tmp_path / name).stat().st_size > 0, name
+
+
 def test_publishing_example_is_accepted(tmp_path):
     """`on_change` of the README is a setting, and its nsupdate.conf one that the hook reads."""
     text = section("Publish by itself")
