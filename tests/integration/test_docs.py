@@ -3,11 +3,15 @@
 The keys of the configuration have their own comparison in tests/unit/test_schema.c.
 """
 
+import contextlib
 import re
 import subprocess
 
 import pytest
-from harness import BINARY, TOP
+import yaml
+from harness import BINARY, DEADLINE, TOP
+from harness.inotify import Watch
+from harness.process import die_with_parent, environment
 
 MAN8 = (TOP / "packaging/man/mta-stsd.8").read_text(encoding="utf-8")
 
@@ -134,6 +138,53 @@ def test_completions_of_files(complete):
 
 def test_completions_without_the_program(complete):
     assert complete("records", "--format", "", program=None) == set()
+
+
+WRAPPER = f"""#!/bin/bash
+# The program with the configuration of the test, where a command takes one.
+case $1 in
+lint | import | version | help) exec {BINARY} "$@" ;;
+*) exec {BINARY} "$1" -c "$CONFIG" "${{@:2}}" ;;
+esac
+"""
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """shell(line): what it runs, in a folder of its own, where the program is `mta-stsd`."""
+    program = tmp_path / "bin" / "mta-stsd"
+    program.parent.mkdir()
+    program.write_text(WRAPPER)
+    program.chmod(0o755)
+    return lambda line: subprocess.Popen(
+        ["bash", "-c", "exec " * ("|" not in line) + line], cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_parent,
+        env={**environment(), "PATH": f"{program.parent}:/usr/bin:/bin",
+             "CONFIG": str(tmp_path / "mta-stsd.yaml")})
+
+
+def test_examples_of_the_manual_run(shell, run, make_config, tmp_path):
+    """Each command has one in mta-stsd(8), and they work as written, one after the other."""
+    config = make_config({"example.org": {"mode": "testing", "mx": ["mx1.example.org"]}},
+                         contact={"tls_reports": "mailto:tlsrpt@example.org"})
+    (tmp_path / "mta-stsd.yaml").write_text(yaml.safe_dump(config))
+    section = MAN8.split("\n.Sh EXAMPLES")[1].split("\n.Sh ")[0]
+    lines = [line for line in re.findall(r"^\.Dl (.*)$", section, re.M) if "curl" not in line]
+    commands = set(re.findall(r"^  ([a-z]+) ", run("help").stdout, re.M))
+    assert {line.split()[1] for line in lines} == commands
+    server = None
+    for line in lines:
+        with contextlib.closing(Watch(tmp_path)) as watch:
+            process = shell(line)
+            if line.startswith("mta-stsd serve"):
+                server = process
+                assert watch.wait_until((tmp_path / "ready").exists, process, DEADLINE)
+                continue
+        output, _ = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 0, f"{line}: {output}"
+    server.terminate()
+    server.communicate(timeout=DEADLINE)
+    assert server.returncode == 0
 
 
 def test_examples_are_accepted(run):
