@@ -2,13 +2,16 @@
 a screen reader, without JavaScript, from a disk and from a server.
 """
 
+import contextlib
 import json
 import re
+import signal
 
 import html5lib
 import pytest
 from harness import process
 from harness.browser import Browser, folder_served
+from harness.reload import FAST
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
@@ -461,3 +464,50 @@ def test_hostile_values_stay_text(browser, url, sets):
     for value in hostile:
         assert value in texts
     assert not browser.js("return document.querySelectorAll('code *').length")
+
+
+# --- states and steps of a running server ---
+
+
+@contextlib.contextmanager
+def stopped(daemon):
+    """The server stands still and loads nothing."""
+    daemon.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        daemon.send_signal(signal.SIGCONT)
+
+
+def test_every_state_with_its_steps(browser, serve, run, tmp_path):
+    """Served, kept, retiring, withdrawn and pending, and what comes next on which date."""
+    names = ["served.example", "kept.example", "retiring.example", "withdrawn.example"]
+    config = {"listen": [{"address": "127.0.0.1:0", "tls": False}], "reload": FAST,
+              "ledger": str(tmp_path / "ledger.db"), "tenants": dict.fromkeys(names, POLICY)}
+    daemon = serve(config=json.dumps(config))
+    receipt = tmp_path / "receipt"
+    run("records", "-c", daemon.config, "--receipt", receipt)
+    assert run("records", "-c", daemon.config, "--mark-published", receipt).returncode == 0
+    del config["tenants"]["withdrawn.example"]
+    config["tenants"] |= {"retiring.example": {**POLICY, "retire": True},
+                          "kept.example": {**POLICY, "mode": "enforced"}}
+    daemon.config.write_text(json.dumps(config))
+    daemon.wait_for("event=reload result=done .*kept=1 retiring=1")
+    shown = {}
+    with stopped(daemon):
+        config["tenants"]["pending.example"] = POLICY
+        daemon.config.write_text(json.dumps(config))
+        for arguments in [], ["--changed"]:
+            done = run("records", "-c", daemon.config, "--format", "html", *arguments)
+            (tmp_path / "page.html").write_text(done.stdout)
+            browser.open((tmp_path / "page.html").as_uri())
+            for tenant in browser.driver.find_elements("class name", "tenant"):
+                shown[tenant.get_attribute("aria-label")] = tenant.text
+            assert browser.messages() == []
+    for state in "served", "kept", "retiring", "withdrawn", "pending":
+        assert re.search(rf"\b{state}\b", shown[f"{state}.example"].split("\n", 1)[1]), shown
+    assert "the running server does not serve it yet" in shown["pending.example"]
+    assert re.search(r"(?i)\nwait until \d{4}-\d\d-\d\d .*\nremove the records, then the tenant",
+                     shown["retiring.example"])
+    assert "put it back with retire: on until" in shown["withdrawn.example"]
+    assert "is in DNS" in shown["served.example"]
