@@ -186,8 +186,10 @@ check: test-deps ## the quick part of the tests
 	@tests/run_all.py quick
 
 unit: unit-bins ## the unit tests of this BUILD
-	@failed=; for t in $(unit_bin); do $$t || failed="$$failed $$t"; done; \
-	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+	@$(MAKE) --no-print-directory -k -Otarget $(unit_bin:%=%.run)
+
+$(unit_bin:%=%.run): %.run: %
+	@$<
 
 integration: all ## the integration tests with this BUILD; ARGS="-k name" for pytest
 	@MTA_STSD=$(abspath $(B)/mta-stsd) tests/integration/run $(ARGS)

@@ -5,7 +5,7 @@
 #include "mtasts/record.h"
 #include "server/config/schema.h"
 
-enum { LIST_MAX = 1000 };
+enum { LIST_MAX = 1000, REPORTS_MAX = 20 };
 
 struct sts_diag *value_error(struct binder *b, const struct yaml_node *node, const char *code,
                              const char *message, const char *help)
@@ -172,6 +172,11 @@ bool value_reports(struct binder *b, const struct yaml_node *node, const struct 
 
     if (!value_list(b, node, &items, &n))
         return false;
+    if (n > REPORTS_MAX) {
+        value_error(b, node, "value-too-many", "has more than 20 entries",
+                    "they are one TXT record, which must fit into a DNS message: write fewer");
+        return false;
+    }
     struct sts_str *rua = STS_ARRAY(b->arena, n, struct sts_str);
     for (size_t i = 0; i < n; i++) {
         struct sts_str uri;

@@ -138,9 +138,10 @@ def test_records_of_a_kept_tenant(scene, run, broken):
 
 
 def announced(run, s, domain):
-    """What `records` says of one tenant (or said, when `s` is its output)."""
+    """What `records` says of one tenant (or said, when `s` is its output), but how it is served."""
     out = run("records", "-c", s.main, "--format", "json").stdout if run else s
     (only,) = [each for each in json.loads(out) if each["domain"] == domain]
+    assert only.pop("state") == ("kept" if run else "served")
     return only
 
 

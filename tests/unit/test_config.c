@@ -241,9 +241,16 @@ static void records_say_more_than_one_ttl(void **state)
     assert_true(sts_str_is(s->settings.caa[1].account_uri, "https://ca.example/acct/1"));
 }
 
-static void too_many_caa(void **state)
+static void too_many_records(void **state)
 {
     struct sts_buf text = {0};
+
+    sts_buf_printf(&text, "contact: {tls_reports: [");
+    for (int i = 0; i < 21; i++)
+        sts_buf_printf(&text, "'mailto:r%d@example.org', ", i);
+    sts_buf_add(&text, (struct sts_str){"]}\n", 4});
+    assert_error(parse(state, text.ptr), "value-too-many", 1, 24);
+    text.len = 0;
 
     sts_buf_printf(&text, "records: {caa: [");
     for (int i = 0; i < 21; i++)
@@ -369,7 +376,7 @@ int main(void)
         TEST(unknown_keys_get_a_hint),
         TEST(too_many_entries),
         TEST(records_say_more_than_one_ttl),
-        TEST(too_many_caa),
+        TEST(too_many_records),
         TEST(what_does_not_fit_together),
         TEST(included_files_hold_no_settings),
         TEST(empty_files),
