@@ -16,7 +16,7 @@ bool receipt_write(const struct selection *s, const char *path)
 
     for (size_t i = 0; i < s->count; i++) {
         const struct chosen *c = &s->chosen[i];
-        if (!c->pending)
+        if (c->id[0])
             sts_buf_printf(&text, "%.*s %s\n", STS_ARG(c->domain), c->tenant ? c->id : "-");
     }
     bool good = file_write_atomic(path, sts_buf_str(&text), 0600) == 0;

@@ -212,12 +212,10 @@ static bool has_side(struct selection *s)
     return false;
 }
 
-/* Where tenants only have CNAMEs, no id is missing. */
 static bool any_pending(const struct selection *s)
 {
     for (size_t i = 0; i < s->count; i++)
-        if (s->chosen[i].pending &&
-            snapshot_changing_side(s->snapshot, s->chosen[i].domain) == s->side)
+        if (s->chosen[i].pending)
             return true;
     return false;
 }
@@ -237,7 +235,9 @@ static enum exit_code run(struct selection *s, const struct request *r)
 {
     const struct options *options = r->options;
 
-    s->side = r->side;
+    /* Of what is delegated, changes are on the provider's side. */
+    bool delegated = s->snapshot->settings.delegation_zone.len > 0;
+    s->side = options->changed && !options->side && delegated ? STS_SIDE_PROVIDER : r->side;
     s->only_look = options->check;
     if (!parse_zone(s, options->zone) || !has_side(s))
         return EXIT_ERRORS;

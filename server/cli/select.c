@@ -275,7 +275,10 @@ static void look_up(struct selection *s)
     if (s->ledger && s->count >= MANY)
         ledger_each_history(s->ledger, on_history, &r, &ignored);
     for (size_t i = 0; i < s->count; i++) {
-        if (s->chosen[i].pending)
+        /* Where a tenant has CNAMEs only, no id is missing. */
+        if (snapshot_changing_side(s->snapshot, s->chosen[i].domain) != s->side)
+            s->chosen[i].pending = NULL;
+        else if (s->chosen[i].pending)
             wait_for(s, &s->chosen[i]);
         progress_at(&r.progress, i);
     }
@@ -297,7 +300,7 @@ static void on_unpublished(void *data, const struct ledger_instance *instance)
                  : NULL;
 
     if (c)
-        c->unpublished = true;
+        c->unpublished = c->id[0] || c->pending;
     /* It is no tenant any more: one that is configured, but not served, is not withdrawn. */
     else if (s->all && instance->last_served && is_wanted(s, instance->domain) &&
              !snapshot_find_domain(s->snapshot, instance->domain))

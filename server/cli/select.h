@@ -10,7 +10,7 @@ struct chosen {
     const struct tenant *tenant; /* NULL: withdrawn, it was announced and is no tenant any more */
     struct sts_str domain, zone;
     char id[STS_ID_MAX + 1]; /* of the policy that is served; withdrawn: that was announced */
-    const char *pending;     /* why there is no id, or NULL */
+    const char *pending;     /* why there is no id, or NULL: there is one, or none is needed */
     time_t since;            /* when the id was issued; 0: not known */
     bool unpublished;        /* nobody said that the id was put into DNS */
 };

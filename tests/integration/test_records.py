@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import sqlite3
 import subprocess
 
@@ -39,6 +40,11 @@ class Setup:
 
     def names(self, *arguments, code=0):
         return [s["domain"] for s in self.records(*arguments, code=code)]
+
+    def check(self, *arguments, code=0):
+        done = self._run("records", "-c", self.path, "--check", *arguments, env=self.env)
+        assert done.returncode == code, done.stderr
+        return done.stdout
 
     def mark(self, receipt, code=0):
         done = self._run("records", "-c", self.path, "--mark-published", receipt, env=self.env)
@@ -99,6 +105,29 @@ def test_delegation(setup):
         assert values[f"_mta-sts.{entry['domain']}.sts.example.edu"] == (
             f"v=STSv1; id={other['id']};")
     assert sorted(setup.names("--side", "tenant")) == setup.names("--side", "provider")
+
+
+def test_what_changes_of_delegated_ones_is_on_the_provider_side(serve, run, tmp_path):
+    """A customer's CNAMEs never wait for an id, and never change."""
+    records = {"policy_host": "policy.example.edu", "delegation_zone": "sts.example.edu"}
+    daemon = serve({"example.org": tenant()}, records=records, **PLAIN)
+    setup = Setup(run, daemon.config, None)
+    (changed,) = setup.records("--changed")
+    assert changed["zone"] == "sts.example.edu"
+    assert setup.names("--changed", "--side", "tenant") == []
+    receipt = tmp_path / "receipt"
+    setup.records("--changed", "--receipt", receipt)
+    setup.mark(receipt)
+    daemon.send_signal(signal.SIGSTOP)
+    daemon.config.write_text(daemon.config.read_text().replace("testing", "enforce"))
+    (entry,) = setup.records()
+    assert entry["pending"] is None and len(entry["records"]) == 3
+    assert setup.check() == ""
+    assert "has not loaded this policy yet" in setup.check("--side", "provider", code=1)
+    daemon.send_signal(signal.SIGCONT)
+    daemon.wait_for("event=reload result=done")
+    assert "is not known to be published" in setup.check("--changed", code=1)
+    assert setup.names("--changed") == ["example.org"]
 
 
 def test_provider_side_without_delegation(setup):
