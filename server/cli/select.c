@@ -226,6 +226,17 @@ static void wait_for(struct selection *s, struct chosen *c)
     }
 }
 
+/* Where a tenant has CNAMEs only, no id is missing. */
+static void look_again(struct selection *s, struct chosen *c)
+{
+    if (snapshot_changing_side(s->snapshot, c->domain) == s->side) {
+        wait_for(s, c);
+    } else {
+        look_at(s, c);
+        c->pending = NULL;
+    }
+}
+
 static int by_domain(const void *a, const void *b)
 {
     return sts_str_cmp(((const struct chosen *)a)->domain, ((const struct chosen *)b)->domain);
@@ -275,11 +286,8 @@ static void look_up(struct selection *s)
     if (s->ledger && s->count >= MANY)
         ledger_each_history(s->ledger, on_history, &r, &ignored);
     for (size_t i = 0; i < s->count; i++) {
-        /* Where a tenant has CNAMEs only, no id is missing. */
-        if (snapshot_changing_side(s->snapshot, s->chosen[i].domain) != s->side)
-            s->chosen[i].pending = NULL;
-        else if (s->chosen[i].pending)
-            wait_for(s, &s->chosen[i]);
+        if (s->chosen[i].pending)
+            look_again(s, &s->chosen[i]);
         progress_at(&r.progress, i);
     }
     progress_end(&r.progress);
@@ -300,7 +308,7 @@ static void on_unpublished(void *data, const struct ledger_instance *instance)
                  : NULL;
 
     if (c)
-        c->unpublished = c->id[0] || c->pending;
+        c->unpublished = snapshot_changing_side(s->snapshot, c->domain) == s->side;
     /* It is no tenant any more: one that is configured, but not served, is not withdrawn. */
     else if (s->all && instance->last_served && is_wanted(s, instance->domain) &&
              !snapshot_find_domain(s->snapshot, instance->domain))
