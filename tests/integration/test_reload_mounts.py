@@ -10,7 +10,8 @@ from harness.reload import FAST, NEIGHBOUR, body, replace, text
 
 @pytest.fixture
 def mount():
-    """mount(*arguments of mount(8), target): in the namespace of the test run, until its end."""
+    """mount(*arguments of mount(8), target): in the namespace of the test run, until its end. To be
+    named before `scene`: the clients end first, because the server sees what is unmounted."""
     mounted = []
 
     def do(*arguments):
@@ -37,7 +38,7 @@ def overlay(mount, s):
     return lower
 
 
-def test_lower_layer_of_an_overlay(scene, mount):
+def test_lower_layer_of_an_overlay(mount, scene):
     """Events are of the overlay's own inodes; who writes below makes none there."""
     layers = []
     s = scene(reload=FAST, arrange=lambda s: layers.append(overlay(mount, s)))
@@ -46,7 +47,7 @@ def test_lower_layer_of_an_overlay(scene, mount):
         s.becomes(number, (lower / "a.yaml").write_text, text(number))
 
 
-def test_upper_layer_of_an_overlay(scene, mount):
+def test_upper_layer_of_an_overlay(mount, scene):
     """What is changed through the overlay makes events, also at the copy-up."""
     s = scene(arrange=lambda s: overlay(mount, s))
     for number in 2, 3:
@@ -54,7 +55,7 @@ def test_upper_layer_of_an_overlay(scene, mount):
     s.becomes(4, replace, s.file, text(4))
 
 
-def test_file_mounted_into_a_container(scene, mount):
+def test_file_mounted_into_a_container(mount, scene):
     """A bind mount of one file: its name on the other side is in a directory nobody watches."""
     s = scene(reload=FAST, start=False)
     host = s.root / "host.yaml"
@@ -65,7 +66,7 @@ def test_file_mounted_into_a_container(scene, mount):
         s.becomes(number, host.write_text, text(number))
 
 
-def test_directory_mounted_into_a_container(scene, mount):
+def test_directory_mounted_into_a_container(mount, scene):
     """The same inodes on both sides: events tell."""
     s = scene(start=False)
     host = s.root / "host"
@@ -77,7 +78,7 @@ def test_directory_mounted_into_a_container(scene, mount):
         s.becomes(number, replace, host / "a.yaml", text(number))
 
 
-def test_mounted_over(scene, mount):
+def test_mounted_over(mount, scene):
     """A mount makes no event in the directory that it covers."""
     s = scene(reload=FAST)
     new = s.root / "new"
@@ -88,7 +89,7 @@ def test_mounted_over(scene, mount):
     s.becomes(3, replace, s.file, text(3))
 
 
-def test_unmounted(scene, mount):
+def test_unmounted(mount, scene):
     """An empty mount point is what remains when a volume is lost: no removal."""
     s = scene(reload=FAST, start=False)
     host = s.root / "host"
@@ -103,7 +104,7 @@ def test_unmounted(scene, mount):
     s.becomes(2, mount, "--bind", host, s.directory)
 
 
-def test_a_signal_instead_of_waiting(scene, mount):
+def test_a_signal_instead_of_waiting(mount, scene):
     layers = []
     s = scene(arrange=lambda s: layers.append(overlay(mount, s)))
     (layers[0] / "a.yaml").write_text(text(2))
@@ -112,7 +113,7 @@ def test_a_signal_instead_of_waiting(scene, mount):
     s.watcher.until(body(2))
 
 
-def test_read_only_remount(scene, mount):
+def test_read_only_remount(mount, scene):
     """What a failing disk does: nothing can be written, everything can be read."""
     s = scene(start=False)
     host = s.root / "host"
