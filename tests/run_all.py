@@ -24,6 +24,7 @@ COUNTS = {
     "failed": [r"^\[  FAILED  \] (\d+) test", r"\b(\d+) failed\b", r"\b(\d+) errors?\b in "],
     "skipped": [r"^\[  SKIPPED \] (\d+) test", r"\b(\d+) skipped\b"],
 }
+ODD = re.compile(r"^\[  (FAILED|ERROR)|^\[   LINE|ERROR: |WARNING: ThreadSanitizer|: error: ")
 
 
 def make(build, *targets):
@@ -93,7 +94,9 @@ def run(name, commands):
     print(f"{numbers}   {time.monotonic() - start:6.1f} s", flush=True)
     if not ok:
         for _, text in filter(lambda result: not result[0], results):
-            print(*text.splitlines()[-60:], sep="\n")
+            lines = text.splitlines()
+            # Of many programs that ran one after the other, the one that failed may be far above.
+            print(*[line for line in lines[:-60] if ODD.search(line)][:20], *lines[-60:], sep="\n")
         print(f"--- {name} failed; all of it: {log.relative_to(TOP)}\n", flush=True)
     return ok, passed, failed, skipped
 
