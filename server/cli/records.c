@@ -175,6 +175,24 @@ struct request {
     time_t since;
 };
 
+static void refuse_format(const char *name)
+{
+    const char *names[64] = {NULL}, *near = NULL;
+    size_t count = 0;
+
+    for (const struct sts_record_format *f = sts_record_formats; f->name && count < 63; f++) {
+        names[count++] = f->name;
+        if (!near && *name && strncmp(f->name, name, strlen(name)) == 0)
+            near = f->name;
+    }
+    if (!near)
+        near = sts_suggest(sts_str_from(name), names);
+    if (near)
+        output_error("unknown format \"%s\"; did you mean %s? (mta-stsd help formats)", name, near);
+    else
+        output_error("unknown format \"%s\"; see mta-stsd help formats", name);
+}
+
 static bool parse_request(const struct options *options, struct request *out)
 {
     const char *name = options->format ? options->format : "table";
@@ -182,7 +200,7 @@ static bool parse_request(const struct options *options, struct request *out)
     *out =
         (struct request){.options = options, .format = sts_record_format_find(sts_str_from(name))};
     if (!out->format)
-        output_error("unknown format \"%s\"; see mta-stsd help formats", name);
+        refuse_format(name);
     else if (!parse_side(options->side, &out->side))
         output_error("unknown side \"%s\"; write tenant or provider", options->side);
     else if (options->since && !parse_since(options->since, clock_wall(), &out->since))

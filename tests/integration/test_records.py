@@ -143,6 +143,16 @@ def test_wrong_usage(setup, arguments):
     setup.records(*arguments, code=2)
 
 
+@pytest.mark.parametrize("name, near", [
+    ("terraform", "terraform-aws"), ("octodn", "octodns"), ("binds", "bind"), ("zzzzzz", None),
+    ("", None),
+])
+def test_unknown_format(run, setup, name, near):
+    done = run("records", "-c", setup.path, "--format", name)
+    assert done.returncode == 2 and not done.stdout
+    assert (f"did you mean {near}?" in done.stderr) if near else ("did you" not in done.stderr)
+
+
 # --- By what changed -----------------------------------------------------------------------------
 
 
