@@ -50,6 +50,7 @@ def test_storm_of_changes(scene):
             s.watcher.more()  # the clients have their turn
     for watcher in watchers:
         watcher.until(body(last))
+    s.daemon.wait_for("event=reload result=done", before + 1)  # said after it is served
     elapsed = time.monotonic() - begin
     count = len(s.reloads()) - before
     finish(s, watchers, last)

@@ -4,6 +4,7 @@ import ctypes
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,27 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def die_with_parent():
     """For preexec_fn: an interrupted test run leaves no process behind."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _group(leader):
+    """Descriptors of the processes of a group."""
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == leader:
+                yield os.pidfd_open(int(stat.parent.name))
+        except OSError:  # it has just ended
+            pass
+
+
+def kill_group(process):
+    """Ends a process that leads its group, and waits until all others of it have ended."""
+    members = list(_group(process.pid))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for descriptor in members:
+        select.select([descriptor], [], [], DEADLINE)
+        os.close(descriptor)
 
 
 def environment(**extra):

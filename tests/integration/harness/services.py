@@ -9,7 +9,7 @@ import threading
 import time
 
 from . import DEADLINE
-from .process import die_with_parent
+from .process import die_with_parent, kill_group
 
 
 class Service:
@@ -38,6 +38,7 @@ class Service:
                         **self._env,
                     },
                     preexec_fn=die_with_parent,
+                    start_new_session=True,
                 )
                 self._await(notify)
         return self
@@ -63,9 +64,9 @@ class Service:
         return self._log.read().decode("utf-8", "replace")
 
     def __exit__(self, *_):
-        # Not asked politely: how other programs end is not our subject, and some hang then.
-        self.process.kill()
-        self.process.wait()
+        # Not asked politely: how other programs end is not our subject, and some hang then. Their
+        # addresses are free when their workers have ended, too.
+        kill_group(self.process)
 
 
 def knot(directory, zone, records="", *, more=None, key=None, updates=(),
