@@ -1,11 +1,15 @@
 """The server as a process: a generated configuration, readiness by event, a clean end asserted."""
 
+import array
+import fcntl
 import os
 import pathlib
 import re
+import select
 import shlex
 import signal
 import subprocess
+import termios
 import threading
 import time
 
@@ -97,10 +101,24 @@ class Daemon:
         return bool(self.addresses)
 
     def _read(self):
-        for raw in self.process.stdout:
+        """Takes what comes, under the lock: what is in the pipe no more is in the list."""
+        pipe, rest, data = self.process.stdout.fileno(), b"", b"\n"
+        while data:
+            select.select([pipe], [], [])
             with self._news:
-                self._lines.append(raw.decode("utf-8", "backslashreplace").rstrip("\n"))
+                data = os.read(pipe, 65536)
+                *whole, rest = (rest + data).split(b"\n")
+                whole += [rest] if rest and not data else []
+                self._lines.extend(line.decode("utf-8", "backslashreplace") for line in whole)
                 self._news.notify_all()
+
+    def _unread(self):
+        """Whether the server has written what is not in the list yet."""
+        if not self.process or self.process.stdout.closed:
+            return False
+        size = array.array("i", [0])
+        fcntl.ioctl(self.process.stdout, termios.FIONREAD, size)
+        return size[0] > 0
 
     def _ended(self):
         self.returncode = self.process.wait(DEADLINE)
@@ -112,6 +130,7 @@ class Daemon:
     def lines(self):
         """Lines of its output so far."""
         with self._news:
+            self._news.wait_for(lambda: not self._unread(), DEADLINE)
             return list(self._lines)
 
     @property
