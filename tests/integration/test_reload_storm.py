@@ -119,8 +119,8 @@ def test_nothing_is_left_behind(scene):
 
 
 def check_idle_descriptors(s):
-    """As many as at the start, once no client is there any more."""
+    """No more than at the start, where a file may still have been open, once no client is there."""
     s.leave()
     end = time.monotonic() + DEADLINE
-    while s.daemon.descriptors() != s.idle:
+    while s.daemon.descriptors() > s.idle:
         assert time.monotonic() < end, f"{s.daemon.descriptors()} descriptors, once {s.idle}"
