@@ -27,6 +27,7 @@ TEST_DEPS  := libcmocka-dev binutils python3 python3-pytest python3-yaml python3
 # Taken from Debian only when the commands are missing: other packages provide them too.
 NODE_DEPS  := nodejs npm
 FUZZ_DEPS  := clang libclang-rt-14-dev llvm
+BENCH_DEPS := nginx haproxy h2o caddy gnuplot-nox
 LINT_DEPS  := clang clang-format clang-tidy cppcheck shellcheck yamllint mandoc binutils python3 \
 	libcmocka-dev
 
@@ -77,12 +78,13 @@ unit_bin   := $(unit_src:tests/unit/%.c=$(B)/tests/unit/%)
 fuzz_names := $(fuzz_src:tests/fuzz/fuzz_%.c=%)
 fuzz_bin   := $(fuzz_names:%=$(B)/tests/fuzz/fuzz_%)
 replay_bin := $(fuzz_names:%=$(B)/tests/fuzz/replay_%)
+bench_bin  := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(sort $(wildcard tests/bench/*.c)))
 man_pages  := $(sort $(wildcard packaging/man/*.[1-9]))
 libs       := $(B)/libshell.a $(B)/libmtasts.a
 LINK       = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 .PHONY: all everything help clean deps test-deps node-deps fuzz-deps lint-deps unit unit-bins run \
-	test check integration bench-reload layers replay replay-bins fuzz lint lint-format lint-tidy \
+	test check integration bench bench-bins bench-deps bench-reload layers replay replay-bins fuzz lint lint-format lint-tidy \
 	lint-cppcheck lint-shell lint-yaml lint-man lint-gcc lint-clang install FORCE
 
 all: $(B)/mta-stsd ## build the server
@@ -129,12 +131,16 @@ $(node_modules): tests/integration/node/package-lock.json
 fuzz-deps: deps
 	$(call install_missing,$(FUZZ_DEPS))
 
+bench-deps: deps ## install the web servers that `make bench` compares with
+	$(call install_missing,$(BENCH_DEPS))
+
 lint-deps: deps ## install what the linters need
 	$(call install_missing,$(LINT_DEPS))
 
 # --- Building ----------------------------------------------------------------------------------
-everything: $(B)/mta-stsd unit-bins replay-bins
+everything: $(B)/mta-stsd unit-bins replay-bins bench-bins
 unit-bins: $(unit_bin)
+bench-bins: $(bench_bin)
 replay-bins: $(replay_bin)
 
 # Objects of other flags or another compiler are not mixed.
@@ -166,6 +172,10 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(libs)
 	@$(if $(V),,echo "  LINK $@")
 	$(Q)$(LINK) $(LDLIBS) -lcmocka
 
+$(B)/tests/bench/%: $(B)/tests/bench/%.o
+	@$(if $(V),,echo "  LINK $@")
+	$(Q)$(LINK) -lssl -lcrypto -lpthread
+
 $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(libs)
 	@$(if $(V),,echo "  LINK $@")
 	$(Q)$(LINK) $(LDLIBS)
@@ -196,6 +206,11 @@ integration: all ## the integration tests with this BUILD; ARGS="-k name" for py
 
 bench-reload: all test-deps ## how soon changes are served, and at what cost; ARGS="--scale 0.1"
 	@MTA_STSD=$(abspath $(B)/mta-stsd) tests/bench/reload.py $(ARGS)
+
+N ?= 1000
+bench: all bench-bins bench-deps ## N tenants, beside nginx, HAProxy, h2o and Caddy; ARGS="--help"
+	@MTA_STSD=$(abspath $(B)/mta-stsd) BENCH_BIN=$(abspath $(B)/tests/bench) \
+		tests/bench/bench.py --tenants $(N) $(ARGS)
 
 layers: $(B)/libmtasts.a ## which folder uses what
 	@tests/layers/check.py $<

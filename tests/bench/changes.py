@@ -1,0 +1,144 @@
+"""What changes cost a running server, and what its clients notice of them."""
+
+import random
+import time
+
+import measure
+from tenants import MAX_AGE
+
+RATE = 200  # fetches a second of the others; far below what the server can do, so that p99 is its
+QUIET_S = 1.0
+LIMIT_S = 120
+
+
+class Changes:
+    def __init__(self, own, tenants, seed=7):
+        self.own = own
+        self.tenants = tenants
+        self.random = random.Random(seed)
+        self.age = MAX_AGE
+
+    # --- Kinds of change: each returns (tenant to ask, what its answer must show) ---
+    def policy(self):
+        self.age += 1
+        tenant = self.random.randrange(self.tenants.count)
+        return tenant, f"age={self.age}", lambda: self.tenants.change(tenant, self.age)
+
+    def certificate(self):
+        tenant = self.random.randrange(self.tenants.count)
+
+        def renew():
+            return measure.generate(self.tenants.folder, self.tenants.count, tenant)
+
+        return tenant, None, renew
+
+    def everything(self):
+        self.age += 1
+        tenant = self.random.choice(
+            [i for i in range(min(self.tenants.count, 1000)) if i not in self.tenants.ages] or [0]
+        )
+        self.tenants.ages.pop(tenant, None)
+        return tenant, f"age={self.age}", lambda: self.tenants.change_all(self.age)
+
+    # --- Measured ---
+    def until_live(self, change):
+        """Makes it; seconds until the first answer that shows it, None if none does."""
+        tenant, wanted, make = change
+        begin = time.monotonic()
+        serial = make()
+        try:
+            found = measure.client(
+                self.own.port, first=tenant, until=wanted or f"serial={serial}", seconds=LIMIT_S
+            )
+        except RuntimeError:
+            return None
+        return found["at"] - begin
+
+    def cost(self, change):
+        """Seconds of CPU from the change until the server has logged that it is done."""
+        _, _, make = change
+        rate = self._idle_rate()
+        before, reloads, begin = self.own.cpu(), self.own.reloads(), time.monotonic()
+        make()
+        while self.own.reloads() == reloads and time.monotonic() < begin + LIMIT_S:
+            time.sleep(0.05)
+        time.sleep(0.2)  # what it does afterwards: ledger, freeing
+        return max(0.0, self.own.cpu() - before - rate * (time.monotonic() - begin))
+
+    def _idle_rate(self):
+        before, begin = self.own.cpu(), time.monotonic()
+        time.sleep(QUIET_S)
+        return (self.own.cpu() - before) / (time.monotonic() - begin)
+
+    def others(self, seconds, kind=None, every=1.0):
+        """What clients at a steady rate see in so many seconds, while `kind` happens."""
+        client = measure.Client(
+            self.own.port, tenants=self.tenants.count, seconds=seconds, rate=RATE, threads=32
+        )
+        made, begin = 0, time.monotonic()
+        time.sleep(min(every, seconds / 4))
+        while kind and time.monotonic() < begin + seconds - every / 2:
+            kind()[2]()
+            made += 1
+            time.sleep(max(0.0, min(every, begin + seconds - time.monotonic())))
+        return client.result() | {"changes": made}
+
+    def measure(self, kind, times, seconds):
+        costs = [self.cost(kind()) for _ in range(times)]
+        lives = [self.until_live(kind()) for _ in range(times)]
+        quiet = self.others(seconds)
+        busy = self.others(seconds, kind)
+        return {
+            "cpu_ms": round(1000 * sum(costs) / len(costs), 1),
+            "live_s": None if None in lives else round(max(lives), 3),
+            "failed": busy["failed"] + busy["wrong"],
+            "quiet_p99_ms": quiet["p99_ms"],
+            "p99_ms": busy["p99_ms"],
+            "max_ms": busy["max_ms"],
+            "changes": busy["changes"],
+        }
+
+    def all_at_once(self, seconds):
+        """One change of every policy while clients go on."""
+        cost = self.cost(self.everything())
+        busy = self.others(seconds, self.everything, every=max(2.0, seconds / 2))
+        live = self.until_live(self.everything())
+        return {
+            "cpu_ms": round(1000 * cost, 1),
+            "live_s": live and round(live, 3),
+            "failed": busy["failed"] + busy["wrong"],
+            "p99_ms": busy["p99_ms"],
+            "max_ms": busy["max_ms"],
+            "changes": busy["changes"],
+        }
+
+    def soak(self, seconds):
+        """Fetches, policy changes and renewals all the time; every kind must end up served."""
+        client = measure.Client(
+            self.own.port, tenants=self.tenants.count, seconds=seconds, threads=8, pick="uniform"
+        )
+        begin, samples, made, lost = time.monotonic(), [], 0, 0
+        kinds = [self.policy] * 6 + [self.certificate] * 5 + [self.everything]
+        while time.monotonic() < begin + seconds - 1:
+            change = kinds[made % len(kinds)]()
+            made += 1
+            if made % 10:
+                change[2]()
+                time.sleep(0.1)
+            else:
+                lost += self.until_live(change) is None
+            samples.append(self.own.memory()["anonymous_mib"])
+        found = client.result()
+        half = len(samples) // 2
+        return {
+            "seconds": round(found["seconds"]),
+            "fetches": found["right"],
+            "wrong": found["wrong"],
+            "failed": found["failed"],
+            "changes": made,
+            "changes_never_served": lost,
+            "anonymous_mib_second_quarter": max(samples[half // 2 : half], default=0),
+            "anonymous_mib_last_quarter": max(samples[half + half // 2 :], default=0),
+            "p99_ms": found["p99_ms"],
+            "complaint": found["complaint"],
+        }
