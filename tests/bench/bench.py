@@ -29,18 +29,16 @@ def say(text):
 say.begin = time.monotonic()
 
 
-def start_all(options, tenants, result):
-    """Ours twice: with nothing from an earlier run, and again. Those that came up."""
-    own = servers.Own(tenants)
-    say("export: the static files of the others")
-    tenants.export()
+def start_all(options, own, tenants, result, ready):
+    """Ours twice: with nothing from an earlier run, and again. Those that came up get `ready`."""
+    tenants.write_tree()
     say("reading all files once, so that the page cache holds them")
     measure.warm(tenants.live)
     measure.warm(tenants.combined)
-    ready = []
     for server in [own] + [kind(tenants) for kind in options.peers]:
         entry = result["servers"][server.name] = {}
         # Any tenant will do but the first or last, which a server may happen to load first.
+        ready.append(server)
         entry["start"] = server.start(tenants.count * 5 // 7, options.limit)
         if server is own and entry["start"]:
             own.stop()
@@ -48,12 +46,12 @@ def start_all(options, tenants, result):
             entry["start"] = own.start(tenants.count * 3 // 7, options.limit)
         if entry["start"]:
             entry["memory_start"] = server.memory()
-            ready.append(server)
             say(f"{server.name}: first answer after {entry['start']['seconds']} s, "
                 f"{entry['memory_start']['anonymous_mib']} MiB")
+        else:
+            ready.remove(server)
     if own not in ready:
         sys.exit("mta-stsd did not start")
-    return own, ready
 
 
 def fetch_rounds(options, ready, tenants, pick, result):
@@ -121,9 +119,9 @@ def run(options):
     tenants = Tenants(options.tenants, options.per_file)
     result["floor"] = measure.floor()
     say(f"floor: {result['floor']}")
-    ready = []
+    own, ready = servers.Own(tenants), []
     try:
-        own, ready = start_all(options, tenants, result)
+        start_all(options, own, tenants, result, ready)
         for pick in ["uniform"] + ["zipf"] * (tenants.count >= options.zipf_from):
             fetch_rounds(options, ready, tenants, pick, result)
         memory_after(ready, tenants, result)

@@ -34,10 +34,8 @@ class Changes:
 
     def everything(self):
         self.age += 1
-        tenant = self.random.choice(
-            [i for i in range(min(self.tenants.count, 1000)) if i not in self.tenants.ages] or [0]
-        )
-        self.tenants.ages.pop(tenant, None)
+        tenant = self.random.randrange(self.tenants.count)
+        self.tenants.restore(tenant)
         return tenant, f"age={self.age}", lambda: self.tenants.change_all(self.age)
 
     # --- Measured ---

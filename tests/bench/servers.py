@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import measure
-from tenants import host
+from tenants import POLICIES, host
 
 STOP_S = 20
 
@@ -165,15 +165,11 @@ class Haproxy(Server):
     name = "haproxy"
 
     def prepare(self):
-        tree = self.tenants.tree
-        bodies = {}
-        for line in (tree / "haproxy.map").read_text().splitlines():
-            name, digest = line.split()
-            bodies.setdefault(digest, name)
+        run = self.tenants.run
         backends = "".join(
-            f"backend {digest}\n    mode http\n    http-request return status 200 content-type "
-            f"text/plain file {tree}/{name}/.well-known/mta-sts.txt\n"
-            for digest, name in bodies.items()
+            f"backend p{number}\n    mode http\n    http-request return status 200 content-type "
+            f"text/plain file {run}/p{number}.txt\n"
+            for number in range(POLICIES)
         )
         (self.folder / "haproxy.cfg").write_text(
             "global\n    nbthread 2\n    maxconn 8192\n    tune.ssl.cachesize 0\n"
@@ -185,7 +181,7 @@ class Haproxy(Server):
             "alpn http/1.1\n"
             "    http-request return status 404 if !{ path /.well-known/mta-sts.txt }\n"
             "    use_backend %[req.hdr(host),field(1,:),lower,"
-            f"map_str({tree}/haproxy.map)]\n{backends}"
+            f"map_str({self.tenants.map})]\n{backends}"
         )
         return ["/usr/sbin/haproxy", "-W", "-f", self.folder / "haproxy.cfg"]
 

@@ -1,10 +1,8 @@
 """The tenants of a measurement as configuration: names and policies as in tenant.h."""
 
-import os
 import shutil
-import subprocess
 
-from measure import PROGRAM, TOP, generate
+from measure import TOP, generate
 
 POLICIES = 97
 MAX_AGE = 2419200
@@ -16,6 +14,13 @@ def domain(tenant):
 
 def host(tenant):
     return "mta-sts." + domain(tenant)
+
+
+def body(policy):
+    return (
+        f"version: STSv1\r\nmode: enforce\r\nmx: mx{policy}.provider.example\r\n"
+        f"max_age: {MAX_AGE}\r\n"
+    ).encode()
 
 
 def replace(path, text):
@@ -34,7 +39,8 @@ class Tenants:
         self.run = self.folder / "run"
         self.live = self.folder / "live"
         self.combined = self.folder / "combined"
-        self.tree = self.run / "tree"
+        self.tree = self.folder / "tree"
+        self.map = self.run / "haproxy.map"
         self.folder.mkdir(parents=True, exist_ok=True)
         if certificates and not (self.folder / "complete").exists():
             print(f"making {count} certificates, once", flush=True)
@@ -81,15 +87,26 @@ class Tenants:
         self.ages[tenant] = age
         self._write_file(tenant)
 
+    def restore(self, tenant):
+        """The tenant follows its policy again."""
+        if self.ages.pop(tenant, None):
+            self._write_file(tenant)
+
     def change_all(self, age):
         """All tenants' policies at once, by those that they share."""
         self._policy_age = age
         self._write_main()
 
-    def export(self):
-        """The static files of the other servers."""
-        subprocess.run(
-            [PROGRAM, "export", "-c", str(self.main), str(self.tree)],
-            check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        os.chmod(self.tree, 0o755)
+    def write_tree(self):
+        """The static files of the other servers, as `mta-stsd export` lays them out, and a map of
+        the hosts to their policies for HAProxy."""
+        for number in range(POLICIES):
+            (self.run / f"p{number}.txt").write_bytes(body(number))
+        self.map.write_text("".join(f"{host(i)} p{i % POLICIES}\n" for i in range(self.count)))
+        if (self.tree / "complete").exists():
+            return
+        for i in range(self.count):
+            folder = self.tree / host(i) / ".well-known"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "mta-sts.txt").write_bytes(body(i % POLICIES))
+        (self.tree / "complete").touch()
