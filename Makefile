@@ -84,7 +84,8 @@ libs       := $(B)/libshell.a $(B)/libmtasts.a
 LINK       = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 .PHONY: all everything help clean deps test-deps node-deps fuzz-deps lint-deps unit unit-bins run \
-	test check integration bench bench-bins bench-deps bench-reload layers replay replay-bins fuzz lint lint-format lint-tidy \
+	test check integration bench bench-bins bench-deps bench-plots \
+	bench-reload layers replay replay-bins fuzz lint lint-format lint-tidy \
 	lint-cppcheck lint-shell lint-yaml lint-man lint-gcc lint-clang install FORCE
 
 all: $(B)/mta-stsd ## build the server
@@ -211,6 +212,10 @@ N ?= 1000
 bench: all bench-bins bench-deps ## N tenants, beside nginx, HAProxy, h2o and Caddy; ARGS="--help"
 	@MTA_STSD=$(abspath $(B)/mta-stsd) BENCH_BIN=$(abspath $(B)/tests/bench) \
 		tests/bench/bench.py --tenants $(N) $(ARGS)
+
+bench-plots: ## tests/bench/*.svg from the results of `make bench` with several N
+	$(call install_missing,gnuplot-nox)
+	@tests/bench/plot.py
 
 layers: $(B)/libmtasts.a ## which folder uses what
 	@tests/layers/check.py $<

@@ -10,7 +10,6 @@
  * --until: one tenant again and again, until the answer is right and the newest one. */
 #include <errno.h>
 #include <getopt.h>
-#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -27,6 +26,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/bench/judge.h"
+#include "tests/bench/pick.h"
 #include "tests/bench/tenant.h"
 
 #define TIMEOUT_S   10
@@ -34,14 +35,11 @@
 #define ANSWER_SIZE 4096
 #define RETRY_NS    1000000 /* between two attempts of --until */
 
-enum pick { UNIFORM, ZIPF, SEQUENTIAL };
-enum outcome { RIGHT, WRONG, FAILED };
-
 struct options {
-    unsigned port, tenants, threads, first;
+    unsigned port, threads;
     unsigned long count;
     double seconds, rate;
-    enum pick pick;
+    struct pick pick;
     uint64_t seed;
     const char *until;
 };
@@ -60,9 +58,8 @@ struct worker {
     unsigned source;
 };
 
-static struct options options = {.tenants = 1, .threads = 8, .pick = UNIFORM, .seed = 1};
+static struct options options = {.threads = 8, .pick.tenants = 1, .seed = 1};
 static SSL_CTX *context;
-static double *zipf; /* sums of 1/rank, for a search by halves */
 static atomic_ulong taken;
 static uint64_t begin_ns;
 static char complaint[256]; /* the first one */
@@ -92,54 +89,6 @@ static enum outcome complain(enum outcome outcome, const char *host, const char 
         snprintf(complaint, sizeof(complaint), "%s: %.160s", host, what);
     pthread_mutex_unlock(&complaint_lock);
     return outcome;
-}
-
-/* --- Which tenant --- */
-static uint64_t next_random(uint64_t *state) /* xorshift64* */
-{
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return *state * 0x2545f4914f6cdd1d;
-}
-
-static void make_zipf(void)
-{
-    double sum = 0;
-
-    zipf = malloc(options.tenants * sizeof(*zipf));
-    for (unsigned i = 0; i < options.tenants; i++)
-        zipf[i] = sum += 1.0 / (i + 1);
-}
-
-static unsigned zipf_rank(double part)
-{
-    double wanted = part * zipf[options.tenants - 1];
-    unsigned low = 0, high = options.tenants - 1;
-
-    while (low < high) {
-        unsigned middle = low + (high - low) / 2;
-        if (zipf[middle] < wanted)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static unsigned choose(struct worker *w, unsigned long number)
-{
-    double part = (double)(next_random(&w->random) >> 11) / 9007199254740992.0;
-
-    switch (options.pick) {
-    case UNIFORM:
-        return (unsigned)(part * options.tenants);
-    case ZIPF: /* ranks are scattered over the names */
-        return (unsigned)((zipf_rank(part) * (uint64_t)2654435761) % options.tenants);
-    case SEQUENTIAL:
-        break;
-    }
-    return (unsigned)((options.first + number) % options.tenants);
 }
 
 /* --- One fetch --- */
@@ -175,42 +124,6 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
     (void)session;
     w->tickets++;
     return 0;
-}
-
-/* Whether it is a whole policy of this tenant; other max_ages are its other versions. */
-static bool judge_body(unsigned tenant, const char *body, size_t len, struct answer *out)
-{
-    char wanted[128];
-    int prefix = snprintf(wanted, sizeof(wanted),
-                          "version: STSv1\r\nmode: enforce\r\nmx: mx%u.provider.example\r\n"
-                          "max_age: ",
-                          tenant % POLICIES);
-    char *end;
-
-    if (len < (size_t)prefix + 3 || memcmp(body, wanted, (size_t)prefix) != 0)
-        return false;
-    out->max_age = (unsigned)strtoul(body + prefix, &end, 10);
-    return out->max_age >= MAX_AGE_FIRST && end == body + len - 2 && memcmp(end, "\r\n", 2) == 0;
-}
-
-static enum outcome judge(unsigned tenant, const char *host, char *text, size_t len,
-                          struct answer *out)
-{
-    static const char ok[] = "HTTP/1.1 200 ";
-    char *body, *field;
-
-    text[len] = 0;
-    body = strstr(text, "\r\n\r\n");
-    if (!body)
-        return complain(FAILED, host, "the answer ended early");
-    *body = 0;
-    body += 4;
-    field = strcasestr(text, "\r\nContent-Length:");
-    if (strncmp(text, ok, sizeof(ok) - 1) != 0 || !field ||
-        strtoul(field + 17, NULL, 10) != (size_t)(text + len - body) ||
-        !judge_body(tenant, body, (size_t)(text + len - body), out))
-        return complain(WRONG, host, text);
-    return RIGHT;
 }
 
 static bool judge_certificate(SSL *ssl, const char *host, struct answer *out)
@@ -252,7 +165,8 @@ static enum outcome talk(SSL *ssl, unsigned tenant, const char *host, struct ans
         *done_ns = now_ns();
     }
     SSL_shutdown(ssl);
-    return judge(tenant, host, text, len, out);
+    enum outcome outcome = judge_answer(tenant, text, len, &out->max_age);
+    return outcome == RIGHT ? RIGHT : complain(outcome, host, text);
 }
 
 static enum outcome fetch(struct worker *w, unsigned tenant, struct answer *out, uint64_t *done_ns)
@@ -305,7 +219,7 @@ static void *work(void *data)
         }
         if ((options.count && number >= options.count) || due >= end_ns)
             return NULL;
-        switch (fetch(w, choose(w, number), &answer, &done)) {
+        switch (fetch(w, pick_tenant(&options.pick, &w->random, number), &answer, &done)) {
         case RIGHT:
             note(w, done - due);
             break;
@@ -340,8 +254,7 @@ static int many(void)
     static struct worker workers[THREADS_MAX];
     struct worker all = {0};
 
-    if (options.pick == ZIPF)
-        make_zipf();
+    pick_prepare(&options.pick);
     begin_ns = now_ns();
     for (unsigned i = 0; i < options.threads; i++) {
         workers[i].random = (options.seed * THREADS_MAX + i + 1) * 0x9e3779b97f4a7c15;
@@ -371,7 +284,7 @@ static int many(void)
            all.count, all.wrong, all.failed, all.tickets, seconds, at(&all, 0.5), at(&all, 0.9),
            at(&all, 0.99), at(&all, 1), complaint);
     free(all.us);
-    free(zipf);
+    free(options.pick.sums);
     return all.wrong || all.failed;
 }
 
@@ -393,7 +306,7 @@ static int until(void)
     for (unsigned long attempts = 1;; attempts++) {
         struct answer answer = {0};
         uint64_t done = 0;
-        enum outcome outcome = fetch(&w, options.first, &answer, &done);
+        enum outcome outcome = fetch(&w, options.pick.first, &answer, &done);
         if (outcome == RIGHT && is_reached(&answer)) {
             printf("{\"at\": %.6f, \"attempts\": %lu}\n", (double)done / 1e9, attempts);
             return 0;
@@ -404,13 +317,6 @@ static int until(void)
         }
         sleep_until(now_ns() + RETRY_NS);
     }
-}
-
-static enum pick parse_pick(const char *word)
-{
-    if (strcmp(word, "zipf") == 0)
-        return ZIPF;
-    return strcmp(word, "sequential") == 0 ? SEQUENTIAL : UNIFORM;
 }
 
 static bool parse(int argc, char **argv)
@@ -430,7 +336,7 @@ static bool parse(int argc, char **argv)
             o->port = (unsigned)number;
             break;
         case 'n':
-            o->tenants = (unsigned)number;
+            o->pick.tenants = (unsigned)number;
             break;
         case 'c':
             o->count = number;
@@ -445,13 +351,13 @@ static bool parse(int argc, char **argv)
             o->rate = strtod(optarg, NULL);
             break;
         case 'k':
-            o->pick = parse_pick(optarg);
+            o->pick.by = pick_parse(optarg);
             break;
         case 'e':
             o->seed = number;
             break;
         case 'f':
-            o->first = (unsigned)number;
+            o->pick.first = (unsigned)number;
             break;
         case 'u':
             o->until = optarg;
@@ -460,7 +366,7 @@ static bool parse(int argc, char **argv)
             return false;
         }
     }
-    return o->port && o->tenants && o->threads && o->threads <= THREADS_MAX &&
+    return o->port && o->pick.tenants && o->threads && o->threads <= THREADS_MAX &&
            (o->until || o->count || o->seconds > 0);
 }
 

@@ -51,6 +51,16 @@ def _fetch(result):
         yield "CPU per fetch, of the floor", own / result["floor"]["sum_us"], 3
 
 
+def _against_1000(result, base):
+    """Names that come up again and again, and names that are new each time: the price of a miss."""
+    few = _get(base, "servers", OWN, "fetch", "uniform", "best_us")
+    if not few or result["tenants"] <= base["tenants"]:
+        return
+    for pick, most in (("zipf", 1.25), ("uniform", 1.75)):
+        own = _get(result, "servers", OWN, "fetch", pick, "best_us")
+        yield f"CPU per fetch, {pick}, of that at {base['tenants']} tenants", own and own / few, most
+
+
 def _starts(result):
     servers = result["servers"]
     own = _get(servers, OWN, "start", "seconds")
@@ -95,13 +105,16 @@ def _changes(result):
         )
 
 
-def rows(result):
+def rows(result, base=None):
     """(what, figure or None, the most that meets the target)."""
-    for part in _fetch, _starts, _memory, _changes:
+    yield from _fetch(result)
+    yield from _against_1000(result, base)
+    for part in _starts, _memory, _changes:
         yield from part(result)
 
 
-def table(result):
+def table(result, base=None):
+    """`base`: the result of 1,000 tenants, by another run."""
     floor = result["floor"]
     lines = [
         "",
@@ -113,7 +126,7 @@ def table(result):
         "",
         f"{'':55}{'figure':>10}{'at most':>10}",
     ]
-    for what, figure, most in rows(result):
+    for what, figure, most in rows(result, base):
         shown = f"{figure:>10.2f}" if figure is not None else f"{'-':>10}"
         met = "" if figure is None else "  met" if figure <= most else "  not met"
         lines.append(f"{what:55}{shown}{most:>10}{met}")
