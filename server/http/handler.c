@@ -1,6 +1,9 @@
 #include "server/http/handler.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "server/http/connection.h"
@@ -54,6 +57,16 @@ static void add_field(h2o_req_t *req, const char *lower, const char *name, const
                           strlen(value));
 }
 
+/* The last answer, TLS's close_notify and the end of the connection travel as one packet: closing
+ * is what sends them. Fails on a Unix socket, where there are no packets. */
+static void hold_until_closed(h2o_req_t *req)
+{
+    h2o_socket_t *sock = req->conn->callbacks->get_socket(req->conn);
+    int on = 1;
+
+    (void)setsockopt(h2o_socket_get_fd(sock), IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
 /* h2o_send_inline copies the body: no answer points into a snapshot once we return. */
 static void send_answer(h2o_req_t *req, int status, const char *reason, struct sts_str body)
 {
@@ -63,6 +76,8 @@ static void send_answer(h2o_req_t *req, int status, const char *reason, struct s
     /* Without a charset parameter: KumoMTA compares the whole value (RFC 8461 §3.2). */
     add_field(req, "content-type", "Content-Type", "text/plain");
     add_field(req, "x-content-type-options", "X-Content-Type-Options", "nosniff");
+    if (!req->http1_is_persistent)
+        hold_until_closed(req);
     h2o_send_inline(req, body.ptr, body.len);
 }
 

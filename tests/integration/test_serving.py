@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import ssl
+import struct
 import time
 
 import pytest
@@ -242,6 +243,24 @@ def test_tls13_gives_no_tickets(serve, certs):
         handshake.flush()
         assert handshake.read_response().startswith(b"HTTP/1.1 200 ")  # tickets come before it
         assert not handshake.tls.session.has_ticket
+
+
+def test_last_answer_and_end_are_one_packet(serve, certs):
+    """Each packet costs both ends; without care they are three: answer, close_notify, end."""
+    daemon = serve(TENANTS)
+
+    def packets(sock):
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+        return struct.unpack_from("=I", info, 152)[0]  # tcpi_data_segs_in (linux/tcp.h)
+
+    with client.connect_tls(daemon.address(), A, certs.ca, minimum=TLS13) as sock:
+        sock.sendall(client.request_bytes(A))
+        assert client.read_response(sock).status == 200
+        before = packets(sock)
+        sock.sendall(client.request_bytes(A, headers=["Connection: close"]))
+        assert client.read_response(sock).status == 200
+        assert sock.recv(1) == b""
+        assert packets(sock) - before == 1
 
 
 def test_finished_and_request_in_one_segment(serve, certs):
