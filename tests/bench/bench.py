@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import statistics
 import sys
 import time
@@ -61,12 +62,12 @@ def fetch_rounds(options, ready, tenants, pick, result):
     taken = {server.name: [] for server in ready}
     for number in range(options.rounds + 1):
         for server in ready:
-            before = server.cpu()
+            before = server.cpu_of_threads()
             found = measure.client(
                 server.port, tenants=tenants.count, count=options.fetches, pick=pick,
                 seed=number + 1, threads=4,
             )  # fmt: skip
-            used = server.cpu() - before
+            used = server.cpu_of_threads() - before
             bad = found["wrong"] + found["failed"]
             entry = result["servers"][server.name].setdefault("fetch", {}).setdefault(
                 pick, {"failed": 0, "tickets": 0}
@@ -143,12 +144,12 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tenants", type=int, default=1000)
     parser.add_argument("--per-file", type=int, default=1000, help="tenants in a YAML file")
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--fetches", type=int, default=1200, help="of a server in a round")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--fetches", type=int, default=500, help="of a server in a round")
     parser.add_argument("--zipf-from", type=int, default=10_000, help="tenants")
     parser.add_argument("--changes", type=int, default=4, help="that are measured one by one")
-    parser.add_argument("--change-seconds", type=float, default=5)
-    parser.add_argument("--soak", type=float, default=20, help="seconds; 0: none")
+    parser.add_argument("--change-seconds", type=float, default=4)
+    parser.add_argument("--soak", type=float, default=15, help="seconds; 0: none")
     parser.add_argument("--limit", type=float, default=120, help="seconds for a start")
     parser.add_argument("--peers", default="nginx,nginx-variables,haproxy,h2o,caddy")
     parser.add_argument("--records", action="store_true", help="only time `mta-stsd records`")
@@ -170,6 +171,7 @@ def _at_1000():
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are ended on the way
     options = parse()
     result = measure_records(options.tenants) if options.records else run(options)
     options.output.parent.mkdir(parents=True, exist_ok=True)

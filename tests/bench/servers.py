@@ -66,6 +66,9 @@ class Server:
     def cpu(self):
         return measure.cpu(self.process.pid)
 
+    def cpu_of_threads(self):
+        return measure.cpu_of_threads(self.process.pid)
+
     def memory(self):
         return measure.memory(self.process.pid)
 
