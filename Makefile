@@ -83,10 +83,10 @@ man_pages  := $(sort $(wildcard packaging/man/*.[1-9]))
 libs       := $(B)/libshell.a $(B)/libmtasts.a
 LINK       = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
-.PHONY: all everything help clean deps test-deps node-deps fuzz-deps lint-deps unit unit-bins run \
-	test check integration bench bench-bins bench-deps bench-plots \
-	bench-reload layers replay replay-bins fuzz lint lint-format lint-tidy \
-	lint-cppcheck lint-shell lint-yaml lint-man lint-gcc lint-clang install FORCE
+.PHONY: all everything help clean deps test-deps node-deps fuzz-deps lint-deps bench-deps unit \
+	unit-bins run test check integration bench bench-bins bench-plots bench-reload layers replay \
+	replay-bins fuzz lint lint-format lint-tidy lint-cppcheck lint-shell lint-yaml lint-man lint-gcc \
+	lint-clang install FORCE
 
 all: $(B)/mta-stsd ## build the server
 
