@@ -8,7 +8,7 @@ import measure
 from tenants import MAX_AGE
 
 RATE = 200  # fetches a second of the others; far below what the server can do, so that p99 is its
-QUIET_S = 1.0
+IDLE_S = 0.5  # without a tick of CPU
 LIMIT_S = 120
 
 
@@ -54,20 +54,21 @@ class Changes:
         return found["at"] - begin
 
     def cost(self, change):
-        """Seconds of CPU from the change until the server has logged that it is done."""
+        """Seconds of CPU that it costs until the server is idle again, without any client."""
         _, _, make = change
-        rate = self._idle_rate()
+        self._until_idle()
         before, reloads, begin = self.own.cpu(), self.own.reloads(), time.monotonic()
         make()
         while self.own.reloads() == reloads and time.monotonic() < begin + LIMIT_S:
             time.sleep(0.05)
-        time.sleep(0.2)  # what it does afterwards: ledger, freeing
-        return max(0.0, self.own.cpu() - before - rate * (time.monotonic() - begin))
+        self._until_idle()  # what it does afterwards counts too: ledger, freeing
+        return self.own.cpu() - before
 
-    def _idle_rate(self):
-        before, begin = self.own.cpu(), time.monotonic()
-        time.sleep(QUIET_S)
-        return (self.own.cpu() - before) / (time.monotonic() - begin)
+    def _until_idle(self):
+        end, last = time.monotonic() + LIMIT_S, None
+        while (now := self.own.cpu()) != last and time.monotonic() < end:
+            last = now
+            time.sleep(IDLE_S)
 
     def others(self, seconds, kind=None, every=1.0):
         """What clients at a steady rate see in so many seconds, while `kind` happens."""
