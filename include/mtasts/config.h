@@ -53,6 +53,7 @@ struct sts_settings {
     uint32_t workers;                /* 0: one a core */
     uint32_t max_connections;        /* in all; lowered to what the descriptor limit allows */
     uint32_t max_connections_per_ip; /* 0: no limit */
+    uint32_t certificate_cache;      /* MiB */
     uint32_t handshake_timeout, request_timeout, idle_timeout, lifetime, shutdown_timeout; /* s */
     bool access_log;               /* default true: one line per request */
     uint32_t settle, settle_limit; /* reload.*: milliseconds without a further event, and at most */

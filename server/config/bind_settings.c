@@ -15,6 +15,7 @@ void settings_defaults(struct sts_settings *s)
         .access_log = true,
         .max_connections = 10000,
         .max_connections_per_ip = 256,
+        .certificate_cache = 128,
         .handshake_timeout = 5,
         .request_timeout = 5,
         .idle_timeout = 5,
@@ -102,6 +103,11 @@ void bind_connections(struct binder *b, const struct yaml_node *node)
 void bind_connections_per_ip(struct binder *b, const struct yaml_node *node)
 {
     value_uint(b, node, 0, 1000000, &b->source->settings.max_connections_per_ip);
+}
+
+void bind_certificate_cache(struct binder *b, const struct yaml_node *node)
+{
+    value_uint(b, node, 0, 1000000, &b->source->settings.certificate_cache);
 }
 
 void bind_handshake_timeout(struct binder *b, const struct yaml_node *node)

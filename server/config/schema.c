@@ -68,6 +68,9 @@ enum { KEYS_MAX = 64, MAP_MAX = 64 };
     X("limits.connections_per_ip", "number", "256",                                                \
       "connections at a time of one IPv4 address or IPv6 /64; 0 means no limit", true,             \
       bind_connections_per_ip)                                                                     \
+    X("limits.certificate_cache", "number", "128",                                                 \
+      "MiB of memory for certificates that are ready to use; the others take 50 us more", true,    \
+      bind_certificate_cache)                                                                      \
     X("limits.handshake_timeout", "duration", "5s", "time for a TLS handshake", true,              \
       bind_handshake_timeout)                                                                      \
     X("limits.request_timeout", "duration", "5s", "time for the head of a request", true,          \

@@ -33,6 +33,7 @@ schema_bind bind_records, bind_policy_host, bind_addresses, bind_ttl, bind_stric
 schema_bind bind_ttls, bind_ttl_host, bind_ttl_id, bind_ttl_tls_reports, bind_ttl_caa;
 schema_bind bind_delegation_zone, bind_caa, bind_caa_issuer, bind_caa_account_uri;
 schema_bind bind_limits, bind_workers, bind_connections, bind_connections_per_ip;
+schema_bind bind_certificate_cache;
 schema_bind bind_handshake_timeout, bind_request_timeout, bind_idle_timeout, bind_lifetime;
 schema_bind bind_shutdown_timeout, bind_on_change_timeout;
 schema_bind bind_reload, bind_settle, bind_settle_limit, bind_rescan, bind_on_change;

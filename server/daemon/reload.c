@@ -118,6 +118,8 @@ static void compare_settings(const struct daemon *d, const struct snapshot *next
         needs_restart(diags, file, "limits.connections");
     if (a->max_connections_per_ip != b->max_connections_per_ip)
         needs_restart(diags, file, "limits.connections_per_ip");
+    if (a->certificate_cache != b->certificate_cache)
+        needs_restart(diags, file, "limits.certificate_cache");
 }
 
 void reload_say_ready(const struct daemon *d)

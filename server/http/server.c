@@ -77,7 +77,8 @@ struct http_server *http_server_new(struct snapshot *snapshot, struct sts_diags 
                         workers, diags, &server->listeners))
         goto fail;
     if (needs_tls(server)) {
-        server->tls = tls_server_new(&accept_tls_hooks, diags);
+        server->tls =
+            tls_server_new(&accept_tls_hooks, (size_t)settings->certificate_cache << 20, diags);
         if (!server->tls) {
             listeners_close(server->listeners, server->listener_count);
             goto fail;

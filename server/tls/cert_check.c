@@ -4,12 +4,14 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
+#include "server/tls/cert_leaf.h"
 #include "server/tls/cert_pair.h"
 
 enum { RSA_BITS_MIN = 2048 };
 
 struct check {
     const struct cert_pair *pair;
+    const struct cert_objects *objects; /* NULL: only what does not need the leaf is asked */
     time_t now;
     struct sts_diags *diags;
     struct sts_str file; /* in the arena of diags */
@@ -20,31 +22,38 @@ static struct sts_pos at(const struct check *c, size_t index)
     return (struct sts_pos){.source = c->file, .line = c->pair->lines[index], .column = 1};
 }
 
-static struct sts_str date(const struct check *c, const ASN1_TIME *t)
+static struct sts_str day(const struct check *c, const struct tm *tm)
 {
-    struct tm tm = {0};
     char text[32];
 
-    if (!ASN1_TIME_to_tm(t, &tm) || strftime(text, sizeof(text), "%Y-%m-%d", &tm) == 0)
+    if (strftime(text, sizeof(text), "%Y-%m-%d", tm) == 0)
         return STS_STR("an unknown date");
     return sts_arena_dup(c->diags->arena, sts_str_from(text));
 }
 
-static const X509 *certificate(const struct check *c, size_t index)
+static struct sts_str date(const struct check *c, time_t t)
 {
-    return index == 0 ? c->pair->leaf : sk_X509_value(c->pair->chain, (int)index - 1);
+    struct tm tm = {0};
+
+    gmtime_r(&t, &tm);
+    return day(c, &tm);
 }
 
 static size_t count(const struct check *c)
 {
-    return 1 + (size_t)sk_X509_num(c->pair->chain);
+    return c->pair->info.chain_length;
+}
+
+static X509 *certificate(const struct check *c, size_t index)
+{
+    return index == 0 ? c->objects->leaf : sk_X509_value(c->pair->chain->certs, (int)index - 1);
 }
 
 /* Compares the public halves. */
 static bool key_fits(const struct check *c, size_t index)
 {
     const EVP_PKEY *public = X509_get0_pubkey(certificate(c, index));
-    bool fits = public && EVP_PKEY_eq(public, c->pair->key) == 1;
+    bool fits = public && EVP_PKEY_eq(public, c->objects->key) == 1;
 
     ERR_clear_error();
     return fits;
@@ -80,7 +89,7 @@ static void weak_key(const struct check *c, const char *code, const char *what)
 
 static void check_key_strength(const struct check *c)
 {
-    const EVP_PKEY *key = c->pair->key;
+    const EVP_PKEY *key = c->objects->key;
     char group[40] = "";
 
     if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA) {
@@ -104,7 +113,7 @@ static void check_key_strength(const struct check *c)
 static void check_signatures(const struct check *c)
 {
     for (size_t i = 0; i < count(c); i++) {
-        X509 *cert = (X509 *)certificate(c, i);
+        X509 *cert = certificate(c, i);
         int digest = NID_undef;
         if (i > 0 && X509_self_signed(cert, 0) == 1)
             continue;
@@ -136,29 +145,30 @@ static void check_dates(const struct check *c)
 
     if (info->not_after < c->now) {
         d = sts_diag_add(c->diags, STS_ERROR, "certificate-expired", at(c, 0),
-                         "the certificate expired on %.*s",
-                         STS_ARG(date(c, X509_get0_notAfter(c->pair->leaf))));
+                         "the certificate expired on %.*s", STS_ARG(date(c, info->not_after)));
         sts_diag_help(c->diags, d, "renew it");
     } else if (info->not_before > c->now) {
         d = sts_diag_add(c->diags, STS_ERROR, "certificate-not-yet-valid", at(c, 0),
                          "the certificate is not valid before %.*s",
-                         STS_ARG(date(c, X509_get0_notBefore(c->pair->leaf))));
+                         STS_ARG(date(c, info->not_before)));
         sts_diag_help(c->diags, d, "is the clock of this machine right?");
     }
     for (size_t i = 1; i < count(c); i++) {
         const ASN1_TIME *end = X509_get0_notAfter(certificate(c, i));
+        struct tm tm = {0};
         if (X509_cmp_time(end, (time_t[]){c->now}) >= 0)
             continue;
+        ASN1_TIME_to_tm(end, &tm);
         d = sts_diag_add(c->diags, STS_WARNING, "certificate-chain-expired", at(c, i),
                          "the chain's certificate number %zu expired on %.*s: senders refuse it",
-                         i + 1, STS_ARG(date(c, end)));
+                         i + 1, STS_ARG(day(c, &tm)));
         sts_diag_help(c->diags, d, "renew, or replace it by the authority's present intermediate");
     }
 }
 
 static void check_purpose(const struct check *c)
 {
-    if (X509_check_purpose(c->pair->leaf, X509_PURPOSE_SSL_SERVER, 0) == 1)
+    if (X509_check_purpose(c->objects->leaf, X509_PURPOSE_SSL_SERVER, 0) == 1)
         return;
     struct sts_diag *d = sts_diag_add(c->diags, STS_ERROR, "certificate-purpose", at(c, 0),
                                       "the certificate is not for TLS servers");
@@ -167,9 +177,13 @@ static void check_purpose(const struct check *c)
 
 static bool issued(const struct check *c, size_t subject, size_t issuer)
 {
-    X509 *s = (X509 *)certificate(c, subject), *i = (X509 *)certificate(c, issuer);
-    bool ok = X509_check_issued(i, s) == X509_V_OK && X509_verify(s, X509_get0_pubkey(i)) == 1;
+    X509 *s = certificate(c, subject), *i = certificate(c, issuer);
+    EVP_PKEY *key = X509_get0_pubkey(i);
+    bool ok = key && X509_check_issued(i, s) == X509_V_OK;
 
+    if (ok)
+        ok = subject == 0 ? cert_signed_by(s, cert_pair_leaf(c->pair), key)
+                          : X509_verify(s, key) == 1;
     ERR_clear_error();
     return ok;
 }
@@ -177,7 +191,7 @@ static bool issued(const struct check *c, size_t subject, size_t issuer)
 static void check_chain_order(const struct check *c)
 {
     for (size_t i = 0; i + 1 < count(c); i++) {
-        if (issued(c, i, i + 1))
+        if (i == 0 ? issued(c, 0, 1) : i <= c->pair->chain->linked)
             continue;
         bool present = false;
         for (size_t k = 0; k < count(c); k++)
@@ -203,7 +217,7 @@ static void check_alone(const struct check *c)
 {
     struct sts_diag *d;
 
-    if (X509_self_signed(c->pair->leaf, 0) == 1) {
+    if (c->pair->self_signed) {
         d = sts_diag_add(c->diags, STS_WARNING, "certificate-self-signed", at(c, 0),
                          "the certificate is self-signed: no mail sender trusts it");
         sts_diag_help(c->diags, d, "RFC 8461 section 3.3 asks for one of a public authority");
@@ -227,10 +241,11 @@ bool cert_check_again(const struct cert_pair *pair, time_t now, struct sts_diags
     return diags->errors == before;
 }
 
-bool cert_check(const struct cert_pair *pair, time_t now, struct sts_diags *diags)
+bool cert_check(const struct cert_pair *pair, const struct cert_objects *objects, time_t now,
+                struct sts_diags *diags)
 {
     size_t before = diags->errors;
-    struct check c = {.pair = pair, .now = now, .diags = diags};
+    struct check c = {.pair = pair, .objects = objects, .now = now, .diags = diags};
 
     c.file = sts_arena_dup(diags->arena, pair->info.file);
     if (!check_key_fits(&c))

@@ -3,13 +3,13 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/sha.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "server/base/memory.h"
 #include "server/sys/file.h"
+#include "server/tls/cert_key.h"
+#include "server/tls/cert_leaf.h"
 #include "server/tls/cert_pair.h"
 #include "server/tls/cert_pem.h"
 
@@ -21,14 +21,11 @@ struct load {
     struct sts_str file, key_file; /* as reported; in the arena of diags */
     struct sts_buf text, key_text; /* key_text is empty when the key is in `text` */
     struct cert_pair *pair;
-    size_t count; /* certificates */
+    struct sts_str ders[CERT_CHAIN_MAX]; /* certificates, leaf first */
+    uint32_t lines[CERT_CHAIN_MAX];      /* where they begin */
+    size_t count;
+    struct cert_objects objects;
     bool has_key; /* a private key block is there, usable or not */
-};
-
-/* A chain certificate, shared by all pairs of one load that have it. */
-struct cert_issuer {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    X509 *cert;
 };
 
 static struct sts_str digest_key(const unsigned char *digest)
@@ -36,14 +33,18 @@ static struct sts_str digest_key(const unsigned char *digest)
     return (struct sts_str){(const char *)digest, SHA256_DIGEST_LENGTH};
 }
 
+void cert_loader_init(struct cert_loader *loader, const struct cert_store *previous, time_t now)
+{
+    *loader = (struct cert_loader){.now = now, .previous = previous};
+    pthread_mutex_init(&loader->lock, NULL);
+}
+
 void cert_loader_fini(struct cert_loader *loader)
 {
-    for (size_t i = 0; i < loader->issuers.size; i++) {
-        struct cert_issuer *issuer = loader->issuers.slots[i].value;
-        if (issuer)
-            X509_free(issuer->cert);
-    }
-    cert_table_fini(&loader->issuers);
+    for (size_t i = 0; i < loader->chains.size; i++)
+        cert_chain_unref(loader->chains.slots[i].value);
+    cert_table_fini(&loader->chains);
+    pthread_mutex_destroy(&loader->lock);
 }
 
 static struct sts_diag *report(struct load *l, const char *code, struct sts_str file, uint32_t line,
@@ -51,6 +52,13 @@ static struct sts_diag *report(struct load *l, const char *code, struct sts_str 
 {
     struct sts_pos at = {.source = file, .line = line, .column = line ? 1 : 0};
     return sts_diag_add(l->diags, STS_ERROR, code, at, "%s", message);
+}
+
+static void report_unreadable(struct load *l, size_t index)
+{
+    struct sts_diag *d = report(l, "certificate-pem", l->file, l->lines[index],
+                                "this block is not a readable certificate");
+    sts_diag_help(l->diags, d, "the file may be damaged: copy or issue it again");
 }
 
 /* Where an earlier pair could be kept, a file that is being written is waited for: a chain cut
@@ -110,74 +118,74 @@ static struct cert_pair *reuse(const struct load *l, const unsigned char *digest
     return cert_pair_ref(old);
 }
 
-static X509 *decode(const unsigned char *der, long len)
+/* The chain of this digest, counted, or NULL: of this load or of the previous store. */
+static struct cert_chain *find_chain(struct cert_loader *loader, struct sts_str digest)
 {
-    const unsigned char *end = der;
-    X509 *cert = d2i_X509(NULL, &end, len);
-
-    if (cert && end != der + len) {
-        X509_free(cert);
-        return NULL;
-    }
-    return cert;
+    pthread_mutex_lock(&loader->lock);
+    struct cert_chain *chain = cert_table_find(&loader->chains, digest);
+    pthread_mutex_unlock(&loader->lock);
+    if (!chain && loader->previous)
+        chain = cert_store_chain(loader->previous, digest);
+    return chain ? cert_chain_ref(chain) : NULL;
 }
 
-static X509 *decode_shared(struct cert_loader *loader, const unsigned char *der, long len)
+/* What is above the leaf; false when a part of it is unreadable. */
+static bool take_chain(struct load *l)
 {
+    struct cert_loader *loader = l->loader;
     unsigned char digest[SHA256_DIGEST_LENGTH];
+    size_t bad;
 
-    SHA256(der, (size_t)len, digest);
-    struct cert_issuer *issuer = cert_table_find(&loader->issuers, digest_key(digest));
-    if (!issuer) {
-        X509 *cert = decode(der, len);
-        if (!cert)
-            return NULL;
-        issuer = STS_NEW(loader->arena, struct cert_issuer);
-        memcpy(issuer->digest, digest, sizeof(digest));
-        issuer->cert = cert;
-        cert_table_add(&loader->issuers, digest_key(issuer->digest), issuer);
+    if (l->count < 2)
+        return true;
+    cert_chain_digest(l->ders + 1, l->count - 1, digest);
+    l->pair->chain = find_chain(loader, digest_key(digest));
+    if (l->pair->chain)
+        return true;
+    l->pair->chain = cert_chain_new(l->ders + 1, l->count - 1, &bad);
+    if (!l->pair->chain) {
+        report_unreadable(l, bad + 1);
+        return false;
     }
-    X509_up_ref(issuer->cert);
-    return issuer->cert;
+    pthread_mutex_lock(&loader->lock);
+    if (cert_table_add(&loader->chains, digest_key(l->pair->chain->digest), l->pair->chain))
+        cert_chain_ref(l->pair->chain);
+    pthread_mutex_unlock(&loader->lock);
+    return true;
 }
 
-static X509 *read_certificate(struct load *l, const struct cert_block *block)
+/* The short way when the key fits, else the long one. */
+static bool take_leaf(struct load *l)
 {
-    BIO *bio = sts_must(BIO_new_mem_buf(block->text.ptr, (int)block->text.len));
-    char *name = NULL, *header = NULL;
-    unsigned char *der = NULL;
-    long len = 0;
-    X509 *cert = NULL;
+    X509 *leaf = l->objects.key ? cert_decode_bare(l->ders[0]) : NULL;
 
-    if (PEM_read_bio(bio, &name, &header, &der, &len) == 1)
-        cert = l->count == 0 ? decode(der, len) : decode_shared(l->loader, der, len);
-    OPENSSL_free(name);
-    OPENSSL_free(header);
-    OPENSSL_free(der);
-    BIO_free(bio);
-    ERR_clear_error();
-    return cert;
+    l->pair->bare = leaf && cert_fit_key(leaf, l->objects.key, l->ders[0]);
+    if (!l->pair->bare) {
+        X509_free(leaf);
+        leaf = cert_decode(l->ders[0]);
+    }
+    l->objects.leaf = leaf;
+    if (!leaf)
+        report_unreadable(l, 0);
+    return leaf != NULL;
 }
 
 static bool add_certificate(struct load *l, const struct cert_block *block)
 {
+    size_t len;
+
     if (l->count == CERT_CHAIN_MAX) {
         report(l, "certificate-chain-order", l->file, block->line,
                "too many certificates in one file");
         return false;
     }
-    X509 *cert = read_certificate(l, block);
-    if (!cert) {
-        struct sts_diag *d = report(l, "certificate-pem", l->file, block->line,
-                                    "this block is not a readable certificate");
-        sts_diag_help(l->diags, d, "the file may be damaged: copy or issue it again");
+    l->lines[l->count] = block->line;
+    unsigned char *der = cert_pem_decode(block, &len);
+    if (!der) {
+        report_unreadable(l, l->count);
         return false;
     }
-    l->pair->lines[l->count++] = block->line;
-    if (l->count == 1)
-        l->pair->leaf = cert;
-    else if (!sk_X509_push(l->pair->chain, cert))
-        sts_must(NULL);
+    l->ders[l->count++] = (struct sts_str){(const char *)der, len};
     return true;
 }
 
@@ -202,13 +210,6 @@ static bool not_cut(struct load *l, struct sts_str file, const struct cert_block
     return false;
 }
 
-/* OpenSSL would ask on the terminal. */
-static int no_passphrase(char *buf, int size, int rwflag, void *data)
-{
-    (void)buf, (void)size, (void)rwflag, (void)data;
-    return -1;
-}
-
 static bool contains(struct sts_str text, struct sts_str word)
 {
     return memmem(text.ptr, text.len, word.ptr, word.len) != NULL;
@@ -225,11 +226,8 @@ static bool read_key(struct load *l, struct sts_str file, const struct cert_bloc
         sts_diag_help(l->diags, d, "remove it: openssl pkey -in OLD -out NEW (and chmod 600 NEW)");
         return false;
     }
-    BIO *bio = sts_must(BIO_new_mem_buf(block->text.ptr, (int)block->text.len));
-    l->pair->key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-    BIO_free(bio);
-    ERR_clear_error();
-    if (l->pair->key)
+    l->objects.key = cert_key_read(block);
+    if (l->objects.key)
         return true;
     report(l, "certificate-pem", file, block->line, "this block is not a readable private key");
     return false;
@@ -326,11 +324,36 @@ static enum cert_outcome build(struct load *l, const unsigned char *digest)
     l->pair = cert_pair_new(l->candidate->file, l->candidate->key_file);
     memcpy(l->pair->digest, digest, sizeof(l->pair->digest));
     enum cert_outcome outcome = parse(l);
-    if (l->pair->leaf)
-        cert_pair_describe(l->pair);
-    if (outcome == CERT_LOADED && !cert_check(l->pair, l->loader->now, l->diags))
-        outcome = CERT_BROKEN;
+    if (l->count == 0)
+        return outcome;
+    bool readable = take_leaf(l) && take_chain(l);
+    if (!readable)
+        outcome = l->has_key || l->candidate->required ? CERT_BROKEN : CERT_IGNORED;
+    if (l->objects.leaf)
+        cert_pair_describe(l->pair, l->objects.leaf);
+    if (outcome == CERT_LOADED) {
+        cert_pair_set_lines(l->pair, l->lines, l->count);
+        cert_pair_pack(l->pair, l->ders[0], l->objects.key);
+        if (!cert_check(l->pair, &l->objects, l->loader->now, l->diags))
+            outcome = CERT_BROKEN;
+    }
     return outcome;
+}
+
+static void wipe(struct sts_buf *text)
+{
+    if (text->ptr)
+        OPENSSL_cleanse(text->ptr, text->cap);
+    sts_buf_fini(text);
+}
+
+static void load_fini(struct load *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        OPENSSL_free((void *)l->ders[i].ptr);
+    cert_objects_drop(&l->objects);
+    wipe(&l->text);
+    wipe(&l->key_text);
 }
 
 enum cert_outcome cert_load(struct cert_loader *loader, const struct cert_candidate *candidate,
@@ -351,12 +374,7 @@ enum cert_outcome cert_load(struct cert_loader *loader, const struct cert_candid
         else if (cert_check_again(l.pair, loader->now, diags))
             outcome = CERT_LOADED;
     }
-    if (l.text.ptr)
-        OPENSSL_cleanse(l.text.ptr, l.text.cap);
-    if (l.key_text.ptr)
-        OPENSSL_cleanse(l.key_text.ptr, l.key_text.cap);
-    sts_buf_fini(&l.text);
-    sts_buf_fini(&l.key_text);
+    load_fini(&l);
     *out = l.pair;
     return outcome;
 }

@@ -6,6 +6,7 @@
 #define MTASTS_TLS_CERT_PAIR_H
 
 #include <openssl/x509.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "server/tls/cert_store.h"
@@ -14,24 +15,62 @@
 #define CERT_FILE_MAX  (1u << 20) /* bytes of one certificate or key file */
 #define CERT_CHAIN_MAX 10         /* certificates in a file: where OpenSSL and browsers stop too */
 
+/* What stands above a leaf. Shared by all pairs that have the same, whichever store they are in. */
+struct cert_chain {
+    atomic_uint refs;
+    unsigned char digest[32]; /* of all of it */
+    STACK_OF(X509) * certs;   /* at least one */
+    size_t linked;            /* so many of them were issued by the next one */
+};
+
+/* Before it is shared, `chain` belongs to the caller. NULL: certificate number *bad is unreadable.
+ */
+struct cert_chain *cert_chain_new(const struct sts_str *ders, size_t count, size_t *bad);
+void cert_chain_digest(const struct sts_str *ders, size_t count, unsigned char out[32]);
+struct cert_chain *cert_chain_ref(struct cert_chain *chain);
+void cert_chain_unref(struct cert_chain *chain); /* NULL is fine */
+
+/* The bytes of leaf and key are kept, not the objects: a tenth of the memory, and a pair whose
+ * files are gone or half-renewed can still be presented. cert_cache makes the objects when a client
+ * asks.
+ */
 struct cert_pair {
     atomic_uint refs;
+    bool bare;                /* cert_put_key makes the leaf, else only cert_decode does */
+    bool self_signed;         /* the leaf */
+    bool ca;                  /* it may issue certificates: no host's own */
     struct cert_info info;    /* its strings belong to the pair */
     unsigned char digest[32]; /* SHA-256 of the bytes of both files */
-    X509 *leaf;
-    EVP_PKEY *key;
-    STACK_OF(X509) * chain; /* without the leaf, may be empty */
-    struct sts_str *names;  /* DNS names of the leaf, lower case; "*." patterns as they are */
+    /* Of the attributes of both files; all 0: they were too young to tell by them that nothing
+     * was written since. Only the builder looks at it, and renews it. */
+    unsigned char seen[16];
+    struct sts_str *names; /* DNS names of the leaf, lower case; "*." patterns as they are */
     size_t name_count;
-    uint32_t lines[CERT_CHAIN_MAX]; /* where each certificate begins, leaf first */
+    struct cert_chain *chain; /* referenced; NULL: none */
+    uint32_t *lines;          /* where each certificate begins, leaf first */
+    unsigned char *bytes;     /* the leaf as DER, then the key as cert_key_pack gives it */
+    uint32_t leaf_len, key_len;
 };
 
 struct cert_pair *cert_pair_new(struct sts_str file, struct sts_str key_file);
 struct cert_pair *cert_pair_ref(const struct cert_pair *pair);
 void cert_pair_unref(struct cert_pair *pair); /* NULL is fine */
-/* Reads the DNS names and validity of pair->leaf into the pair. */
-void cert_pair_describe(struct cert_pair *pair);
+/* Reads the DNS names, validity and kind of the leaf into the pair; pair->chain is there. */
+void cert_pair_describe(struct cert_pair *pair, X509 *leaf);
+/* Takes the bytes to keep. The key may be of a kind that is not kept: then it is refused later. */
+void cert_pair_pack(struct cert_pair *pair, struct sts_str leaf, const EVP_PKEY *key);
+void cert_pair_set_lines(struct cert_pair *pair, const uint32_t *lines, size_t count);
 bool cert_pair_has_name(const struct cert_pair *pair, struct sts_str name);
+struct sts_str cert_pair_leaf(const struct cert_pair *pair); /* DER */
+
+/* The objects that a handshake needs, besides the chain. */
+struct cert_objects {
+    X509 *leaf;
+    EVP_PKEY *key;
+};
+/* Makes them of the bytes; false when OpenSSL does not (out of the question for a checked pair). */
+bool cert_pair_decode(const struct cert_pair *pair, struct cert_objects *out);
+void cert_objects_drop(struct cert_objects *objects);
 
 /* Files that belong together, found by cert_find. */
 struct cert_candidate {
@@ -54,13 +93,14 @@ void cert_find(struct cert_candidates *list, struct sts_str path, struct sts_pos
 void cert_find_finish(struct cert_candidates *list);
 void cert_candidates_fini(struct cert_candidates *list);
 
-/* State of one cert_store_load. */
+/* State of one cert_store_load; several threads load with one. */
 struct cert_loader {
     time_t now;
     const struct cert_store *previous;
-    struct cert_table issuers; /* SHA-256 of DER -> X509: chains share certificates */
-    struct sts_arena *arena;
+    pthread_mutex_t lock;
+    struct cert_table chains; /* digest -> struct cert_chain, referenced */
 };
+void cert_loader_init(struct cert_loader *loader, const struct cert_store *previous, time_t now);
 void cert_loader_fini(struct cert_loader *loader);
 
 enum cert_outcome { CERT_LOADED, CERT_IGNORED, CERT_BROKEN };
@@ -71,11 +111,14 @@ enum cert_outcome cert_load(struct cert_loader *loader, const struct cert_candid
                             struct sts_diags *diags, struct cert_pair **out);
 
 /* All rules a pair must meet to be presented; true when no error was added. */
-bool cert_check(const struct cert_pair *pair, time_t now, struct sts_diags *diags);
+bool cert_check(const struct cert_pair *pair, const struct cert_objects *objects, time_t now,
+                struct sts_diags *diags);
 /* The part of cert_check that time or the reader changes, for a pair that is reused. */
 bool cert_check_again(const struct cert_pair *pair, time_t now, struct sts_diags *diags);
 
 /* The pair that came from this certificate file, or NULL. */
 const struct cert_pair *cert_store_by_file(const struct cert_store *store, struct sts_str file);
+/* The chain of this digest that pairs of the store have, or NULL. */
+struct cert_chain *cert_store_chain(const struct cert_store *store, struct sts_str digest);
 
 #endif

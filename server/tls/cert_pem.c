@@ -1,5 +1,9 @@
 #include "server/tls/cert_pem.h"
 
+#include <openssl/evp.h>
+
+#include "server/base/memory.h"
+
 #define DASHES "-----"
 
 struct cert_pem cert_pem_begin(struct sts_str text)
@@ -70,4 +74,28 @@ bool cert_pem_next(struct cert_pem *pem, struct cert_block *out)
     }
     out->text = sts_str_sub(pem->text, start, pem->at);
     return true;
+}
+
+unsigned char *cert_pem_decode(const struct cert_block *block, size_t *len)
+{
+    size_t from = sts_str_find(block->text, '\n', 0), to = block->text.len;
+    int first = 0, last = 0;
+
+    while (to > from && block->text.ptr[to - 1] != '-')
+        to--; /* what follows END on its line */
+    while (to > from && block->text.ptr[to - 1] != '\n')
+        to--;
+    struct sts_str body = sts_str_sub(block->text, from, to);
+    EVP_ENCODE_CTX *decoder = sts_must(EVP_ENCODE_CTX_new());
+    unsigned char *out = sts_must(OPENSSL_malloc(body.len + 1));
+    EVP_DecodeInit(decoder);
+    bool good = EVP_DecodeUpdate(decoder, out, &first, (const unsigned char *)body.ptr,
+                                 (int)body.len) >= 0 &&
+                EVP_DecodeFinal(decoder, out + first, &last) == 1;
+    EVP_ENCODE_CTX_free(decoder);
+    *len = (size_t)first + (size_t)last;
+    if (good && *len > 0)
+        return out;
+    OPENSSL_clear_free(out, body.len + 1);
+    return NULL;
 }

@@ -23,5 +23,8 @@ struct cert_pem {
 struct cert_pem cert_pem_begin(struct sts_str text);
 /* The next block; false at the end. Text between blocks is skipped. */
 bool cert_pem_next(struct cert_pem *pem, struct cert_block *out);
+/* The bytes that a block encodes, to be freed with OPENSSL_free (a key: OPENSSL_clear_free, of
+ * *len); NULL when it is not base64. */
+unsigned char *cert_pem_decode(const struct cert_block *block, size_t *len);
 
 #endif

@@ -1,6 +1,5 @@
 #include "server/tls/cert_store.h"
 
-#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +17,7 @@ struct cert_store {
     struct cert_table files;   /* certificate file -> struct cert_pair */
     struct cert_table refused; /* name -> struct sts_str, why its certificate was left out */
     struct cert_table kept;    /* certificate file -> struct cert_pair, of an earlier store */
+    struct cert_table chains;  /* digest -> struct cert_chain, referenced */
     bool may_mend;
 };
 
@@ -25,6 +25,11 @@ static void add_to(const struct cert_pair **slot, const struct cert_pair *pair)
 {
     if (!*slot || (*slot)->info.not_after < pair->info.not_after)
         *slot = pair;
+}
+
+static struct sts_str chain_key(const struct cert_chain *chain)
+{
+    return (struct sts_str){(const char *)chain->digest, sizeof(chain->digest)};
 }
 
 /* Takes the caller's reference. */
@@ -37,6 +42,8 @@ static void store_add(struct cert_store *s, struct cert_pair *pair)
     }
     s->pairs[s->count++] = pair;
     cert_table_add(&s->files, pair->info.file, pair);
+    if (pair->chain && cert_table_add(&s->chains, chain_key(pair->chain), pair->chain))
+        cert_chain_ref(pair->chain);
     for (size_t i = 0; i < pair->name_count; i++) {
         struct cert_identity *id = cert_table_find(&s->hosts, pair->names[i]);
         if (!id) {
@@ -170,7 +177,7 @@ static void load_one(struct cert_store *s, struct cert_loader *loader,
             refuse(s, c, pair, first_error(&found)->message);
             s->may_mend |= may_mend(&found);
             sts_diags_append(diags, &found);
-        } else if (pair && pair->leaf && X509_check_ca(pair->leaf) == 0) {
+        } else if (pair && pair->info.chain_length && !pair->ca) {
             refuse(s, c, pair, STS_STR("there is no private key for the certificate"));
         }
     }
@@ -222,10 +229,11 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
     struct cert_store *s = sts_must(calloc(1, sizeof(*s)));
     struct sts_arena *scratch = sts_arena_new();
     struct cert_candidates found = {.arena = scratch};
-    struct cert_loader loader = {.now = now, .previous = previous, .arena = scratch};
+    struct cert_loader loader;
     struct sts_str *resolved = STS_ARRAY(scratch, count, struct sts_str);
     struct cert_table seen = {0};
 
+    cert_loader_init(&loader, previous, now);
     atomic_init(&s->refs, 1);
     s->arena = sts_arena_new();
     for (size_t i = 0; i < count; i++) {
@@ -261,6 +269,9 @@ void cert_store_unref(struct cert_store *store)
     cert_table_fini(&store->files);
     cert_table_fini(&store->refused);
     cert_table_fini(&store->kept);
+    for (size_t i = 0; i < store->chains.size; i++)
+        cert_chain_unref(store->chains.slots[i].value);
+    cert_table_fini(&store->chains);
     for (size_t i = 0; i < store->count; i++)
         cert_pair_unref(store->pairs[i]);
     free(store->pairs);
@@ -286,6 +297,11 @@ bool cert_store_may_mend(const struct cert_store *store)
 const struct cert_pair *cert_store_by_file(const struct cert_store *store, struct sts_str file)
 {
     return cert_table_find(&store->files, file);
+}
+
+struct cert_chain *cert_store_chain(const struct cert_store *store, struct sts_str digest)
+{
+    return cert_table_find(&store->chains, digest);
 }
 
 /* "*." and everything after the first label, in `space`; empty when there is no second label. */

@@ -9,13 +9,14 @@
 
 #include "server/base/memory.h"
 #include "server/sys/clock.h"
-#include "server/tls/cert_pair.h"
+#include "server/tls/cert_cache.h"
 #include "server/tls/tls_parts.h"
 #include "server/tls/tls_ticket.h"
 
 struct tls_server {
     struct tls_hooks hooks;
     SSL_CTX *context;
+    struct cert_cache *cache;
     struct tickets tickets;
 };
 
@@ -96,9 +97,17 @@ static int on_client_hello(SSL *ssl, int *alert, void *data)
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-static bool install(SSL *ssl, const struct cert_pair *pair)
+static bool install(const struct tls_server *server, SSL *ssl, const struct cert_pair *pair)
 {
-    return !pair || SSL_use_cert_and_key(ssl, pair->leaf, pair->key, pair->chain, 1) == 1;
+    if (!pair)
+        return true;
+    const struct cert_objects *objects = cert_cache_get(server->cache, pair);
+    if (!objects)
+        return false;
+    bool good = SSL_use_cert_and_key(ssl, objects->leaf, objects->key,
+                                     pair->chain ? pair->chain->certs : NULL, 1) == 1;
+    cert_cache_drop(objects);
+    return good;
 }
 
 /* Only in full handshakes. Both types are installed: OpenSSL picks by what the client can take. */
@@ -112,7 +121,7 @@ static int on_certificate(SSL *ssl, void *data)
     if (!sni || !host_name_parse(sts_str_from(sni), &host) ||
         !identify(server, ssl, host_name_str(&host), &identity))
         return 0;
-    return install(ssl, identity.rsa) && install(ssl, identity.ec);
+    return install(server, ssl, identity.rsa) && install(server, ssl, identity.ec);
 }
 
 /* Called only when the client offers ALPN. RFC 7301 §3.2: no protocol in common is fatal. */
@@ -179,12 +188,14 @@ static bool set_up(struct tls_server *server)
            SSL_CTX_set_recv_max_early_data(ctx, 0) == 1;
 }
 
-struct tls_server *tls_server_new(const struct tls_hooks *hooks, struct sts_diags *diags)
+struct tls_server *tls_server_new(const struct tls_hooks *hooks, size_t cache,
+                                  struct sts_diags *diags)
 {
     struct tls_server *server = sts_must(calloc(1, sizeof(*server)));
 
     pthread_once(&context_index_once, make_context_index);
     server->hooks = *hooks;
+    server->cache = cert_cache_new(cache);
     server->context = SSL_CTX_new(TLS_server_method());
     if (tickets_init(&server->tickets, clock_monotonic_ms()) && server->context && set_up(server))
         return server;
@@ -201,6 +212,7 @@ void tls_server_free(struct tls_server *server)
     if (!server)
         return;
     SSL_CTX_free(server->context);
+    cert_cache_free(server->cache);
     tickets_fini(&server->tickets);
     free(server);
 }

@@ -20,8 +20,10 @@ struct tls_hooks {
     int (*descriptor)(void *transport); /* socket, for the plaintext fatal alert */
 };
 
-/* NULL with an error in `diags` when OpenSSL refuses the set-up. */
-struct tls_server *tls_server_new(const struct tls_hooks *hooks, struct sts_diags *diags);
+/* `cache`: bytes for certificates and keys that are ready to use; the others are made ready in a
+ * handshake. NULL with an error in `diags` when OpenSSL refuses the set-up. */
+struct tls_server *tls_server_new(const struct tls_hooks *hooks, size_t cache,
+                                  struct sts_diags *diags);
 void tls_server_free(struct tls_server *server);
 struct ssl_ctx_st *tls_server_context(struct tls_server *server); /* borrowed */
 

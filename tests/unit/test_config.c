@@ -21,6 +21,7 @@ static void every_setting(void **state)
                                               "  workers: 3\n"
                                               "  connections: 4\n"
                                               "  connections_per_ip: 5\n"
+                                              "  certificate_cache: 12\n"
                                               "  handshake_timeout: 6\n"
                                               "  request_timeout: 7s\n"
                                               "  idle_timeout: 8\n"
@@ -61,13 +62,14 @@ static void every_setting(void **state)
     assert_int_equal(c->workers, 3);
     assert_int_equal(c->max_connections, 4);
     assert_int_equal(c->max_connections_per_ip, 5);
+    assert_int_equal(c->certificate_cache, 12);
     assert_int_equal(c->handshake_timeout, 6);
     assert_int_equal(c->request_timeout, 7);
     assert_int_equal(c->idle_timeout, 8);
     assert_int_equal(c->lifetime, 60);
     assert_int_equal(c->shutdown_timeout, 10);
     assert_int_equal(c->include_count, 1);
-    assert_int_equal(c->include[0].where.line, 24);
+    assert_int_equal(c->include[0].where.line, 25);
     assert_int_equal(c->on_change_timeout, 11);
     assert_int_equal(c->settle, 20);
     assert_int_equal(c->settle_limit, 3000);
@@ -75,7 +77,7 @@ static void every_setting(void **state)
     assert_int_equal(c->on_change_count, 2);
     assert_true(sts_str_is(c->on_change[0], "/usr/bin/hook"));
     assert_true(sts_str_is(c->on_change[1], "two"));
-    assert_int_equal(c->on_change_where.line, 26);
+    assert_int_equal(c->on_change_where.line, 27);
 }
 
 /* YAML 1.1 and 1.2 disagree about these words; here they mean one thing, quoted or not. */

@@ -89,6 +89,7 @@ static void assert_same_settings(const struct sts_settings *a, const struct sts_
     assert_int_equal(a->workers, b->workers);
     assert_int_equal(a->max_connections, b->max_connections);
     assert_int_equal(a->max_connections_per_ip, b->max_connections_per_ip);
+    assert_int_equal(a->certificate_cache, b->certificate_cache);
     assert_int_equal(a->handshake_timeout, b->handshake_timeout);
     assert_int_equal(a->request_timeout, b->request_timeout);
     assert_int_equal(a->idle_timeout, b->idle_timeout);

@@ -255,7 +255,7 @@ static inline int group_setup(void **state)
     test_write_chain("a-only/a.pem", cert_a.key, cert_a.x, mid.x, NULL);
     store = load_store("d");
     sts_diags_init(&diags, arena);
-    server = tls_server_new(&hooks, &diags);
+    server = tls_server_new(&hooks, (size_t)1 << 20, &diags);
     method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "collecting");
     BIO_meth_set_read(method, bio_read);
     BIO_meth_set_write(method, bio_write);
