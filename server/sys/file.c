@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server/sys/file_parts.h"
@@ -115,6 +117,14 @@ int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st
 int file_read_settled(const char *path, size_t max, struct sts_buf *out, struct stat *st)
 {
     return read_file(path, max, true, out, st);
+}
+
+int64_t file_clock_ns(void)
+{
+    struct timespec now = {0};
+
+    syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 const char *file_error(int error)

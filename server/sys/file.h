@@ -19,6 +19,10 @@ int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st
  * ignores SIGIO: a writer that comes at this moment causes one. */
 int file_read_settled(const char *path, size_t max, struct sts_buf *out, struct stat *st);
 
+/* Nanoseconds since 1970 as the kernel stamps files with, also where a test turns the wall clock.
+ */
+int64_t file_clock_ns(void);
+
 /* A clause for people about errno from the functions here, to stand after the file's name: "is not
  * a regular file", "is too large"... */
 const char *file_error(int error);

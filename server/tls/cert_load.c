@@ -25,7 +25,8 @@ struct load {
     uint32_t lines[CERT_CHAIN_MAX];      /* where they begin */
     size_t count;
     struct cert_objects objects;
-    bool has_key; /* a private key block is there, usable or not */
+    struct stat st[2]; /* of both files as they were read */
+    bool has_key;      /* a private key block is there, usable or not */
 };
 
 static struct sts_str digest_key(const unsigned char *digest)
@@ -63,9 +64,10 @@ static void report_unreadable(struct load *l, size_t index)
 
 /* Where an earlier pair could be kept, a file that is being written is waited for: a chain cut
  * between two certificates looks whole. */
-static bool read_one(struct load *l, struct sts_str path, struct sts_str shown, struct sts_buf *out)
+static bool read_one(struct load *l, struct sts_str path, struct sts_str shown, struct sts_buf *out,
+                     struct stat *st)
 {
-    if ((l->loader->previous ? file_read_settled : file_read)(path.ptr, CERT_FILE_MAX, out, NULL) ==
+    if ((l->loader->previous ? file_read_settled : file_read)(path.ptr, CERT_FILE_MAX, out, st) ==
         0)
         return true;
     int error = errno;
@@ -80,15 +82,15 @@ static bool read_one(struct load *l, struct sts_str path, struct sts_str shown, 
 static bool read_files(struct load *l)
 {
     const struct cert_candidate *c = l->candidate;
-    struct stat st;
 
-    if (!read_one(l, c->file, l->file, &l->text))
+    if (!read_one(l, c->file, l->file, &l->text, &l->st[0]))
         return false;
+    l->st[1] = l->st[0];
     if (sts_str_eq(c->file, c->key_file))
         return true;
-    if (stat(c->key_file.ptr, &st) != 0 && errno == ENOENT)
+    if (stat(c->key_file.ptr, &l->st[1]) != 0 && errno == ENOENT)
         return true;
-    return read_one(l, c->key_file, l->key_file, &l->key_text);
+    return read_one(l, c->key_file, l->key_file, &l->key_text, &l->st[1]);
 }
 
 static void digest_files(const struct load *l, unsigned char out[SHA256_DIGEST_LENGTH])
@@ -106,16 +108,15 @@ static void digest_files(const struct load *l, unsigned char out[SHA256_DIGEST_L
     EVP_MD_CTX_free(md);
 }
 
-/* The earlier pair of the same bytes, counted, or NULL. */
-static struct cert_pair *reuse(const struct load *l, const unsigned char *digest)
+/* The earlier pair of the same files, counted, or NULL. */
+static struct cert_pair *earlier(const struct load *l)
 {
-    if (!l->loader->previous)
-        return NULL;
-    const struct cert_pair *old = cert_store_by_file(l->loader->previous, l->candidate->file);
-    if (!old || !sts_str_eq(old->info.key_file, l->candidate->key_file) ||
-        memcmp(old->digest, digest, sizeof(old->digest)) != 0)
-        return NULL;
-    return cert_pair_ref(old);
+    const struct cert_store *previous = l->loader->previous;
+    const struct cert_pair *old =
+        previous ? cert_store_by_file(previous, l->candidate->file) : NULL;
+
+    return old && sts_str_eq(old->info.key_file, l->candidate->key_file) ? cert_pair_ref(old)
+                                                                         : NULL;
 }
 
 /* The chain of this digest, counted, or NULL: of this load or of the previous store. */
@@ -323,6 +324,7 @@ static enum cert_outcome build(struct load *l, const unsigned char *digest)
 {
     l->pair = cert_pair_new(l->candidate->file, l->candidate->key_file);
     memcpy(l->pair->digest, digest, sizeof(l->pair->digest));
+    atomic_fetch_add(&l->loader->parsed, 1);
     enum cert_outcome outcome = parse(l);
     if (l->count == 0)
         return outcome;
@@ -356,25 +358,42 @@ static void load_fini(struct load *l)
     wipe(&l->key_text);
 }
 
+/* Reads the files; the pair is `old` again when their bytes are. */
+static enum cert_outcome read_pair(struct load *l, struct cert_pair *old)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    int64_t before = file_clock_ns();
+    enum cert_outcome outcome = CERT_LOADED;
+
+    atomic_fetch_add(&l->loader->read, 1);
+    if (!read_files(l))
+        return CERT_BROKEN;
+    digest_files(l, digest);
+    if (old && memcmp(old->digest, digest, sizeof(digest)) == 0)
+        l->pair = cert_pair_ref(old);
+    else
+        outcome = build(l, digest);
+    cert_seen_at(l->pair, l->st, before);
+    return outcome;
+}
+
 enum cert_outcome cert_load(struct cert_loader *loader, const struct cert_candidate *candidate,
                             struct sts_diags *diags, struct cert_pair **out)
 {
     struct load l = {.loader = loader, .candidate = candidate, .diags = diags};
-    enum cert_outcome outcome = CERT_BROKEN;
-    unsigned char digest[SHA256_DIGEST_LENGTH];
+    enum cert_outcome outcome = CERT_LOADED;
+    struct cert_pair *old = earlier(&l);
 
-    *out = NULL;
     l.file = sts_arena_dup(diags->arena, candidate->file);
     l.key_file = sts_arena_dup(diags->arena, candidate->key_file);
-    if (read_files(&l)) {
-        digest_files(&l, digest);
-        l.pair = reuse(&l, digest);
-        if (!l.pair)
-            outcome = build(&l, digest);
-        else if (cert_check_again(l.pair, loader->now, diags))
-            outcome = CERT_LOADED;
-    }
+    if (old && cert_seen_same(old))
+        l.pair = cert_pair_ref(old);
+    else
+        outcome = read_pair(&l, old);
+    if (old && l.pair == old && !cert_check_again(old, loader->now, diags))
+        outcome = CERT_BROKEN;
     load_fini(&l);
+    cert_pair_unref(old);
     *out = l.pair;
     return outcome;
 }

@@ -8,6 +8,7 @@
 #include <openssl/x509.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #include "server/tls/cert_store.h"
 #include "server/tls/cert_table.h"
@@ -72,6 +73,12 @@ struct cert_objects {
 bool cert_pair_decode(const struct cert_pair *pair, struct cert_objects *out);
 void cert_objects_drop(struct cert_objects *objects);
 
+/* Remembers the attributes of both files, as they were when they were read after `now_ns`. */
+void cert_seen_at(struct cert_pair *pair, const struct stat st[2], int64_t now_ns);
+/* Whether nothing was written to them since. */
+bool cert_seen_same(const struct cert_pair *pair);
+extern int64_t cert_young_ns; /* changed by tests only */
+
 /* Files that belong together, found by cert_find. */
 struct cert_candidate {
     struct sts_str file, key_file; /* equal: certificate and key in one file */
@@ -98,7 +105,8 @@ struct cert_loader {
     time_t now;
     const struct cert_store *previous;
     pthread_mutex_t lock;
-    struct cert_table chains; /* digest -> struct cert_chain, referenced */
+    struct cert_table chains;   /* digest -> struct cert_chain, referenced */
+    atomic_size_t read, parsed; /* pairs: see struct cert_work */
 };
 void cert_loader_init(struct cert_loader *loader, const struct cert_store *previous, time_t now);
 void cert_loader_fini(struct cert_loader *loader);
@@ -109,6 +117,20 @@ enum cert_outcome { CERT_LOADED, CERT_IGNORED, CERT_BROKEN };
  * errors and gives in *out what could be read (for its names), or NULL. */
 enum cert_outcome cert_load(struct cert_loader *loader, const struct cert_candidate *candidate,
                             struct sts_diags *diags, struct cert_pair **out);
+
+/* What became of one candidate. */
+struct cert_result {
+    enum cert_outcome outcome;
+    struct cert_pair *pair;
+    struct sts_diags diags;
+    struct sts_arena *arena; /* of diags */
+};
+
+/* Loads all candidates; by as many threads as there are processors when nothing is served meanwhile
+ * (no previous store). `results` has as many places, to be given to cert_result_fini each. */
+void cert_load_all(struct cert_loader *loader, const struct cert_candidates *candidates,
+                   struct cert_result *results);
+void cert_result_fini(struct cert_result *result);
 
 /* All rules a pair must meet to be presented; true when no error was added. */
 bool cert_check(const struct cert_pair *pair, const struct cert_objects *objects, time_t now,

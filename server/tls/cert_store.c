@@ -18,6 +18,7 @@ struct cert_store {
     struct cert_table refused; /* name -> struct sts_str, why its certificate was left out */
     struct cert_table kept;    /* certificate file -> struct cert_pair, of an earlier store */
     struct cert_table chains;  /* digest -> struct cert_chain, referenced */
+    struct cert_work work;
     bool may_mend;
 };
 
@@ -75,9 +76,10 @@ static void refuse(struct cert_store *s, const struct cert_candidate *c,
         refuse_name(s, pair->names[i], why);
 }
 
+/* NULL when there is none, or nothing at all was said. */
 static const struct sts_diag *first_error(const struct sts_diags *diags)
 {
-    const struct sts_diag *d = diags->first;
+    const struct sts_diag *d = diags ? diags->first : NULL;
     while (d && d->severity != STS_ERROR)
         d = d->next;
     return d;
@@ -158,31 +160,38 @@ static bool may_mend(const struct sts_diags *found)
                      strcmp(error->code, "certificate-not-yet-valid") == 0);
 }
 
-static void load_one(struct cert_store *s, struct cert_loader *loader,
-                     const struct cert_candidate *c, struct sts_diags *diags)
+static void take_result(struct cert_store *s, struct cert_loader *loader,
+                        const struct cert_candidate *c, struct cert_result *r,
+                        struct sts_diags *diags)
 {
-    struct sts_arena *scratch = sts_arena_new();
-    struct sts_diags found;
-    struct cert_pair *pair;
-
-    sts_diags_init(&found, scratch);
-    enum cert_outcome outcome = cert_load(loader, c, &found, &pair);
-    if (outcome == CERT_LOADED) {
-        store_add(s, pair);
-        compare_dates(loader, pair, &found);
-        sts_diags_append(diags, &found);
-        pair = NULL;
-    } else if (!keep_previous(s, loader, c, &found, diags)) {
-        if (outcome == CERT_BROKEN) {
-            refuse(s, c, pair, first_error(&found)->message);
-            s->may_mend |= may_mend(&found);
-            sts_diags_append(diags, &found);
-        } else if (pair && pair->info.chain_length && !pair->ca) {
-            refuse(s, c, pair, STS_STR("there is no private key for the certificate"));
+    if (r->outcome == CERT_LOADED) {
+        store_add(s, cert_pair_ref(r->pair));
+        if (r->arena)
+            sts_diags_append(diags, &r->diags);
+        compare_dates(loader, r->pair, diags);
+    } else if (!keep_previous(s, loader, c, r->arena ? &r->diags : NULL, diags)) {
+        if (r->outcome == CERT_BROKEN) {
+            refuse(s, c, r->pair, first_error(&r->diags)->message);
+            s->may_mend |= may_mend(&r->diags);
+            sts_diags_append(diags, &r->diags);
+        } else if (r->pair && r->pair->info.chain_length && !r->pair->ca) {
+            refuse(s, c, r->pair, STS_STR("there is no private key for the certificate"));
         }
     }
-    cert_pair_unref(pair);
-    sts_arena_free(scratch);
+}
+
+static void load(struct cert_store *s, struct cert_loader *loader,
+                 const struct cert_candidates *candidates, struct sts_diags *diags)
+{
+    struct cert_result *results = sts_must(calloc(candidates->count + 1, sizeof(*results)));
+
+    cert_load_all(loader, candidates, results);
+    for (size_t i = 0; i < candidates->count; i++) {
+        take_result(s, loader, &candidates->items[i], &results[i], diags);
+        cert_result_fini(&results[i]);
+    }
+    free(results);
+    s->work = (struct cert_work){loader->read, loader->parsed};
 }
 
 static bool covered(const struct cert_store *s, const struct cert_pair *pair)
@@ -243,10 +252,9 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
         s->may_mend |= diags->errors > errors; /* a folder that cannot be listed */
     }
     cert_find_finish(&found);
-    for (size_t i = 0; i < found.count; i++) {
-        load_one(s, &loader, &found.items[i], diags);
+    for (size_t i = 0; i < found.count; i++)
         cert_table_add(&seen, found.items[i].file, s);
-    }
+    load(s, &loader, &found, diags);
     keep_vanished(s, &loader, resolved, count, &seen, diags);
     cert_table_fini(&seen);
     cert_loader_fini(&loader);
@@ -287,6 +295,11 @@ size_t cert_store_count(const struct cert_store *store)
 bool cert_store_is_kept(const struct cert_store *store, const struct cert_pair *pair)
 {
     return cert_table_find(&store->kept, pair->info.file) == pair;
+}
+
+struct cert_work cert_store_work(const struct cert_store *store)
+{
+    return store->work;
 }
 
 bool cert_store_may_mend(const struct cert_store *store)

@@ -48,6 +48,13 @@ struct cert_store *cert_store_ref(struct cert_store *store); /* atomic: workers 
 void cert_store_unref(struct cert_store *store);
 size_t cert_store_count(const struct cert_store *store); /* usable pairs */
 
+/* What it took to load the store. */
+struct cert_work {
+    size_t read;   /* pairs of files whose attributes did not tell that they are as before */
+    size_t parsed; /* and whose bytes were not as before either */
+};
+struct cert_work cert_store_work(const struct cert_store *store);
+
 /* Whether a pair of this store is the earlier one, because its files are not usable as they are. */
 bool cert_store_is_kept(const struct cert_store *store, const struct cert_pair *pair);
 /* Whether anything was left out that may become usable without being written again: it could not be

@@ -4,6 +4,8 @@
 
 #include <signal.h>
 
+#include "server/tls/cert_pair.h"
+
 /* RFC 8461 §3.3: DNS-ID by RFC 6125, "*" as the whole left-most label, one label deep. */
 static void names_match_by_san(void **state)
 {
@@ -112,6 +114,56 @@ static void unchanged_pairs_are_shared(void **state)
     cert_store_unref(s);
     assert_ptr_equal(find(held, "b.example").ec, b); /* an older snapshot still has it */
     cert_store_unref(held);
+}
+
+/* Files are read again only when their attributes changed, or may not tell yet. */
+static void only_what_changed_is_read(void **state)
+{
+    (void)state;
+    int64_t young = cert_young_ns;
+    char name[40], san[60];
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof(name), "d/%d.pem", i);
+        snprintf(san, sizeof(san), "DNS:h%d.example", i);
+        write_host(name, san, 9 * DAYS);
+    }
+    cert_young_ns = INT64_MAX / 2;
+    struct cert_store *s = load("d");
+    assert_int_equal(cert_store_work(s).read, 200);
+    assert_int_equal(cert_store_work(s).parsed, 200);
+    s = reload(s, "d"); /* too young */
+    assert_int_equal(cert_store_work(s).read, 200);
+    assert_int_equal(cert_store_work(s).parsed, 0);
+    cert_young_ns = -1000000000;
+    s = reload(s, "d");
+    s = reload(s, "d");
+    assert_int_equal(cert_store_work(s).read, 0);
+    assert_int_equal(cert_store_count(s), 200);
+
+    const struct cert_pair *old = find(s, "h7.example").ec;
+    write_host("d/7.pem", "DNS:h7.example", 10 * DAYS);
+    s = reload(s, "d");
+    assert_int_equal(cert_store_work(s).read, 1);
+    assert_int_equal(cert_store_work(s).parsed, 1);
+    assert_ptr_not_equal(find(s, "h7.example").ec, old);
+    /* the same bytes in another file, then permissions: told by the inode, and by the ctime */
+    assert_int_equal(rename(test_path("d/9.pem"), test_path("d/x.tmp")), 0);
+    assert_int_equal(link(test_path("d/8.pem"), test_path("d/9.pem")), 0);
+    s = reload(s, "d");
+    assert_int_equal(cert_store_work(s).read, 2); /* a link changes the ctime of 8.pem too */
+    assert_int_equal(cert_store_work(s).parsed, 1);
+    assert_int_equal(chmod(test_path("d/3.pem"), 0600), 0);
+    s = reload(s, "d");
+    assert_int_equal(cert_store_work(s).read, 1);
+    assert_int_equal(cert_store_work(s).parsed, 0);
+    cert_young_ns = young;
+    const char *d = "d"; /* what was not read still expires */
+    struct cert_store *late = load_paths(&d, 1, s, NOW + 11 * DAYS);
+    assert_int_equal(cert_store_work(late).read, 0);
+    assert_int_equal(cert_store_count(late), 0);
+    assert_int_equal(diags.errors, 200);
+    cert_store_unref(late);
+    cert_store_unref(s);
 }
 
 static void a_half_renewed_pair_keeps_the_earlier(void **state)
@@ -322,6 +374,7 @@ int main(void)
         TEST(a_broken_pair_harms_no_neighbour),
         TEST(it_says_why_not),
         TEST(unchanged_pairs_are_shared),
+        TEST(only_what_changed_is_read),
         TEST(a_half_renewed_pair_keeps_the_earlier),
         TEST(a_combined_file_without_key_keeps_the_earlier),
         TEST(what_expired_is_not_kept),
