@@ -311,6 +311,56 @@ def test_burst_of_many(subject, issuer):
     c.renew()
 
 
+# --- More pairs than the cache holds -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mebibytes", [0, 1])
+def test_more_than_the_cache_holds(subject, issuer, mebibytes):
+    """Whatever is ready to use or not: what is presented is the last whole pair, also of files
+    that nobody asked for before they broke."""
+    hosts = [f"mta-sts.t{number}.example.org" for number in range(200)]
+    pairs = {host: issuer.issue(host) for host in hosts}
+
+    def arrange(c):
+        tenants = {host.removeprefix("mta-sts."): policy(1) for host in hosts}
+        (c.root.parent / "other.d" / "many.yaml").write_text(yaml.safe_dump({"tenants": tenants}))
+        for host, pair in pairs.items():
+            in_place(c.root / f"{host}.pem", pair.combined)
+        main = c.root.parent / "mta-stsd.yaml"
+        config = yaml.safe_load(main.read_text())
+        config["limits"]["certificate_cache"] = mebibytes
+        main.write_text(yaml.safe_dump(config))
+
+    def all_are_right():
+        assert {host: c.presented(host) for host in hosts} == {h: p.serial for h, p in pairs.items()}
+
+    def renew(some):
+        for host in some:
+            pairs[host] = issuer.issue(host)
+            replace(c.root / f"{host}.pem", pairs[host].combined)
+
+    def break_all():
+        for number, host in enumerate(hosts):
+            path = c.root / f"{host}.pem"
+            path.unlink() if number % 2 else replace(path, issuer.issue(HOST).key)
+
+    c = subject(arrange=arrange)
+    for number in range(2):
+        c.scene.change(renew, hosts[number::3])
+        c.stays()
+        all_are_right()
+        all_are_right()
+    c.renew()
+    c.scene.change(renew, hosts)
+    c.stays()
+    c.scene.change(break_all)
+    c.stays()
+    all_are_right()
+    c.scene.change(renew, hosts)
+    c.stays()
+    all_are_right()
+
+
 # --- What cannot be used -------------------------------------------------------------------------
 
 
