@@ -102,6 +102,9 @@ struct snapshot *snapshot_ref(struct snapshot *s); /* atomic */
 /* Control thread only (sources are not counted atomically): workers hand snapshots back. */
 void snapshot_unref(struct snapshot *s);
 
+/* The file beside the ledger where what is known of certificates stands for the next start. */
+struct sts_str snapshot_certificate_index(const struct snapshot *s, struct sts_arena *arena);
+
 /* Whether `b` says what `a` says: the same files, tenants, states and certificates. */
 bool snapshot_same(const struct snapshot *a, const struct snapshot *b);
 

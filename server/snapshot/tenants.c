@@ -4,6 +4,7 @@
 
 #include "server/base/memory.h"
 #include "server/snapshot/parts.h"
+#include "server/sys/file.h"
 
 static int by_name(const void *a, const void *b)
 {
@@ -243,6 +244,12 @@ static void certify(struct build *b, struct tenant *t)
                   "put a certificate for %.*s below one of certificates:", STS_ARG(t->host));
 }
 
+struct sts_str snapshot_certificate_index(const struct snapshot *s, struct sts_arena *arena)
+{
+    struct sts_str ledger = file_resolve(arena, s->base_dir, s->settings.ledger.path);
+    return sts_arena_printf(arena, "%.*s.certs", STS_ARG(ledger));
+}
+
 void tenants_certify(struct build *b)
 {
     struct snapshot *s = b->snapshot;
@@ -252,6 +259,7 @@ void tenants_certify(struct build *b)
         return;
     s->certificates =
         cert_store_load(s->settings.certificates, s->settings.certificate_count, s->base_dir,
+                        snapshot_certificate_index(s, s->arena).ptr,
                         previous ? previous->certificates : NULL, b->input->now, b->diags);
     for (size_t i = 0; i < s->tenant_count; i++)
         certify(b, &s->tenants[i]);

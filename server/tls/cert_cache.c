@@ -185,8 +185,7 @@ static void put(struct cert_cache *cache, struct shard *shard, struct entry *ent
         atomic_fetch_add_explicit(&entry->refs, 1, memory_order_relaxed);
         insert(shard, entry);
     }
-    while (shard->counts.bytes > cache->budget) {
-        struct entry *oldest = shard->oldest;
+    for (struct entry *oldest; (oldest = shard->oldest) && shard->counts.bytes > cache->budget;) {
         detach(shard, oldest);
         oldest->next = gone;
         gone = oldest;
@@ -214,7 +213,7 @@ const struct cert_objects *cert_cache_get(struct cert_cache *cache, const struct
     memcpy(entry->digest, pair->digest, sizeof(entry->digest));
     entry->cost = cost_of(pair);
     put(cache, shard, entry);
-    return &entry->objects;
+    return &entry->objects; /* the caller's reference. NOLINT(clang-analyzer-unix.Malloc) */
 }
 
 void cert_cache_drop(const struct cert_objects *objects)

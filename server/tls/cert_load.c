@@ -8,6 +8,7 @@
 
 #include "server/base/memory.h"
 #include "server/sys/file.h"
+#include "server/tls/cert_index.h"
 #include "server/tls/cert_key.h"
 #include "server/tls/cert_leaf.h"
 #include "server/tls/cert_pair.h"
@@ -156,7 +157,7 @@ static bool take_chain(struct load *l)
 }
 
 /* The short way when the key fits, else the long one. */
-static bool take_leaf(struct load *l)
+static void take_leaf(struct load *l)
 {
     X509 *leaf = l->objects.key ? cert_decode_bare(l->ders[0]) : NULL;
 
@@ -166,9 +167,6 @@ static bool take_leaf(struct load *l)
         leaf = cert_decode(l->ders[0]);
     }
     l->objects.leaf = leaf;
-    if (!leaf)
-        report_unreadable(l, 0);
-    return leaf != NULL;
 }
 
 static bool add_certificate(struct load *l, const struct cert_block *block)
@@ -320,15 +318,35 @@ static enum cert_outcome parse(struct load *l)
     return CERT_IGNORED;
 }
 
+/* The names and dates of bytes that were good before are known. False: parse it all. */
+static bool recall(struct load *l)
+{
+    const struct cert_index *known = l->loader->known;
+
+    if (!known || !cert_index_describe(known, l->pair))
+        return false;
+    cert_pair_set_lines(l->pair, l->lines, l->count);
+    cert_pair_pack(l->pair, l->ders[0], l->objects.key);
+    atomic_fetch_add(&l->loader->recalled, 1);
+    return true;
+}
+
 static enum cert_outcome build(struct load *l, const unsigned char *digest)
 {
     l->pair = cert_pair_new(l->candidate->file, l->candidate->key_file);
     memcpy(l->pair->digest, digest, sizeof(l->pair->digest));
-    atomic_fetch_add(&l->loader->parsed, 1);
     enum cert_outcome outcome = parse(l);
+    bool readable = take_chain(l);
+    if (outcome == CERT_LOADED && readable && recall(l))
+        return cert_check_again(l->pair, l->loader->now, l->diags) ? CERT_LOADED : CERT_BROKEN;
+    atomic_fetch_add(&l->loader->parsed, 1);
     if (l->count == 0)
         return outcome;
-    bool readable = take_leaf(l) && take_chain(l);
+    take_leaf(l);
+    if (readable && !l->objects.leaf) {
+        report_unreadable(l, 0);
+        readable = false;
+    }
     if (!readable)
         outcome = l->has_key || l->candidate->required ? CERT_BROKEN : CERT_IGNORED;
     if (l->objects.leaf)

@@ -100,6 +100,19 @@ static void read_names(struct cert_pair *pair, const X509 *leaf)
     GENERAL_NAMES_free(names);
 }
 
+void cert_pair_set_names(struct cert_pair *pair, const struct sts_str *names, size_t count)
+{
+    size_t text = 0;
+
+    for (size_t i = 0; i < count; i++)
+        text += names[i].len + 1;
+    pair->names = sts_must(malloc(sts_mul_size(count, sizeof(*names)) + text));
+    char *at = (char *)(pair->names + count);
+    for (size_t i = 0; i < count; i++)
+        pair->names[i] = put(&at, names[i]);
+    pair->name_count = count;
+}
+
 void cert_pair_describe(struct cert_pair *pair, X509 *leaf)
 {
     EVP_PKEY *key = X509_get0_pubkey(leaf);

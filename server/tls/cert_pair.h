@@ -53,11 +53,15 @@ struct cert_pair {
     uint32_t leaf_len, key_len;
 };
 
+struct cert_index;
+
 struct cert_pair *cert_pair_new(struct sts_str file, struct sts_str key_file);
 struct cert_pair *cert_pair_ref(const struct cert_pair *pair);
 void cert_pair_unref(struct cert_pair *pair); /* NULL is fine */
 /* Reads the DNS names, validity and kind of the leaf into the pair; pair->chain is there. */
 void cert_pair_describe(struct cert_pair *pair, X509 *leaf);
+/* The same from what is known already: names are as they were kept, without duplicates. */
+void cert_pair_set_names(struct cert_pair *pair, const struct sts_str *names, size_t count);
 /* Takes the bytes to keep. The key may be of a kind that is not kept: then it is refused later. */
 void cert_pair_pack(struct cert_pair *pair, struct sts_str leaf, const EVP_PKEY *key);
 void cert_pair_set_lines(struct cert_pair *pair, const uint32_t *lines, size_t count);
@@ -104,9 +108,10 @@ void cert_candidates_fini(struct cert_candidates *list);
 struct cert_loader {
     time_t now;
     const struct cert_store *previous;
+    const struct cert_index *known; /* may be NULL */
     pthread_mutex_t lock;
-    struct cert_table chains;   /* digest -> struct cert_chain, referenced */
-    atomic_size_t read, parsed; /* pairs: see struct cert_work */
+    struct cert_table chains;             /* digest -> struct cert_chain, referenced */
+    atomic_size_t read, parsed, recalled; /* pairs: see struct cert_work */
 };
 void cert_loader_init(struct cert_loader *loader, const struct cert_store *previous, time_t now);
 void cert_loader_fini(struct cert_loader *loader);

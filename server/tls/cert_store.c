@@ -1,11 +1,13 @@
 #include "server/tls/cert_store.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "mtasts/domain.h"
 #include "server/base/memory.h"
 #include "server/sys/file.h"
+#include "server/tls/cert_index.h"
 #include "server/tls/cert_pair.h"
 
 struct cert_store {
@@ -19,6 +21,7 @@ struct cert_store {
     struct cert_table kept;    /* certificate file -> struct cert_pair, of an earlier store */
     struct cert_table chains;  /* digest -> struct cert_chain, referenced */
     struct cert_work work;
+    bool remembered; /* the index has these pairs */
     bool may_mend;
 };
 
@@ -231,9 +234,17 @@ static void keep_vanished(struct cert_store *s, const struct cert_loader *loader
     }
 }
 
+/* Candidates come in the same order in each load. */
+static bool same_pairs(const struct cert_store *a, const struct cert_store *b)
+{
+    return a->count == b->count &&
+           (!a->count || memcmp(a->pairs, b->pairs, a->count * sizeof(*a->pairs)) == 0);
+}
+
 struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
-                                   struct sts_str base_dir, const struct cert_store *previous,
-                                   time_t now, struct sts_diags *diags)
+                                   struct sts_str base_dir, const char *index,
+                                   const struct cert_store *previous, time_t now,
+                                   struct sts_diags *diags)
 {
     struct cert_store *s = sts_must(calloc(1, sizeof(*s)));
     struct sts_arena *scratch = sts_arena_new();
@@ -254,8 +265,15 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
     cert_find_finish(&found);
     for (size_t i = 0; i < found.count; i++)
         cert_table_add(&seen, found.items[i].file, s);
+    struct cert_index *known = index && !previous ? cert_index_read(index) : NULL;
+    loader.known = known;
     load(s, &loader, &found, diags);
     keep_vanished(s, &loader, resolved, count, &seen, diags);
+    s->remembered = known ? loader.recalled == s->count && s->count == cert_index_count(known)
+                          : previous && previous->remembered && same_pairs(s, previous);
+    cert_index_free(known);
+    if (!previous)
+        malloc_trim(0); /* texts of files, and the index: nothing as large is wanted again */
     cert_table_fini(&seen);
     cert_loader_fini(&loader);
     cert_candidates_fini(&found);
@@ -300,6 +318,15 @@ bool cert_store_is_kept(const struct cert_store *store, const struct cert_pair *
 struct cert_work cert_store_work(const struct cert_store *store)
 {
     return store->work;
+}
+
+int cert_store_remember(struct cert_store *store, const char *index)
+{
+    if (store->remembered)
+        return 0;
+    int result = cert_index_write(index, store->pairs, store->count);
+    store->remembered = result == 0;
+    return result;
 }
 
 bool cert_store_may_mend(const struct cert_store *store)

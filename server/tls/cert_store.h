@@ -40,10 +40,12 @@ const struct cert_info *cert_pair_info(const struct cert_pair *pair);
  * not known here. With `previous`, a pair caught half-renewed, or whose files vanished below a path
  * that is still configured, keeps the earlier one until that expires ("certificate-kept", a
  * warning). A pair that replaces one that would have lasted longer is taken, with the warning
- * "certificate-expires-earlier". Never NULL. Relative paths are taken from base_dir. */
+ * "certificate-expires-earlier". Never NULL. Relative paths are taken from base_dir. `index` (may
+ * be NULL) is the file that cert_store_remember wrote, used when there is no previous store. */
 struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
-                                   struct sts_str base_dir, const struct cert_store *previous,
-                                   time_t now, struct sts_diags *diags);
+                                   struct sts_str base_dir, const char *index,
+                                   const struct cert_store *previous, time_t now,
+                                   struct sts_diags *diags);
 struct cert_store *cert_store_ref(struct cert_store *store); /* atomic: workers may hold refs */
 void cert_store_unref(struct cert_store *store);
 size_t cert_store_count(const struct cert_store *store); /* usable pairs */
@@ -51,9 +53,12 @@ size_t cert_store_count(const struct cert_store *store); /* usable pairs */
 /* What it took to load the store. */
 struct cert_work {
     size_t read;   /* pairs of files whose attributes did not tell that they are as before */
-    size_t parsed; /* and whose bytes were not as before either */
+    size_t parsed; /* and whose bytes were not as before either, nor known to the index */
 };
 struct cert_work cert_store_work(const struct cert_store *store);
+/* Writes what is known of the pairs to the file `index`, for the next start, unless that stands
+ * there. By one thread. -1 with errno. */
+int cert_store_remember(struct cert_store *store, const char *index);
 
 /* Whether a pair of this store is the earlier one, because its files are not usable as they are. */
 bool cert_store_is_kept(const struct cert_store *store, const struct cert_pair *pair);

@@ -57,7 +57,7 @@ static inline struct cert_store *load_paths(const char *const *paths, size_t cou
     for (size_t i = 0; i < count; i++)
         list[i] = (struct sts_path){{STS_STR("main.yaml"), 3, 5}, sts_str_from(paths[i])};
     sts_diags_init(&diags, arena);
-    return cert_store_load(list, count, sts_str_from(test_dir), previous, now, &diags);
+    return cert_store_load(list, count, sts_str_from(test_dir), NULL, previous, now, &diags);
 }
 
 static inline struct cert_store *load(const char *path)

@@ -227,7 +227,8 @@ static inline struct cert_store *load_store(const char *dir)
     struct sts_diags diags;
 
     sts_diags_init(&diags, arena);
-    struct cert_store *s = cert_store_load(&path, 1, sts_str_from(test_dir), NULL, NOW, &diags);
+    struct cert_store *s =
+        cert_store_load(&path, 1, sts_str_from(test_dir), NULL, NULL, NOW, &diags);
     assert_int_equal(diags.errors + diags.warnings, 0);
     return s;
 }
