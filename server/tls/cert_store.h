@@ -2,8 +2,11 @@
  * their subjectAltName (RFC 8461 §3.3: the CN does not count; one-level wildcards do).
  *
  * Immutable once loaded and shared between snapshots by reference; unchanged files reuse the pairs
- * of the previous store. Layouts are found by themselves: NAME/fullchain.pem+privkey.pem (certbot,
- * dehydrated), NAME/fullchain.cer+*.key (acme.sh), NAME.crt+NAME.key (lego, Caddy), tls.crt+tls.key
+ * of the previous store, without being read when their attributes tell. A pair holds bytes, about
+ * 1.3 KB with an EC key: the leaf as DER, the key in its shortest form, names and paths. So each
+ * can be presented whatever becomes of its files; cert_cache has the objects of those in demand.
+ * Layouts are found by themselves: NAME/fullchain.pem+privkey.pem (certbot, dehydrated),
+ * NAME/fullchain.cer+*.key (acme.sh), NAME.crt+NAME.key (lego, Caddy), tls.crt+tls.key
  * (Kubernetes), cert.pem+key.pem, NAME.pem+NAME-key.pem (mkcert), NAME.pem (combined), and plain
  * files named in the configuration. */
 #ifndef MTASTS_TLS_CERT_STORE_H

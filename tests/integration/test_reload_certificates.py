@@ -469,6 +469,47 @@ def test_whole_pair_that_is_of_no_use(subject, options, reason):
     c.renew()
 
 
+# --- The next start ------------------------------------------------------------------------------
+
+
+def turn_a_bit(path):
+    text = bytearray(path.read_bytes())
+    text[len(text) // 2] ^= 4
+    path.write_bytes(text)
+
+
+INDEX_FAULTS = {
+    "none": lambda path: None,
+    "gone": remove,
+    "bit": turn_a_bit,
+    "cut": lambda path: os.truncate(path, path.stat().st_size - 5),
+    "foreign": lambda path: path.write_text("SQLite format 3"),
+    "fifo": in_its_place(os.mkfifo),
+    "of others": lambda path: os.chmod(path, 0o666),
+}
+
+
+@pytest.mark.parametrize("fault", INDEX_FAULTS.values(), ids=INDEX_FAULTS)
+def test_restart_with_an_index(subject, fault):
+    """What the index beside the ledger says or does not say, the files decide."""
+    c = subject()
+    c.renew()
+    index = c.scene.ledger.with_name(c.scene.ledger.name + ".certs")
+    assert index.stat().st_mode & 0o777 == 0o600
+    for _ in range(2):
+        pair = c.issue()
+
+        def meanwhile(pair=pair):
+            fault(index)
+            c.write(pair)
+
+        for change in meanwhile, None:
+            c.daemon = c.scene.restart(1, meanwhile=change).daemon
+            assert c.presented() == pair.serial
+            refused = c.daemon.log(event="certificate-index")
+            assert bool(refused) == (fault is INDEX_FAULTS["fifo"])
+
+
 # --- Without a further event ---------------------------------------------------------------------
 
 
