@@ -16,6 +16,8 @@ void *sts_arena_alloc(struct sts_arena *a, size_t size);
 void *sts_arena_array(struct sts_arena *a, size_t count, size_t size);
 /* A copy, with a NUL behind it that does not count in len. */
 struct sts_str sts_arena_dup(struct sts_arena *a, struct sts_str s);
+/* `a` and `b` as one, likewise. */
+struct sts_str sts_arena_join(struct sts_arena *arena, struct sts_str a, struct sts_str b);
 struct sts_str sts_arena_printf(struct sts_arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 size_t sts_arena_size(const struct sts_arena *a); /* bytes taken from the heap */

@@ -12,6 +12,7 @@
 #include "mtasts/policy.h"
 #include "mtasts/record.h"
 
+#define STS_HOST_LABEL "mta-sts." /* of the host that serves the policy, RFC 8461 §3.2 */
 #define STS_SOURCE_MAX (8u << 20) /* bytes of one YAML file */
 
 /* One `listen` entry. */
@@ -82,6 +83,7 @@ struct sts_named_policy {
 struct sts_tenant_decl {
     struct sts_pos where;
     struct sts_str domain;      /* canonical policy domain */
+    struct sts_str host;        /* that serves its policy, RFC 8461 §3.2; ends with `domain` */
     struct sts_str policy_name; /* `policy:`, or empty */
     struct sts_pos policy_where;
     struct sts_policy_decl decl; /* fields here override the named policy's */

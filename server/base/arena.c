@@ -107,6 +107,18 @@ struct sts_str sts_arena_dup(struct sts_arena *a, struct sts_str s)
     return (struct sts_str){copy, s.len};
 }
 
+struct sts_str sts_arena_join(struct sts_arena *arena, struct sts_str a, struct sts_str b)
+{
+    size_t len = sts_add_size(a.len, b.len);
+    char *copy = sts_arena_alloc(arena, sts_add_size(len, 1));
+
+    if (a.len)
+        memcpy(copy, a.ptr, a.len);
+    if (b.len)
+        memcpy(copy + a.len, b.ptr, b.len);
+    return (struct sts_str){copy, len};
+}
+
 struct sts_str sts_arena_printf(struct sts_arena *a, const char *fmt, ...)
 {
     va_list ap, again;

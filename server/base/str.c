@@ -18,7 +18,7 @@ struct sts_str sts_str_sub(struct sts_str s, size_t from, size_t to)
 
 bool sts_str_eq(struct sts_str a, struct sts_str b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+    return a.len == b.len && (a.ptr == b.ptr || a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
 bool sts_str_eq_nocase(struct sts_str a, struct sts_str b)
@@ -49,7 +49,7 @@ bool sts_str_ends(struct sts_str s, struct sts_str suffix)
 int sts_str_cmp(struct sts_str a, struct sts_str b)
 {
     size_t common = a.len < b.len ? a.len : b.len;
-    int order = common == 0 ? 0 : memcmp(a.ptr, b.ptr, common);
+    int order = common == 0 || a.ptr == b.ptr ? 0 : memcmp(a.ptr, b.ptr, common);
 
     if (order != 0)
         return order;

@@ -1,5 +1,6 @@
 /* policies and tenants. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "mtasts/domain.h"
 #include "server/base/memory.h"
@@ -192,7 +193,7 @@ static bool tenant_domain(struct binder *b, const struct yaml_pair *pair, struct
                           "each mail domain, subdomains too, is a tenant of its own (RFC 8461 "
                           "section 3.4)",
                           (struct sts_str){0});
-    return sts_domain_parse(b->arena, pair->key, STS_DOMAIN_CONFIG, pair->where, b->diags, out);
+    return sts_domain_parse(b->scratch, pair->key, STS_DOMAIN_CONFIG, pair->where, b->diags, out);
 }
 
 static void mark_tenant(struct sts_diag *from, struct sts_str domain)
@@ -206,12 +207,15 @@ static void bind_tenant(struct binder *b, const struct yaml_pair *pair,
 {
     size_t errors = b->diags->errors;
     struct sts_diag **first = b->diags->tail;
+    struct sts_str domain = STS_STR("");
 
     tenant->where = pair->where;
-    tenant->domain = sts_arena_dup(b->arena, (struct sts_str){0});
     b->tenant = tenant;
     b->decl = &tenant->decl;
-    tenant_domain(b, pair, &tenant->domain);
+    tenant_domain(b, pair, &domain);
+    /* One string for both. */
+    tenant->host = sts_arena_join(b->arena, STS_STR(STS_HOST_LABEL), domain);
+    tenant->domain = (struct sts_str){tenant->host.ptr + strlen(STS_HOST_LABEL), domain.len};
     if (value_is_map_of(b, value, tenant_help))
         schema_bind_map(b, value, "tenants.*");
     tenant->broken = b->diags->errors != errors;

@@ -12,6 +12,7 @@
 struct binder {
     struct sts_source *source;
     struct sts_arena *arena;
+    struct sts_arena *scratch; /* ends with the tree */
     struct sts_diags *diags;
     struct sts_listen *listen;       /* the entry, inside listen */
     struct sts_caa *caa;             /* the entry, inside records.caa */

@@ -27,9 +27,11 @@ static void report_empty(struct sts_source *source)
     source->broken = source->is_main;
 }
 
-static void bind_root(struct sts_source *source, const struct yaml_node *root)
+static void bind_root(struct sts_source *source, struct sts_arena *scratch,
+                      const struct yaml_node *root)
 {
-    struct binder b = {.source = source, .arena = source->arena, .diags = &source->diags};
+    struct binder b = {
+        .source = source, .arena = source->arena, .scratch = scratch, .diags = &source->diags};
 
     if (!root) {
         if (source->diags.errors)
@@ -52,7 +54,7 @@ static void parse_text(struct sts_source *source, struct sts_str text)
 {
     struct sts_arena *scratch = sts_arena_new();
 
-    bind_root(source, yaml_tree_parse(scratch, text, source->name, &source->diags));
+    bind_root(source, scratch, yaml_tree_parse(scratch, text, source->name, &source->diags));
     sts_arena_free(scratch);
 }
 

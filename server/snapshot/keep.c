@@ -1,6 +1,8 @@
 /* Last good: a tenant whose configuration broke, or whose file is missing for no good reason, goes
  * on being served as it was, so that a mistake in a file never takes a policy away that senders
  * rely on. What it was is known from the snapshot before or, after a start, from the ledger. */
+#include <string.h>
+
 #include "server/snapshot/parts.h"
 
 static const struct sts_str *copy_mx(struct sts_arena *arena, const struct sts_policy *policy)
@@ -82,7 +84,7 @@ bool tenant_was_current(const struct build *b, const struct tenant *t)
     return old && tenant_is_current(old) && sts_str_eq(old->body, t->body);
 }
 
-bool tenant_keep(struct build *b, struct tenant *t, enum tenant_kept why)
+bool tenant_keep(struct build *b, struct sts_diags *diags, struct tenant *t, enum tenant_kept why)
 {
     static const char *const messages[] = {
         [KEPT_BROKEN] = "has errors: its last good policy stays",
@@ -93,10 +95,10 @@ bool tenant_keep(struct build *b, struct tenant *t, enum tenant_kept why)
     t->state = TENANT_SERVED;
     t->kept = why;
     t->retiring &= t->policy.mode == STS_MODE_NONE;
-    struct sts_diag *diag = sts_diag_add(b->diags, STS_WARNING, "tenant-kept", t->where, "%.*s %s",
+    struct sts_diag *diag = sts_diag_add(diags, STS_WARNING, "tenant-kept", t->where, "%.*s %s",
                                          STS_ARG(t->domain), messages[why]);
     diag->tenant = t->domain;
-    sts_diag_help(b->diags, diag,
+    sts_diag_help(diags, diag,
                   "mend its configuration; until then this policy is served, "
                   "also after a restart");
     return true;
@@ -107,14 +109,16 @@ static void add_missing(struct build *b, struct sts_str domain)
     struct snapshot *s = b->snapshot;
     struct tenant *t = &s->tenants[s->tenant_count];
 
-    *t = (struct tenant){.domain = sts_arena_dup(s->arena, domain),
-                         .host = sts_arena_printf(s->arena, "mta-sts.%.*s", STS_ARG(domain)),
+    struct sts_str host = sts_arena_join(s->arena, STS_STR(STS_HOST_LABEL), domain);
+    *t = (struct tenant){.domain = sts_str_sub(host, strlen(STS_HOST_LABEL), host.len),
+                         .host = host,
+                         .hash = tenant_hash(host),
                          .where = {s->main_file, 0, 0},
                          .tls_reports = s->settings.tls_reports,
                          .tls_report_count = s->settings.tls_report_count,
                          .orphan = true,
-                         .order = SIZE_MAX};
-    if (tenant_keep(b, t, KEPT_MISSING))
+                         .file = UINT32_MAX};
+    if (tenant_keep(b, b->diags, t, KEPT_MISSING))
         s->tenant_count++;
 }
 

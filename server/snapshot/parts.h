@@ -10,8 +10,8 @@ struct repeated {
     const struct sts_diag **slots; /* open addressing, power of two */
     size_t size, count;
 };
-/* Removes, from `*from` on, each note and warning that was there before; errors stay. */
-void repeated_drop(struct repeated *r, struct sts_diags *diags, struct sts_diag **from);
+/* Copies all of `from`, which stays, but notes and warnings that were there before. */
+void repeated_append(struct repeated *r, struct sts_diags *to, const struct sts_diags *from);
 void repeated_fini(struct repeated *r);
 
 struct build {
@@ -21,12 +21,15 @@ struct build {
     struct ledger *ledger;       /* for dates and last good; NULL when not readable */
     const struct served *served; /* instead of a previous snapshot; may be NULL */
     size_t source_capacity;
-    bool missing; /* a file is not there or not readable, and what was in it is not known */
-    int unlisted; /* errno of a directory that could not be listed, or 0 */
-    const struct sts_named_policy **policies; /* sorted by name, over all sources */
-    const char **policy_names;                /* the same, for "did you mean"; ends with NULL */
-    size_t policy_count, suggestions;
+    bool missing;       /* a file is not there or not readable, and what was in it is not known */
+    int unlisted;       /* errno of a directory that could not be listed, or 0 */
+    bool same_policies; /* all named policies are those of the snapshot before */
+    const char **policy_names; /* for "did you mean"; ends with NULL */
+    size_t suggestions;
     struct repeated repeated;
+    bool reused;             /* some shards of the snapshot before... */
+    uint32_t *moved;         /* ...where its sources are now, place + 1; 0: not taken over */
+    struct sts_arena *spare; /* for what the next shard says */
 };
 
 /* Reads the file and adds its source, or reuses the previous snapshot's when the bytes are the
@@ -45,6 +48,15 @@ struct sts_source *source_keep(struct build *b, const struct snapshot_source *ol
 const struct snapshot_source *source_find(const struct snapshot *s, struct sts_str name);
 void sources_fini(struct snapshot *s);
 
+/* --- policies.c --- */
+void policies_collect(struct build *b);
+/* NULL when there is none. */
+const struct sts_named_policy *policies_find(const struct build *b, const struct sts_source *source,
+                                             struct sts_str name);
+/* "did you mean": `report` is what resolving said about a name that no file defines. */
+void policies_suggest(struct build *b, struct sts_str name, struct sts_diags *diags,
+                      struct sts_diag *report);
+
 /* Tenants of all sources, resolved, rendered and sorted by domain. */
 void tenants_build(struct build *b);
 /* The tenant of this domain among the first `count`, which are sorted. */
@@ -55,7 +67,7 @@ void tenants_certify(struct build *b);
 /* --- keep.c --- */
 /* Serves the tenant, whose configuration cannot be used, as it was served before; false when there
  * is nothing to keep. */
-bool tenant_keep(struct build *b, struct tenant *t, enum tenant_kept why);
+bool tenant_keep(struct build *b, struct sts_diags *diags, struct tenant *t, enum tenant_kept why);
 /* Whether its body is what was served last. */
 bool tenant_is_as_before(const struct build *b, const struct tenant *t);
 /* Its policy was served (or held) before. */
@@ -71,6 +83,7 @@ bool body_policy(struct sts_arena *arena, struct sts_str body, struct sts_policy
 void guard_build(struct build *b);
 
 /* The host index. */
+uint32_t tenant_hash(struct sts_str host);
 void index_build(struct snapshot *s);
 
 #endif

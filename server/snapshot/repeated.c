@@ -50,21 +50,15 @@ static bool said_before(struct repeated *r, const struct sts_diag *diag)
     return false;
 }
 
-void repeated_drop(struct repeated *r, struct sts_diags *diags, struct sts_diag **from)
+void repeated_append(struct repeated *r, struct sts_diags *to, const struct sts_diags *from)
 {
-    while (*from) {
-        struct sts_diag *diag = *from;
-        if (diag->severity == STS_ERROR || !said_before(r, diag)) {
-            from = &diag->next;
+    for (const struct sts_diag *diag = from->first; diag; diag = diag->next) {
+        struct sts_diag one = *diag;
+        if (diag->severity != STS_ERROR && said_before(r, diag))
             continue;
-        }
-        *from = diag->next;
-        if (diag->severity == STS_WARNING)
-            diags->warnings--;
-        else
-            diags->notes--;
+        one.next = NULL;
+        sts_diags_append(to, &(struct sts_diags){.first = &one});
     }
-    diags->tail = from;
 }
 
 void repeated_fini(struct repeated *r)

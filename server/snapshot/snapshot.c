@@ -9,29 +9,37 @@
 #include "server/snapshot/parts.h"
 #include "server/sys/file.h"
 
+uint32_t tenant_hash(struct sts_str host)
+{
+    return (uint32_t)sts_str_hash(host);
+}
+
 void index_build(struct snapshot *s)
 {
     size_t size = 16;
 
     while (size < s->tenant_count * 2)
         size *= 2;
-    s->index = STS_ARRAY(s->arena, size, struct tenant *);
+    s->index = STS_ARRAY(s->arena, size, uint32_t);
     s->index_size = size;
     for (size_t i = 0; i < s->tenant_count; i++) {
-        size_t slot = sts_str_hash(s->tenants[i].host) & (size - 1);
+        size_t slot = s->tenants[i].hash & (size - 1);
         while (s->index[slot])
             slot = (slot + 1) & (size - 1);
-        s->index[slot] = &s->tenants[i];
+        s->index[slot] = (uint32_t)i + 1;
     }
 }
 
 const struct tenant *snapshot_find_host(const struct snapshot *s, struct sts_str host)
 {
-    size_t slot = sts_str_hash(host) & (s->index_size - 1);
+    uint32_t hash = tenant_hash(host);
 
-    while (s->index[slot] && !sts_str_eq(s->index[slot]->host, host))
-        slot = (slot + 1) & (s->index_size - 1);
-    return s->index[slot];
+    for (size_t i = hash & (s->index_size - 1); s->index[i]; i = (i + 1) & (s->index_size - 1)) {
+        const struct tenant *t = &s->tenants[s->index[i] - 1];
+        if (t->hash == hash && sts_str_eq(t->host, host))
+            return t;
+    }
+    return NULL;
 }
 
 const struct tenant *snapshot_find_domain(const struct snapshot *s, struct sts_str domain)
@@ -129,6 +137,7 @@ struct snapshot *snapshot_build(const struct snapshot_input *input, struct sts_d
     s->built = input->now;
     s->main_file = sts_arena_dup(s->arena, sts_str_from(input->main_file));
     s->base_dir = file_dirname(s->arena, s->main_file);
+    s->bodies = input->previous ? body_pool_ref(input->previous->bodies) : body_pool_new();
     bool good = build(&b);
     /* Copied: the caller's diagnostics outlive a snapshot that was refused. */
     sts_diags_append(diags, &own);
@@ -150,6 +159,7 @@ void snapshot_unref(struct snapshot *s)
         return;
     sources_fini(s);
     cert_store_unref(s->certificates);
+    body_pool_unref(s->bodies);
     sts_arena_free(s->arena);
     free(s);
 }

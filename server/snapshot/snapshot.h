@@ -10,6 +10,7 @@
 #include "mtasts/config.h"
 #include "mtasts/record.h"
 #include "server/snapshot/served.h"
+#include "server/snapshot/shard.h"
 #include "server/sys/file.h"
 #include "server/tls/cert_store.h"
 
@@ -29,19 +30,20 @@ enum tenant_kept {
 struct tenant {
     struct sts_str domain; /* canonical policy domain */
     struct sts_str host;   /* "mta-sts." + domain, RFC 8461 §3.2 */
-    enum tenant_state state;
-    struct sts_pos where; /* where it is declared */
+    struct sts_pos where;  /* where it is declared */
     struct sts_policy policy;
-    struct sts_str body; /* rendered; empty when refused */
+    struct sts_str body; /* rendered, one for all who have it; empty when refused */
     const struct sts_str *tls_reports;
     size_t tls_report_count;
-    enum tenant_kept kept;
+    uint32_t file, nth; /* of which source it is which tenant, from 0 */
+    uint32_t hash;      /* of `host` */
+    enum tenant_state state : 8;
+    enum tenant_kept kept : 8;
     bool held; /* without certificate for the moment, but its policy of before: senders hold it, and
                   its id stays */
-    bool retiring;                 /* `retire`: serves mode none, RFC 8461 §8.3 */
+    bool retiring; /* `retire`: serves mode none, RFC 8461 §8.3 */
+    bool orphan;   /* no file that can be read declares it: known from before a start only */
     struct cert_identity identity; /* empty when no certificate */
-    bool orphan;  /* no file that can be read declares it: known from before a start only */
-    size_t order; /* in which it was found, over all files */
 };
 
 /* What a reload changed, against the snapshot before (or against what the ledger says was served).
@@ -51,12 +53,20 @@ struct snapshot_changes {
     size_t renewed; /* certificates, new ones in place of others; of tenants served in both */
 };
 
+/* What building it took; it grows with a change, not with the number of tenants. */
+struct snapshot_work {
+    size_t read, parsed; /* files */
+    size_t resolved;     /* tenants */
+};
+
 /* One file, and the SHA-256 of its bytes by which the next snapshot knows it again. */
 struct snapshot_source {
     struct sts_source *source; /* referenced */
     unsigned char digest[STS_DIGEST_LEN];
     enum tenant_kept kept;    /* of before, because the file cannot be used now */
     struct file_id directory; /* where it was found; another one there is no removal */
+    struct shard *shard;      /* its tenants; referenced */
+    size_t before;            /* its place in the snapshot before, + 1; 0: it was not there */
 };
 
 struct snapshot {
@@ -73,8 +83,13 @@ struct snapshot {
     struct cert_store *certificates; /* referenced; NULL when not loaded */
     struct tenant *tenants;          /* sorted by domain */
     size_t tenant_count;
-    struct tenant **index; /* open addressing on tenant->host; power of two */
-    size_t index_size;
+    uint32_t *index;                          /* open addressing on tenant->hash, place + 1... */
+    size_t index_size;                        /* ...power of two */
+    const struct sts_named_policy **policies; /* sorted by name, over all sources */
+    size_t policy_count;
+    struct body_pool *bodies; /* referenced */
+    size_t duplicates;        /* tenants left out, because another file has them too */
+    struct snapshot_work work;
     /* Kept and retiring ones are also among served. */
     size_t served, without_certificate, refused, kept, retiring;
     struct snapshot_changes changes;

@@ -43,9 +43,14 @@ static void grow(struct build *b)
 static struct sts_source *append(struct build *b, struct snapshot_source source)
 {
     struct snapshot *s = b->snapshot;
+    const struct snapshot *previous = b->input->previous;
+    const struct snapshot_source *old =
+        previous ? source_find(previous, source.source->name) : NULL;
 
     if (s->source_count == b->source_capacity)
         grow(b);
+    source.before = old ? (size_t)(old - previous->sources) + 1 : 0;
+    source.shard = NULL;
     s->sources[s->source_count++] = source;
     *slot_of(s, source.source->name) = s->source_count;
     return source.source;
@@ -53,8 +58,10 @@ static struct sts_source *append(struct build *b, struct snapshot_source source)
 
 void sources_fini(struct snapshot *s)
 {
-    for (size_t i = 0; i < s->source_count; i++)
+    for (size_t i = 0; i < s->source_count; i++) {
+        shard_unref(s->sources[i].shard);
         sts_source_unref(s->sources[i].source);
+    }
     free(s->sources);
     free(s->source_index);
 }
@@ -148,10 +155,13 @@ struct sts_source *sources_add(struct build *b, struct sts_str path, bool is_mai
     if ((previous ? file_read_settled : file_read)(name.ptr, STS_SOURCE_MAX, &text, NULL) != 0)
         return previous && errno == EAGAIN ? busy(b, name, is_main)
                                            : unreadable(b, name, is_main, where, errno);
+    b->snapshot->work.read++;
     SHA256((const unsigned char *)text.ptr, text.len, read.digest);
     read.source = unchanged(previous, name, is_main, read.digest);
-    if (!read.source)
+    if (!read.source) {
         read.source = sts_source_parse(sts_buf_str(&text), name, is_main);
+        b->snapshot->work.parsed++;
+    }
     sts_buf_fini(&text);
     sts_diags_append(b->diags, &read.source->diags);
     struct sts_source *kept = NULL;

@@ -1,4 +1,7 @@
-/* Tenants of all sources: named policies found, resolved, rendered, certified. */
+/* Tenants of all sources: named policies found, resolved, rendered, certified.
+ *
+ * What did not change since the snapshot before is taken over from there, so that a change costs
+ * the tenants of the file it is in, and a copy of the rest. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,93 +9,18 @@
 #include "server/snapshot/parts.h"
 #include "server/sys/file.h"
 
-static int by_name(const void *a, const void *b)
-{
-    const struct sts_named_policy *x = *(const struct sts_named_policy *const *)a;
-    const struct sts_named_policy *y = *(const struct sts_named_policy *const *)b;
-    return sts_str_cmp(x->name, y->name);
-}
-
-static void collect_policies(struct build *b)
-{
-    const struct snapshot *s = b->snapshot;
-    size_t total = 0, kept = 0;
-
-    for (size_t i = 0; i < s->source_count; i++)
-        total += s->sources[i].source->policy_count;
-    b->policies = STS_ARRAY(s->arena, total, const struct sts_named_policy *);
-    for (size_t i = 0; i < s->source_count; i++)
-        for (size_t j = 0; j < s->sources[i].source->policy_count; j++)
-            b->policies[kept++] = &s->sources[i].source->policies[j];
-    qsort(b->policies, total, sizeof(*b->policies), by_name);
-    b->policy_count = total;
-    b->policy_names = STS_ARRAY(s->arena, total + 1, const char *);
-    for (size_t i = 0; i < total; i++)
-        b->policy_names[i] = b->policies[i]->name.ptr; /* from an arena, so NUL-terminated */
-    for (size_t i = 1; i < total; i++) {
-        if (!sts_str_eq(b->policies[i - 1]->name, b->policies[i]->name))
-            continue;
-        struct sts_diag *diag =
-            sts_diag_add(b->diags, STS_ERROR, "policy-duplicate", b->policies[i]->where,
-                         "the policy \"%.*s\" is defined twice", STS_ARG(b->policies[i]->name));
-        diag->related = b->policies[i - 1]->where;
-        sts_diag_help(b->diags, diag, "rename or remove one of the two");
-    }
-}
-
-static bool belongs(const struct sts_source *source, const struct sts_named_policy *policy)
-{
-    uintptr_t from = (uintptr_t)source->policies, at = (uintptr_t)policy;
-    return at >= from && at < from + source->policy_count * sizeof(*policy);
-}
-
-/* Of several policies of one name the first counts, so that a file cannot take away another's. But
- * a tenant whose own file has one of the others most likely means that one: neither is right for
- * it, and it is refused as with a policy that has errors. */
-static const struct sts_named_policy *
-find_policy(const struct build *b, const struct sts_source *source, struct sts_str name)
-{
-    const struct sts_named_policy key = {.name = name}, *pointer = &key;
-    const struct sts_named_policy **end = b->policies + b->policy_count;
-
-    if (!name.len || !b->policy_count)
-        return NULL;
-    const struct sts_named_policy **found =
-        bsearch(&pointer, b->policies, b->policy_count, sizeof(*b->policies), by_name);
-    if (!found)
-        return NULL;
-    while (found > b->policies && sts_str_eq(found[-1]->name, name))
-        found--;
-    for (const struct sts_named_policy **other = found + 1;
-         other < end && sts_str_eq((*other)->name, name); other++) {
-        if (!belongs(source, *other))
-            continue;
-        struct sts_named_policy *lost = STS_NEW(b->snapshot->arena, struct sts_named_policy);
-        *lost = **other;
-        lost->broken = true;
-        return lost;
-    }
-    return *found;
-}
-
-/* `report` is what resolving said about a name that no file defines. */
-static void suggest_policy(struct build *b, struct sts_str name, struct sts_diag *report)
-{
-    /* Each one looks at all names; after a hundred, one more is of no help. */
-    const char *near = b->suggestions++ < 100 ? sts_suggest(name, b->policy_names) : NULL;
-    if (near && report)
-        sts_diag_help(b->diags, report, "did you mean %s?", near);
-}
-
-static void build_tenant(struct build *b, const struct snapshot_source *from,
-                         const struct sts_tenant_decl *decl, struct tenant *t)
+/* True when the tenant is served as it is declared; `entry` then says with what. */
+static bool resolve(struct build *b, const struct snapshot_source *from,
+                    const struct sts_tenant_decl *decl, struct shard_tenant *entry,
+                    struct sts_diags *diags, struct tenant *t)
 {
     const struct sts_source *source = from->source;
     struct snapshot *s = b->snapshot;
-    struct sts_buf body = {0};
+    struct sts_policy policy;
 
     t->domain = decl->domain;
-    t->host = sts_arena_printf(s->arena, "mta-sts.%.*s", STS_ARG(decl->domain));
+    t->host = decl->host;
+    t->hash = tenant_hash(t->host);
     t->where = decl->where;
     t->tls_reports = decl->has_tls_reports ? decl->tls_reports : s->settings.tls_reports;
     t->tls_report_count =
@@ -100,31 +28,94 @@ static void build_tenant(struct build *b, const struct snapshot_source *from,
     t->state = TENANT_REFUSED;
     t->retiring = decl->retire;
     /* Of a file with an error outside its tenants nothing is used; its hosts stay known. */
-    if (source->broken) {
-        tenant_keep(b, t, KEPT_BROKEN);
-        return;
-    }
-    const struct sts_named_policy *named = find_policy(b, source, decl->policy_name);
-    struct sts_diag **report = b->diags->tail;
-    bool good = sts_tenant_resolve(decl, named, &s->settings, b->diags, &t->policy);
+    if (source->broken)
+        return false;
+    const struct sts_named_policy *named = policies_find(b, source, decl->policy_name);
+    struct sts_diag **report = diags->tail;
+    bool good = sts_tenant_resolve(decl, named, &s->settings, diags, &policy);
     if (!named && decl->policy_name.len)
-        suggest_policy(b, decl->policy_name, *report);
-    if (named)
-        repeated_drop(&b->repeated, b->diags, report);
-    if (!good) {
-        tenant_keep(b, t, KEPT_BROKEN);
-        return;
-    }
+        policies_suggest(b, decl->policy_name, diags, *report);
+    if (!good)
+        return false;
     t->state = TENANT_SERVED;
     t->kept = from->kept;
-    sts_policy_render(&body, &t->policy);
-    t->body = sts_arena_dup(s->arena, sts_buf_str(&body));
-    sts_buf_fini(&body);
+    *entry = (struct shard_tenant){body_take(s->bodies, &policy), named};
+    t->policy = entry->body->policy;
+    t->body = entry->body->text;
+    return true;
+}
+
+/* Resolves the tenants of the source in this place, and adds them at the end. */
+static struct shard *resolve_source(struct build *b, size_t place)
+{
+    struct snapshot *s = b->snapshot;
+    const struct snapshot_source *from = &s->sources[place];
+    const struct sts_source *source = from->source;
+    struct shard *shard = shard_new(s->bodies, source->tenant_count);
+
+    shard->whole = true;
+    if (!b->spare)
+        b->spare = sts_arena_new();
+    sts_diags_init(&shard->diags, b->spare);
+    for (size_t i = 0; i < source->tenant_count; i++) {
+        const struct sts_tenant_decl *decl = &source->tenants[i];
+        if (!decl->domain.len) {
+            shard->whole = false;
+            continue;
+        }
+        struct tenant *t = &s->tenants[s->tenant_count++];
+        t->file = (uint32_t)place;
+        t->nth = (uint32_t)i;
+        if (resolve(b, from, decl, &shard->tenants[i], &shard->diags, t))
+            continue;
+        shard->whole = false;
+        tenant_keep(b, &shard->diags, t, KEPT_BROKEN);
+    }
+    s->work.resolved += source->tenant_count;
+    if (shard->diags.first) {
+        shard->arena = b->spare;
+        b->spare = NULL;
+    }
+    return shard;
+}
+
+static bool same_policies(const struct build *b, const struct sts_source *source,
+                          const struct shard *shard)
+{
+    bool same = true;
+
+    for (size_t i = 0; !b->same_policies && same && i < shard->count; i++)
+        same = shard->tenants[i].named == policies_find(b, source, source->tenants[i].policy_name);
+    return same;
+}
+
+/* The settings are those of the main file, the first source. */
+static struct shard *shard_before(const struct build *b, const struct snapshot_source *from)
+{
+    const struct snapshot *s = b->snapshot, *previous = b->input->previous;
+    const struct snapshot_source *old = from->before ? &previous->sources[from->before - 1] : NULL;
+
+    if (!old || old->source != from->source || !old->shard->whole || previous->duplicates ||
+        previous->sources[0].source != s->sources[0].source ||
+        !same_policies(b, from->source, old->shard))
+        return NULL;
+    return old->shard;
 }
 
 static int by_domain(const void *a, const void *b)
 {
     return sts_str_cmp(((const struct tenant *)a)->domain, ((const struct tenant *)b)->domain);
+}
+
+static void sort(struct tenant *tenants, size_t count)
+{
+    if (count)
+        qsort(tenants, count, sizeof(*tenants), by_domain);
+}
+
+static bool is_earlier(const struct tenant *a, const struct tenant *b)
+{
+    return a->file != b->file ? a->file < b->file : a->nth < b->nth;
 }
 
 /* One domain in two files: neither can be told to be the right one. What was served before counts,
@@ -137,7 +128,7 @@ static bool counts_before(const struct build *b, const struct tenant *a, const s
         return served;
     if ((a->kept == KEPT_NOT) != (other->kept == KEPT_NOT))
         return a->kept == KEPT_NOT;
-    return a->order < other->order;
+    return is_earlier(a, other);
 }
 
 static void drop_duplicates(struct build *b)
@@ -162,15 +153,10 @@ static void drop_duplicates(struct build *b)
         diag->tenant = t->domain;
         diag->related = first->where;
         sts_diag_help(b->diags, diag, "remove one of the two; %s counts",
-                      first->order < t->order ? "the first one" : "the one that was served before");
+                      is_earlier(first, t) ? "the first one" : "the one that was served before");
     }
+    s->duplicates = s->tenant_count - kept;
     s->tenant_count = kept;
-}
-
-static void sort(struct snapshot *s)
-{
-    if (s->tenant_count)
-        qsort(s->tenants, s->tenant_count, sizeof(*s->tenants), by_domain);
 }
 
 static int to_domain(const void *key, const void *tenant)
@@ -183,29 +169,120 @@ const struct tenant *tenant_among(const struct snapshot *s, size_t count, struct
     return count ? bsearch(&domain, s->tenants, count, sizeof(*s->tenants), to_domain) : NULL;
 }
 
+/* The first of `all` from `at` on that does not come before `domain`; most likely it is near. */
+static size_t seek(const struct tenant *all, size_t at, size_t count, struct sts_str domain)
+{
+    size_t step = 1, end = at;
+
+    while (end < count && sts_str_cmp(all[end].domain, domain) < 0) {
+        at = end + 1;
+        end += step;
+        step *= 2;
+    }
+    if (end > count)
+        end = count;
+    while (at < end) {
+        size_t middle = at + (end - at) / 2;
+        if (sts_str_cmp(all[middle].domain, domain) < 0)
+            at = middle + 1;
+        else
+            end = middle;
+    }
+    return at;
+}
+
+/* Those of shards taken over, as they were before certificates were looked at. */
+static void take_over(struct build *b, const struct tenant *from, size_t count)
+{
+    struct snapshot *s = b->snapshot;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t place = from[i].orphan ? 0 : b->moved[from[i].file];
+        if (!place)
+            continue;
+        struct tenant *t = &s->tenants[s->tenant_count++];
+        *t = from[i];
+        t->file = (uint32_t)(place - 1);
+        t->state = TENANT_SERVED;
+        t->kept = s->sources[t->file].kept;
+        t->held = false;
+        t->identity = (struct cert_identity){0};
+    }
+}
+
+/* `fresh` are sorted, and stand far enough behind to be moved forward one by one. True when some
+ * domain is there twice. */
+static bool merge(struct build *b, const struct tenant *fresh, size_t count)
+{
+    struct snapshot *s = b->snapshot;
+    const struct snapshot *previous = b->input->previous;
+    const struct tenant *old = previous ? previous->tenants : NULL;
+    size_t old_count = previous && b->reused ? previous->tenant_count : 0, at = 0;
+    bool twice = false;
+
+    for (size_t i = 0; i < count; i++) {
+        struct sts_str domain = fresh[i].domain;
+        size_t next = seek(old, at, old_count, domain);
+        take_over(b, old + at, next - at);
+        at = next;
+        s->tenants[s->tenant_count++] = fresh[i];
+        twice = twice || (i && sts_str_eq(s->tenants[s->tenant_count - 2].domain, domain));
+        twice = twice || (at < old_count && sts_str_eq(old[at].domain, domain) && !old[at].orphan &&
+                          b->moved[old[at].file]);
+    }
+    if (at < old_count)
+        take_over(b, old + at, old_count - at);
+    return twice;
+}
+
+/* Takes over what shards it can; the number of tenants in those. */
+static size_t reuse(struct build *b)
+{
+    struct snapshot *s = b->snapshot;
+    const struct snapshot *previous = b->input->previous;
+    size_t count = 0;
+
+    b->moved = STS_ARRAY(s->arena, previous ? previous->source_count : 0, uint32_t);
+    for (size_t i = 0; i < s->source_count; i++) {
+        struct snapshot_source *from = &s->sources[i];
+        struct shard *shard = shard_before(b, from);
+        if (!shard)
+            continue;
+        from->shard = shard_ref(shard);
+        b->moved[from->before - 1] = (uint32_t)i + 1;
+        b->reused = true;
+        count += shard->count;
+    }
+    return count;
+}
+
 void tenants_build(struct build *b)
 {
     struct snapshot *s = b->snapshot;
     size_t total = missing_count(b);
 
-    collect_policies(b);
+    policies_collect(b);
     for (size_t i = 0; i < s->source_count; i++)
         total += s->sources[i].source->tenant_count;
     s->tenants = STS_ARRAY(s->arena, total, struct tenant);
+    size_t reused = s->tenant_count = reuse(b);
     for (size_t i = 0; i < s->source_count; i++) {
-        const struct sts_source *source = s->sources[i].source;
-        for (size_t j = 0; j < source->tenant_count; j++) {
-            if (!source->tenants[j].domain.len)
-                continue;
-            s->tenants[s->tenant_count].order = s->tenant_count;
-            build_tenant(b, &s->sources[i], &source->tenants[j], &s->tenants[s->tenant_count++]);
-        }
+        struct snapshot_source *from = &s->sources[i];
+        if (!from->shard)
+            from->shard = resolve_source(b, i);
+        repeated_append(&b->repeated, b->diags, &from->shard->diags);
     }
-    sort(s);
-    drop_duplicates(b);
+    size_t fresh = s->tenant_count - reused;
+    sort(s->tenants + reused, fresh);
+    s->tenant_count = 0;
+    if (merge(b, s->tenants + reused, fresh))
+        drop_duplicates(b);
+    size_t declared = s->tenant_count;
     tenants_keep_missing(b);
-    sort(s);
+    if (s->tenant_count != declared)
+        sort(s->tenants, s->tenant_count);
     repeated_fini(&b->repeated);
+    sts_arena_free(b->spare);
 }
 
 static bool any_tls(const struct sts_settings *settings)

@@ -60,10 +60,11 @@ UNUSED_FN void add_tenant(struct snapshot *s, const char *domain, enum tenant_st
     t->host = sts_arena_printf(s->arena, "mta-sts.%s", domain);
     t->state = state;
     t->body = sts_arena_dup(s->arena, sts_str_from(body));
-    size_t at = sts_str_hash(t->host) & (s->index_size - 1);
+    t->hash = (uint32_t)sts_str_hash(t->host);
+    size_t at = t->hash & (s->index_size - 1);
     while (s->index[at])
         at = (at + 1) & (s->index_size - 1);
-    s->index[at] = t;
+    s->index[at] = (uint32_t)s->tenant_count;
 }
 
 /* example.org with `body` (or no tenant at all with NULL), and one tenant that is refused. */
@@ -77,7 +78,7 @@ UNUSED_FN struct snapshot *make_snapshot(const struct sts_settings *settings, co
     s->base_dir = STS_STR("/tmp");
     s->tenants = STS_ARRAY(arena, 4, struct tenant);
     s->index_size = 16;
-    s->index = STS_ARRAY(arena, s->index_size, struct tenant *);
+    s->index = STS_ARRAY(arena, s->index_size, uint32_t);
     if (body)
         add_tenant(s, "example.org", TENANT_SERVED, body);
     add_tenant(s, "nocert.example", TENANT_NO_CERTIFICATE, POLICY);

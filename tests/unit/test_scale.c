@@ -1,0 +1,359 @@
+/* Unit tests of server/snapshot: what a change costs, counted, not timed; and that what is taken
+ * over from the snapshot before is what resolving it anew would give. */
+#include "tests/unit/test.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/snapshot/snapshot.h"
+
+#define MAIN                                                                                       \
+    "listen: [{address: \"127.0.0.1:0\", tls: off}]\nledger: ledger.db\n"                          \
+    "include: t.d/*.yaml\n"
+
+enum { NOW = 1700000000, FILES = 10 };
+
+struct fixture {
+    char dir[64];
+    struct sts_arena *arena;
+    struct sts_diags diags;
+    struct snapshot *snapshot; /* the last one built */
+    struct snapshot *anew;     /* the same from nothing */
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    strcpy(f->dir, "/tmp/scale-XXXXXX");
+    f->arena = sts_arena_new();
+    *state = f;
+    return mkdtemp(f->dir) && chdir(f->dir) == 0 && mkdir("t.d", 0755) == 0 ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    snapshot_unref(f->snapshot);
+    snapshot_unref(f->anew);
+    sts_arena_free(f->arena);
+    int result = nftw(f->dir, remove_one, 10, FTW_DEPTH | FTW_PHYS);
+    free(f);
+    return result;
+}
+
+static void put(const char *name, const char *text)
+{
+    FILE *file = fopen(name, "w");
+
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A file of `count` tenants: "tFILE-I.example". */
+static void put_tenants(int file, int count, const char *policy)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "t.d/%d.yaml", file);
+    FILE *out = fopen(name, "w");
+    assert_non_null(out);
+    fputs("tenants:\n", out);
+    for (int i = 0; i < count; i++)
+        fprintf(out, "  t%d-%d.example: {%s}\n", file, i, policy);
+    assert_int_equal(fclose(out), 0);
+}
+
+static struct snapshot *build(struct fixture *f, const struct snapshot *previous)
+{
+    const struct snapshot_input input = {
+        .main_file = "main.yaml", .now = NOW, .previous = previous};
+
+    sts_diags_init(&f->diags, f->arena);
+    struct snapshot *s = snapshot_build(&input, &f->diags);
+    assert_non_null(s);
+    return s;
+}
+
+/* What compares with before is left out. */
+static void render(struct sts_buf *out, const struct sts_diags *diags)
+{
+    for (const struct sts_diag *d = diags->first; d; d = d->next)
+        if (strcmp(d->code, "tenant-removed") != 0 && strcmp(d->code, "mx-removed") != 0 &&
+            strcmp(d->code, "max-age-shortened") != 0)
+            sts_diag_render_text(out, d, false);
+    sts_buf_add(out, STS_STR("."));
+}
+
+static void assert_same_diags(const struct sts_diags *a, const struct sts_diags *b)
+{
+    struct sts_buf x = {0}, y = {0};
+
+    render(&x, a);
+    render(&y, b);
+    assert_string_equal(x.ptr, y.ptr);
+    sts_buf_fini(&x);
+    sts_buf_fini(&y);
+}
+
+static void assert_same_tenant(const struct tenant *a, const struct tenant *b)
+{
+    assert_true(sts_str_eq(a->domain, b->domain));
+    assert_true(sts_str_eq(a->host, b->host));
+    assert_true(sts_str_eq(a->body, b->body));
+    assert_true(sts_str_eq(a->where.source, b->where.source));
+    assert_int_equal(a->where.line, b->where.line);
+    assert_int_equal(a->state, b->state);
+    assert_int_equal(a->kept, b->kept);
+    assert_int_equal(a->retiring, b->retiring);
+    assert_int_equal(a->policy.mode, b->policy.mode);
+    assert_int_equal(a->policy.max_age, b->policy.max_age);
+    assert_int_equal(a->policy.mx_count, b->policy.mx_count);
+    assert_int_equal(a->tls_report_count, b->tls_report_count);
+    assert_int_equal(a->file, b->file);
+    assert_int_equal(a->nth, b->nth);
+}
+
+/* The next snapshot; it is what one is that knows of none before. */
+static const struct snapshot *next(struct fixture *f)
+{
+    struct snapshot *s = build(f, f->snapshot);
+    struct sts_diags said = f->diags;
+
+    snapshot_unref(f->snapshot);
+    f->snapshot = s;
+    snapshot_unref(f->anew);
+    f->anew = build(f, NULL);
+    assert_same_diags(&said, &f->diags);
+    assert_int_equal(s->tenant_count, f->anew->tenant_count);
+    assert_int_equal(s->served, f->anew->served);
+    assert_int_equal(s->duplicates, f->anew->duplicates);
+    assert_int_equal(body_pool_count(s->bodies), body_pool_count(f->anew->bodies));
+    for (size_t i = 0; i < s->tenant_count; i++) {
+        assert_same_tenant(&s->tenants[i], &f->anew->tenants[i]);
+        assert_ptr_equal(snapshot_find_host(s, s->tenants[i].host), &s->tenants[i]);
+        assert_ptr_equal(snapshot_find_domain(s, s->tenants[i].domain), &s->tenants[i]);
+    }
+    f->diags = said;
+    return s;
+}
+
+static const struct tenant *tenant(const struct fixture *f, const char *domain)
+{
+    return snapshot_find_domain(f->snapshot, sts_str_from(domain));
+}
+
+static size_t said(const struct fixture *f, const char *code)
+{
+    size_t count = 0;
+
+    for (const struct sts_diag *d = f->diags.first; d; d = d->next)
+        count += strcmp(d->code, code) == 0;
+    return count;
+}
+
+/* What one changed tenant costs among `files` files of FILES tenants. */
+static struct snapshot_work change_one(struct fixture *f, int files)
+{
+    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [mx.example.org]}}\n");
+    for (int i = 0; i < files; i++)
+        put_tenants(i, FILES, "policy: p");
+    struct snapshot *before = build(f, NULL);
+    assert_int_equal(before->served, files * FILES);
+    assert_int_equal(before->work.parsed, files + 1);
+    assert_int_equal(before->work.resolved, files * FILES);
+    assert_int_equal(body_pool_count(before->bodies), 1);
+    put_tenants(files / 2, FILES, "policy: p, max_age: 1w");
+    struct snapshot *after = build(f, before);
+    struct snapshot_work work = after->work;
+    assert_int_equal(after->changes.changed, FILES);
+    assert_int_equal(after->served, files * FILES);
+    assert_int_equal(body_pool_count(after->bodies), 2);
+    snapshot_unref(before);
+    assert_int_equal(body_pool_count(after->bodies), 2);
+    snapshot_unref(after);
+    return work;
+}
+
+static void a_change_costs_the_same_among_more_tenants(void **state)
+{
+    struct fixture *f = *state;
+    struct snapshot_work few = change_one(f, 100), many = change_one(f, 1000);
+
+    assert_int_equal(few.parsed, 1);
+    assert_int_equal(few.resolved, FILES);
+    assert_int_equal(many.parsed, few.parsed);
+    assert_int_equal(many.resolved, few.resolved);
+}
+
+static void nothing_changed_costs_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    for (int i = 0; i < 3; i++)
+        put_tenants(i, FILES, "mode: none");
+    next(f);
+    const struct snapshot *s = next(f);
+    assert_int_equal(s->work.parsed, 0);
+    assert_int_equal(s->work.resolved, 0);
+}
+
+static void files_that_come_and_go_move_the_others(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN "tenants: {m.example: {mode: none}}\n");
+    put_tenants(5, 3, "mode: none");
+    put_tenants(6, 3, "mode: testing, mx: [mx.example.org]");
+    next(f);
+    put_tenants(1, 4, "mode: testing, mx: [mx.example.org]");
+    assert_int_equal(next(f)->work.resolved, 4);
+    assert_int_equal(unlink("t.d/5.yaml"), 0);
+    assert_int_equal(next(f)->work.resolved, 0);
+    put_tenants(5, 2, "mode: none");
+    put_tenants(6, 2, "mode: none");
+    assert_int_equal(next(f)->work.resolved, 4);
+    assert_int_equal(f->snapshot->tenant_count, 9);
+}
+
+static void a_named_policy_changes_for_those_who_name_it(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/p.yaml", "policies: {p: {mode: testing, mx: [mx.example.org]}}\n");
+    put("t.d/q.yaml", "policies: {q: {mode: none}}\n");
+    put_tenants(1, 2, "policy: p");
+    put_tenants(2, 3, "policy: q");
+    put_tenants(3, 4, "mode: none");
+    next(f);
+    put("t.d/p.yaml", "policies: {p: {mode: enforce, mx: [mx.example.org]}}\n");
+    assert_int_equal(next(f)->work.resolved, 2);
+    assert_int_equal(tenant(f, "t1-0.example")->policy.mode, STS_MODE_ENFORCE);
+    /* One of the same name that comes later, and takes the place of the first when that goes. */
+    put("t.d/r.yaml", "policies: {p: {mode: none}}\n");
+    assert_int_equal(next(f)->work.resolved, 0);
+    assert_int_equal(said(f, "policy-duplicate"), 1);
+    assert_int_equal(unlink("t.d/p.yaml"), 0);
+    assert_int_equal(next(f)->work.resolved, 2);
+    assert_int_equal(tenant(f, "t1-0.example")->policy.mode, STS_MODE_NONE);
+}
+
+static void settings_count_for_all(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put_tenants(1, 2, "mode: none");
+    next(f);
+    assert_int_equal(tenant(f, "t1-0.example")->tls_report_count, 0);
+    put("main.yaml", MAIN "contact: {tls_reports: \"mailto:a@example.org\"}\n");
+    assert_int_equal(next(f)->work.resolved, 2);
+    assert_int_equal(tenant(f, "t1-0.example")->tls_report_count, 1);
+}
+
+/* A warning of a policy of many is said once: by the next when the first one goes. */
+static void what_was_said_is_said_again(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [mx.example.org], max_age: 60}}\n");
+    put_tenants(1, 2, "policy: p");
+    put_tenants(2, 2, "policy: p");
+    next(f);
+    assert_int_equal(said(f, "max-age-below-day"), 1);
+    assert_int_equal(next(f)->work.resolved, 0);
+    assert_int_equal(said(f, "max-age-below-day"), 1);
+    put_tenants(1, 2, "mode: none");
+    assert_int_equal(next(f)->work.resolved, 2);
+    assert_int_equal(said(f, "max-age-below-day"), 1);
+    put_tenants(2, 2, "mode: none");
+    next(f);
+    assert_int_equal(said(f, "max-age-below-day"), 0);
+}
+
+static void the_other_of_two_comes_back(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/1.yaml", "tenants: {a.example: {mode: none}, b.example: {mode: none}}\n");
+    put("t.d/2.yaml", "tenants: {b.example: {mode: none}, c.example: {mode: none}}\n");
+    next(f);
+    assert_int_equal(f->snapshot->duplicates, 1);
+    assert_int_equal(next(f)->duplicates, 1);
+    put("t.d/1.yaml", "tenants: {a.example: {mode: none}}\n");
+    next(f);
+    assert_int_equal(f->snapshot->duplicates, 0);
+    assert_true(sts_str_is(tenant(f, "b.example")->where.source, "t.d/2.yaml"));
+    /* And again, with one of the two taken over. */
+    put("t.d/1.yaml", "tenants: {a.example: {mode: none}, b.example: {mode: none}}\n");
+    assert_int_equal(next(f)->duplicates, 1);
+    assert_int_equal(said(f, "tenant-duplicate"), 1);
+}
+
+/* Any few edits after each other, of any kind. */
+static void random_edits(void **state)
+{
+    static const char *const policies[] = {"mode: none",
+                                           "policy: p",
+                                           "policy: q",
+                                           "policy: p, mode: none",
+                                           "mode: testing, mx: [a.example.org, b.example.org]",
+                                           "policy: q, retire: on"};
+    static const char *const shared[] = {"t.d/p.yaml", "t.d/z.yaml"};
+    struct fixture *f = *state;
+    char name[32];
+
+    srand(7);
+    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [m.example.org]}}\n");
+    put("t.d/z.yaml", "policies: {q: {mode: testing, mx: [q.example.org]}}\n");
+    for (int i = 0; i < 300; i++) {
+        int file = rand() % 8;
+        snprintf(name, sizeof(name), "t.d/%d.yaml", file);
+        switch (rand() % 5) {
+        case 0:
+            unlink(name);
+            break;
+        case 1:
+            put(shared[rand() % 2],
+                rand() % 2 ? "policies: {q: {mode: testing, mx: [q.example.org]}}\n"
+                           : "policies: {q: {mode: enforce, mx: [q.example.org], max_age: 60}}\n");
+            break;
+        default:
+            put_tenants(file, 1 + rand() % 5, policies[rand() % 6]);
+        }
+        if (access("t.d/z.yaml", F_OK) == 0)
+            next(f);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_change_costs_the_same_among_more_tenants),
+        TEST(nothing_changed_costs_nothing),
+        TEST(files_that_come_and_go_move_the_others),
+        TEST(a_named_policy_changes_for_those_who_name_it),
+        TEST(settings_count_for_all),
+        TEST(what_was_said_is_said_again),
+        TEST(the_other_of_two_comes_back),
+        TEST(random_edits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
