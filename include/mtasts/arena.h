@@ -10,6 +10,8 @@ struct sts_arena;
 
 struct sts_arena *sts_arena_new(void);
 void sts_arena_free(struct sts_arena *a); /* NULL is fine */
+/* Empty again: what came from it is gone, some of its memory stays for the next. */
+void sts_arena_reset(struct sts_arena *a);
 /* Zeroed, aligned for any type, never NULL (size 0 included). */
 void *sts_arena_alloc(struct sts_arena *a, size_t size);
 /* Zeroed array; aborts on overflow of count * size. */

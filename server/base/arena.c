@@ -67,6 +67,22 @@ void sts_arena_free(struct sts_arena *a)
     free(a);
 }
 
+void sts_arena_reset(struct sts_arena *a)
+{
+    struct block *kept = a->blocks;
+
+    if (!kept)
+        return;
+    while (kept->next) {
+        struct block *next = kept->next->next;
+        a->total -= sizeof(struct block) + kept->next->size;
+        free(kept->next);
+        kept->next = next;
+    }
+    memset(kept->data, 0, kept->used);
+    kept->used = 0;
+}
+
 static struct block *add_block(struct sts_arena *a, size_t need)
 {
     size_t size = need > a->next_size ? need : a->next_size;

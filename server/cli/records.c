@@ -63,18 +63,17 @@ static bool is_other_zone(const struct selection *s, size_t i, size_t other)
 }
 
 static void print_one(struct sts_buf *out, const struct sts_record_format *format,
-                      struct sts_format_context *c, struct selection *s)
+                      struct sts_format_context *c, struct selection *s, struct sts_arena *arena)
 {
-    struct sts_arena *arena = sts_arena_new();
     struct sts_record_set set;
 
+    sts_arena_reset(arena);
     make_set(arena, s, &s->chosen[c->index], &set);
     if (format->with_steps)
         rollout_steps(arena, s->ledger, s->snapshot, c->now, &s->diags, &set);
     c->zone_begins = is_other_zone(s, c->index, c->index - 1);
     c->zone_ends = is_other_zone(s, c->index, c->index + 1);
     format->set(out, c, &set);
-    sts_arena_free(arena);
 }
 
 /* One tenant after the other: however many there are, one set and a piece of output are held. */
@@ -85,6 +84,7 @@ static bool print(struct selection *s, const struct sts_record_format *format, b
                                    .relative = relative,
                                    .now = clock_wall(),
                                    .batch = &batch};
+    struct sts_arena *arena = sts_arena_new();
     struct progress progress;
     struct sts_buf out = {0};
     bool good = true;
@@ -93,7 +93,7 @@ static bool print(struct selection *s, const struct sts_record_format *format, b
     if (format->begin)
         format->begin(&out, &c);
     for (; good && c.index < s->count; c.index++) {
-        print_one(&out, format, &c, s);
+        print_one(&out, format, &c, s, arena);
         good = flush(&out, CHUNK);
         progress_at(&progress, c.index);
     }
@@ -102,6 +102,7 @@ static bool print(struct selection *s, const struct sts_record_format *format, b
     good = good && flush(&out, 0);
     progress_end(&progress);
     sts_buf_fini(&out);
+    sts_arena_free(arena);
     return good;
 }
 

@@ -108,6 +108,17 @@ static bool choose_matching(struct selection *s, const char *pattern)
     return s->count > before;
 }
 
+/* Orders what most likely is in order. */
+static void sort(struct selection *s, int (*compare)(const void *, const void *))
+{
+    size_t i = 1;
+
+    while (i < s->count && compare(&s->chosen[i - 1], &s->chosen[i]) <= 0)
+        i++;
+    if (i < s->count)
+        qsort(s->chosen, s->count, sizeof(*s->chosen), compare);
+}
+
 static int by_tenant(const void *a, const void *b)
 {
     const struct chosen *x = a, *y = b;
@@ -119,8 +130,7 @@ static void drop_repeated(struct selection *s)
 {
     size_t kept = 0;
 
-    if (s->count)
-        qsort(s->chosen, s->count, sizeof(*s->chosen), by_tenant);
+    sort(s, by_tenant);
     for (size_t i = 0; i < s->count; i++)
         if (!kept || s->chosen[kept - 1].tenant != s->chosen[i].tenant)
             s->chosen[kept++] = s->chosen[i];
@@ -140,19 +150,6 @@ bool selection_choose(struct selection *s, char *const *names, size_t count)
     return good;
 }
 
-/* Issues ids for changed policies; only while no server holds the lock. */
-static void commit(struct selection *s)
-{
-    struct ledger_entry *entries = STS_ARRAY(s->arena, s->count, struct ledger_entry);
-
-    for (size_t i = 0; i < s->count; i++)
-        entries[i] = (struct ledger_entry){s->chosen[i].domain, &s->chosen[i].tenant->policy};
-    if (!ledger_commit(s->ledger, entries, s->count, clock_wall(), &s->diags)) {
-        ledger_close(s->ledger);
-        s->ledger = NULL;
-    }
-}
-
 enum { PAUSE_MS = 50, WAIT_MAX_MS = 5000 };
 
 void selection_open_ledger(struct selection *s)
@@ -169,11 +166,9 @@ void selection_open_ledger(struct selection *s)
                             settings->ledger.where, &s->diags);
     if (!s->ledger || s->server_runs)
         return;
-    if (!error) {
-        if (!s->only_look)
-            commit(s);
+    s->issues = !error && !s->only_look;
+    if (!error)
         return;
-    }
     /* Without the lock a server may be running unseen: no id is issued. */
     struct sts_diag *diag =
         sts_diag_add(&s->diags, STS_ERROR, "ledger-lock", settings->ledger.where, "%.*s.lock %s",
@@ -274,17 +269,50 @@ static void on_history(void *data, const struct ledger_history *history)
 
 enum { MANY = 1000 }; /* from here on one reading is cheaper than asking for each */
 
+static void read_ids(struct selection *s, struct reading *r)
+{
+    struct sts_diags ignored; /* what is damaged is found once more, and said then */
+
+    r->next = 0;
+    sts_diags_init(&ignored, s->arena);
+    if (s->ledger && s->count >= MANY)
+        ledger_each_history(s->ledger, on_history, r, &ignored);
+}
+
+static void forget_ids(struct selection *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        s->chosen[i].pending = "";
+}
+
+/* Issues ids for changed policies; only while no server holds the lock. True when there were any.
+ */
+static bool issue(struct selection *s)
+{
+    struct ledger_entry *entries = STS_ARRAY(s->arena, s->count, struct ledger_entry);
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->count; i++)
+        if (s->chosen[i].pending)
+            entries[count++] =
+                (struct ledger_entry){s->chosen[i].domain, &s->chosen[i].tenant->policy};
+    if (!count || ledger_commit(s->ledger, entries, count, clock_wall(), &s->diags))
+        return count > 0;
+    ledger_close(s->ledger);
+    s->ledger = NULL;
+    forget_ids(s);
+    return false;
+}
+
 static void look_up(struct selection *s)
 {
     struct reading r = {.s = s};
-    struct sts_diags ignored; /* what is damaged is found once more, and said then */
 
-    sts_diags_init(&ignored, s->arena);
     progress_begin(&r.progress, "ids", s->count);
-    for (size_t i = 0; i < s->count; i++)
-        s->chosen[i].pending = "";
-    if (s->ledger && s->count >= MANY)
-        ledger_each_history(s->ledger, on_history, &r, &ignored);
+    forget_ids(s);
+    read_ids(s, &r);
+    if (s->issues && issue(s))
+        read_ids(s, &r);
     for (size_t i = 0; i < s->count; i++) {
         if (s->chosen[i].pending)
             look_again(s, &s->chosen[i]);
@@ -340,8 +368,7 @@ void selection_look(struct selection *s, bool changed, time_t since)
 {
     size_t kept = 0;
 
-    if (s->count)
-        qsort(s->chosen, s->count, sizeof(*s->chosen), by_domain);
+    sort(s, by_domain);
     look_up(s);
     if (changed)
         look_for_unpublished(s);
@@ -349,6 +376,5 @@ void selection_look(struct selection *s, bool changed, time_t since)
         if (stays(&s->chosen[i], changed, since))
             s->chosen[kept++] = s->chosen[i];
     s->count = kept;
-    if (kept)
-        qsort(s->chosen, kept, sizeof(*s->chosen), by_zone);
+    sort(s, by_zone);
 }

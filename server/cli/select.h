@@ -28,6 +28,7 @@ struct selection {
     struct ledger *ledger; /* NULL: cannot be used */
     int lock;              /* while this command may issue ids; -1: not held */
     bool server_runs;
+    bool issues;         /* ids, for changed policies */
     uint64_t wait_until; /* monotonic ms: a change that was just saved is waited for */
 };
 
@@ -39,11 +40,12 @@ void selection_fini(struct selection *s);
  * and gives false. */
 bool selection_choose(struct selection *s, char *const *names, size_t count);
 
-/* Opens the ledger. While no server runs, changed policies get their ids here; else only ids whose
- * policy it serves count (RFC 8461 §8.1: served first, announced second). */
+/* Opens the ledger. */
 void selection_open_ledger(struct selection *s);
-/* Looks the id of each tenant up; with `changed` only those stay whose record is not as the ledger
- * was told, withdrawn ones are added; with `since` only ids issued then or later. */
+/* Looks the id of each tenant up. While no server runs, changed policies get theirs here; else only
+ * ids whose policy it serves count (RFC 8461 §8.1: served first, announced second). With `changed`
+ * only those stay whose record is not as the ledger was told, withdrawn ones are added; with
+ * `since` only ids issued then or later. */
 void selection_look(struct selection *s, bool changed, time_t since);
 
 /* --- receipt.c --- */

@@ -13,6 +13,8 @@ struct change {
     time_t now;
     int (*work)(struct change *c);
     struct ledger_change what;
+    struct sts_policy policy;             /* the last one, of `digest`: many tenants share one... */
+    unsigned char digest[STS_DIGEST_LEN]; /* ...and then their mx are in one place */
     sqlite3_stmt *latest, *id_used, *end, *insert, *begun, *silent, *ended, *touch, *current;
 };
 
@@ -139,14 +141,24 @@ static int insert(struct change *c, const struct ledger_entry *entry, const char
     return rc;
 }
 
+static const unsigned char *digest_of(struct change *c, const struct sts_policy *policy)
+{
+    const struct sts_policy *last = &c->policy;
+
+    if (!policy->mx_count || policy->mx != last->mx || policy->mx_count != last->mx_count ||
+        policy->mode != last->mode || policy->max_age != last->max_age)
+        sts_policy_digest(policy, c->digest);
+    c->policy = *policy;
+    return c->digest;
+}
+
 static int commit_entry(struct change *c, const struct ledger_entry *entry)
 {
-    unsigned char digest[STS_DIGEST_LEN];
+    const unsigned char *digest = digest_of(c, entry->policy);
     char id[STS_ID_MAX + 1];
     bool unchanged;
     time_t earliest;
 
-    sts_policy_digest(entry->policy, digest);
     int rc = look_up(c, entry->domain, digest, &unchanged, &earliest);
     if (rc != SQLITE_OK || unchanged)
         return rc;

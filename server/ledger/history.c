@@ -24,7 +24,7 @@ static void tell(struct fold *f)
         return;
     latest->domain = sts_buf_str(&f->domain);
     latest->body = sts_buf_str(&f->body);
-    if (f->readable && ledger_is_proved(latest)) {
+    if (f->readable && ledger_is_proved(f->ledger, latest)) {
         f->visit(f->data, &f->held);
     } else {
         ledger_fail_entry(f->ledger, latest->domain, f->diags);

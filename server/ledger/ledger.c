@@ -179,6 +179,7 @@ void ledger_close(struct ledger *ledger)
     if (!ledger)
         return;
     disconnect(ledger);
+    sts_buf_fini(&ledger->proved);
     sts_arena_free(ledger->arena);
     free(ledger);
 }

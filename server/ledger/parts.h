@@ -21,7 +21,9 @@ struct ledger {
     struct sts_str path;  /* never one that SQLite reads a meaning into */
     struct sts_str wal_path, shm_path;
     struct file_id file, wal; /* what was opened for writing */
-    bool told;                /* by ledger_serve what is served */
+    struct sts_buf proved;    /* the last body that was proved, and its digest */
+    unsigned char proved_digest[STS_DIGEST_LEN];
+    bool told;     /* by ledger_serve what is served */
     bool replaced; /* another file since; what it says has not been told by this server */
 };
 
@@ -66,6 +68,6 @@ bool ledger_read_fields(sqlite3_stmt *stmt, struct ledger_instance *out);
 bool ledger_visit_rows(struct ledger *ledger, sqlite3_stmt *stmt, int rc, ledger_visit *visit,
                        void *data, struct sts_diags *diags);
 /* A body from the ledger may be served again: it must be the one that was. */
-bool ledger_is_proved(const struct ledger_instance *instance);
+bool ledger_is_proved(struct ledger *ledger, const struct ledger_instance *instance);
 
 #endif

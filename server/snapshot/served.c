@@ -8,14 +8,25 @@
 
 void served_init(struct served *served)
 {
-    *served = (struct served){.arena = sts_arena_new()};
+    *served = (struct served){.arena = sts_arena_new(), .scratch = sts_arena_new()};
 }
 
 void served_fini(struct served *served)
 {
     sts_arena_free(served->arena);
+    sts_arena_free(served->scratch);
     free(served->tenants);
     *served = (struct served){0};
+}
+
+static struct sts_str copy_body(struct served *served, struct sts_str body)
+{
+    const size_t slots = sizeof(served->recent) / sizeof(*served->recent);
+    struct sts_str *slot = &served->recent[sts_str_hash(body) % slots];
+
+    if (!sts_str_eq(*slot, body))
+        *slot = sts_arena_dup(served->arena, body);
+    return *slot;
 }
 
 void served_add(struct served *served, struct sts_str domain, struct sts_str body)
@@ -27,30 +38,29 @@ void served_add(struct served *served, struct sts_str domain, struct sts_str bod
     }
     assert(!served->count || sts_str_cmp(served->tenants[served->count - 1].domain, domain) < 0);
     served->tenants[served->count++] = (struct served_tenant){
-        .domain = sts_arena_dup(served->arena, domain), .body = sts_arena_dup(served->arena, body)};
+        .domain = sts_arena_dup(served->arena, domain), .body = copy_body(served, body)};
 }
 
 /* Nothing is believed that this program does not write. */
-static bool is_domain(struct sts_str text)
+static bool is_domain(struct sts_arena *arena, struct sts_str text)
 {
-    struct sts_arena *arena = sts_arena_new();
     struct sts_pos nowhere = {0};
     struct sts_diags ignored;
     struct sts_str domain;
 
+    sts_arena_reset(arena);
     sts_diags_init(&ignored, arena);
-    bool good = sts_domain_parse(arena, text, STS_DOMAIN_CONFIG, nowhere, &ignored, &domain) &&
-                sts_str_eq(domain, text);
-    sts_arena_free(arena);
-    return good;
+    return sts_domain_parse(arena, text, STS_DOMAIN_CONFIG, nowhere, &ignored, &domain) &&
+           sts_str_eq(domain, text);
 }
 
 static void add_current(void *data, const struct ledger_history *history)
 {
     const struct ledger_instance *latest = &history->latest;
+    struct served *served = data;
 
-    if (!latest->last_served && is_domain(latest->domain))
-        served_add(data, latest->domain, latest->body);
+    if (!latest->last_served && is_domain(served->scratch, latest->domain))
+        served_add(served, latest->domain, latest->body);
 }
 
 bool served_from_ledger(struct served *served, struct ledger *ledger, struct sts_diags *diags)

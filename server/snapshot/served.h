@@ -17,6 +17,8 @@ struct served {
     struct sts_arena *arena;
     struct served_tenant *tenants; /* sorted by domain */
     size_t count, capacity;
+    struct sts_arena *scratch;
+    struct sts_str recent[64]; /* bodies, by hash: many tenants have the same */
 };
 
 void served_init(struct served *served);

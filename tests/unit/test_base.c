@@ -186,9 +186,30 @@ static void what_is_no_diagnostics_is_refused_whole(void **state)
     sts_arena_free(a);
 }
 
+static void an_arena_is_used_again(void **state)
+{
+    struct sts_arena *a = sts_arena_new();
+
+    (void)state;
+    sts_arena_reset(a);
+    for (int round = 0; round < 100; round++) {
+        for (size_t size = 1; size < 5000; size *= 2) {
+            char *p = sts_arena_alloc(a, size);
+            for (size_t i = 0; i < size; i++)
+                assert_int_equal(p[i], 0);
+            memset(p, 'x', size);
+        }
+        assert_true(sts_arena_size(a) < 32768);
+        sts_arena_reset(a);
+    }
+    assert_true(sts_str_is(sts_arena_join(a, STS_STR("a."), STS_STR("b")), "a.b"));
+    sts_arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_arena_is_used_again),
         cmocka_unit_test(str_compares_by_length),
         cmocka_unit_test(uint_refuses_all_but_digits),
         cmocka_unit_test(suggest_finds_typos_only),
