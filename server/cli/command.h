@@ -57,6 +57,10 @@ bool output_colour(int descriptor);
 void output_diags(const struct sts_diags *diags, enum sts_severity least);
 /* All of it on standard output; false (with a message) when it cannot be written. */
 bool output_write(struct sts_str text);
+/* The same of what is held, which is empty then, once it is more than `most` bytes: however much a
+ * command prints, it holds a piece. */
+enum { OUTPUT_PIECE = 1 << 16 };
+bool output_pieces(struct sts_buf *held, size_t most);
 /* "mta-stsd: MESSAGE" on standard error. */
 void output_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Whether nothing could be looked at: the file given is unreadable. */

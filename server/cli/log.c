@@ -12,7 +12,7 @@
 #include "server/snapshot/rollout.h"
 #include "server/sys/file.h"
 
-enum { CHUNK = 1 << 16, NAMED_MAX = 6 };
+enum { NAMED_MAX = 6 };
 
 struct history {
     struct sts_arena *arena;
@@ -166,10 +166,10 @@ static void show(void *data, const struct ledger_instance *instance, bool readab
         arena = old;
     }
     sts_arena_free(arena);
-    if (h->out.len > CHUNK) {
-        h->written = h->written && output_write(sts_buf_str(&h->out));
+    if (h->written)
+        h->written = output_pieces(&h->out, OUTPUT_PIECE);
+    else
         h->out.len = 0;
-    }
 }
 
 static bool show_tenant(struct history *h, const char *name)

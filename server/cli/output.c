@@ -35,6 +35,15 @@ bool output_write(struct sts_str text)
     return false;
 }
 
+bool output_pieces(struct sts_buf *held, size_t most)
+{
+    if (held->len <= most)
+        return true;
+    bool good = output_write(sts_buf_str(held));
+    held->len = 0;
+    return good;
+}
+
 void output_error(const char *fmt, ...)
 {
     char *message = NULL;

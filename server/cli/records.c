@@ -9,8 +9,6 @@
 #include "server/snapshot/rollout.h"
 #include "server/sys/clock.h"
 
-enum { CHUNK = 1 << 16 };
-
 /* The whole of a withdrawn one is the record that is to be removed. */
 static void make_withdrawn(struct sts_arena *arena, const struct selection *s,
                            const struct chosen *c, struct sts_record_set *out)
@@ -45,15 +43,6 @@ static void make_set(struct sts_arena *arena, const struct selection *s, const s
         snapshot_records(arena, s->snapshot, &in, out);
     else
         make_withdrawn(arena, s, c, out);
-}
-
-static bool flush(struct sts_buf *out, size_t most)
-{
-    if (out->len <= most)
-        return true;
-    bool good = output_write(sts_buf_str(out));
-    out->len = 0;
-    return good;
 }
 
 /* Also where there is no other. */
@@ -94,12 +83,12 @@ static bool print(struct selection *s, const struct sts_record_format *format, b
         format->begin(&out, &c);
     for (; good && c.index < s->count; c.index++) {
         print_one(&out, format, &c, s, arena);
-        good = flush(&out, CHUNK);
+        good = output_pieces(&out, OUTPUT_PIECE);
         progress_at(&progress, c.index);
     }
     if (format->end)
         format->end(&out, &c);
-    good = good && flush(&out, 0);
+    good = good && output_pieces(&out, 0);
     progress_end(&progress);
     sts_buf_fini(&out);
     sts_arena_free(arena);
@@ -123,9 +112,9 @@ static bool print_check(const struct selection *s, bool *any)
                            c->tenant ? "id %s is not known to be published\n"
                                      : "no tenant any more, and its id %s was published\n",
                            c->id);
-        good = flush(&out, CHUNK);
+        good = output_pieces(&out, OUTPUT_PIECE);
     }
-    good = good && flush(&out, 0);
+    good = good && output_pieces(&out, 0);
     sts_buf_fini(&out);
     return good;
 }

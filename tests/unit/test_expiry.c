@@ -1,5 +1,5 @@
 /* Unit tests of server/daemon/expiry and of the certificates that a snapshot presents. */
-#include "tests/unit/test.h"
+#include "tests/unit/stderr_capture.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -81,19 +81,9 @@ static int teardown(void **state)
 /* What a tick writes to standard error, and what it returns. */
 static bool tick(struct expiry *e, time_t now, char *text, size_t size)
 {
-    int ends[2], saved = dup(STDERR_FILENO);
-    assert_true(saved >= 0);
-    assert_int_equal(pipe(ends), 0);
-    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
-    close(ends[1]);
+    struct stderr_capture capture = stderr_begin();
     bool again = expiry_tick(e, now);
-    assert_true(dup2(saved, STDERR_FILENO) >= 0);
-    close(saved);
-    ssize_t got, len = 0;
-    while ((got = read(ends[0], text + len, size - 1 - (size_t)len)) > 0)
-        len += got;
-    text[len] = '\0';
-    close(ends[0]);
+    stderr_end(capture, text, size);
     return again;
 }
 
