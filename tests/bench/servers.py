@@ -243,6 +243,8 @@ class Caddy(Server):
             "certificates": {"load_folders": [str(self.tenants.combined)]},
             "session_tickets": {"disabled": True},
             "disable_ocsp_stapling": True,
+            # By default it keeps 10,000, and evicts others at random.
+            "cache": {"capacity": 2 * self.tenants.count + 1000},
         }
         config = {
             "admin": {"disabled": True, "config": {"persist": False}},
