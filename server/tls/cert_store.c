@@ -21,7 +21,7 @@ struct cert_store {
     struct cert_table kept;    /* certificate file -> struct cert_pair, of an earlier store */
     struct cert_table chains;  /* digest -> struct cert_chain, referenced */
     struct cert_work work;
-    bool remembered; /* the index has these pairs */
+    struct cert_pack *pack; /* referenced; NULL: there is none, or none that was good */
     bool may_mend;
 };
 
@@ -234,13 +234,6 @@ static void keep_vanished(struct cert_store *s, const struct cert_loader *loader
     }
 }
 
-/* Candidates come in the same order in each load. */
-static bool same_pairs(const struct cert_store *a, const struct cert_store *b)
-{
-    return a->count == b->count &&
-           (!a->count || memcmp(a->pairs, b->pairs, a->count * sizeof(*a->pairs)) == 0);
-}
-
 struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
                                    struct sts_str base_dir, const char *index,
                                    const struct cert_store *previous, time_t now,
@@ -269,8 +262,8 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
     loader.known = known;
     load(s, &loader, &found, diags);
     keep_vanished(s, &loader, resolved, count, &seen, diags);
-    s->remembered = known ? loader.recalled == s->count && s->count == cert_index_count(known)
-                          : previous && previous->remembered && same_pairs(s, previous);
+    struct cert_pack *pack = known ? cert_index_pack(known) : previous ? previous->pack : NULL;
+    s->pack = pack ? cert_pack_ref(pack) : NULL;
     cert_index_free(known);
     if (!previous)
         malloc_trim(0); /* texts of files, and the index: nothing as large is wanted again */
@@ -300,6 +293,7 @@ void cert_store_unref(struct cert_store *store)
     cert_table_fini(&store->chains);
     for (size_t i = 0; i < store->count; i++)
         cert_pair_unref(store->pairs[i]);
+    cert_pack_unref(store->pack);
     free(store->pairs);
     sts_arena_free(store->arena);
     free(store);
@@ -322,10 +316,11 @@ struct cert_work cert_store_work(const struct cert_store *store)
 
 int cert_store_remember(struct cert_store *store, const char *index)
 {
-    if (store->remembered)
-        return 0;
-    int result = cert_index_write(index, store->pairs, store->count);
-    store->remembered = result == 0;
+    const struct cert_pack *before = store->pack;
+    int result = cert_index_write(&store->pack, index, store->pairs, store->count);
+
+    if (store->pack != before)
+        malloc_trim(0); /* leaves that are in the file now */
     return result;
 }
 
