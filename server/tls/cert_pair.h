@@ -138,6 +138,9 @@ struct cert_candidates {
     struct sts_arena *arena;
     struct cert_candidate *items; /* on the heap */
     size_t count, capacity;
+    bool by_threads;           /* large folders are walked by several */
+    struct sts_arena **arenas; /* theirs */
+    size_t arena_count;
 };
 
 /* Adds what `path` (absolute, NUL-terminated) leads to; directories are walked two levels deep. */

@@ -241,7 +241,7 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
 {
     struct cert_store *s = sts_must(calloc(1, sizeof(*s)));
     struct sts_arena *scratch = sts_arena_new();
-    struct cert_candidates found = {.arena = scratch};
+    struct cert_candidates found = {.arena = scratch, .by_threads = !previous};
     struct cert_loader loader;
     struct sts_str *resolved = STS_ARRAY(scratch, count, struct sts_str);
     struct cert_table seen = {0};
