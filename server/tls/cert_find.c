@@ -268,6 +268,7 @@ void cert_find(struct cert_candidates *list, struct sts_str path, struct sts_pos
 {
     struct stat st;
 
+    list->paths++;
     if (stat(path.ptr, &st) != 0) {
         unreadable(diags, where, path);
         return;
@@ -329,11 +330,14 @@ static void join_listed_keys(struct cert_candidates *list)
     }
 }
 
+/* One folder has each file once, and nothing in it that is another's key; but lists may overlap. */
 void cert_find_finish(struct cert_candidates *list)
 {
     struct cert_table files = {0}, keys = {0};
     size_t kept = 0, listed_keys = 0;
 
+    if (list->paths < 2)
+        return;
     for (size_t i = 0; i < list->count; i++)
         listed_keys += is_key_name(base_name(list->items[i].file));
     if (listed_keys)

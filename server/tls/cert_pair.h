@@ -138,6 +138,7 @@ struct cert_candidates {
     struct sts_arena *arena;
     struct cert_candidate *items; /* on the heap */
     size_t count, capacity;
+    size_t paths;              /* that were looked at */
     bool by_threads;           /* large folders are walked by several */
     struct sts_arena **arenas; /* theirs */
     size_t arena_count;

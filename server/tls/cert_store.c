@@ -256,7 +256,7 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
         s->may_mend |= diags->errors > errors; /* a folder that cannot be listed */
     }
     cert_find_finish(&found);
-    for (size_t i = 0; i < found.count; i++)
+    for (size_t i = 0; previous && i < found.count; i++)
         cert_table_add(&seen, found.items[i].file, s);
     struct cert_index *known = index && !previous ? cert_index_read(index) : NULL;
     loader.known = known;

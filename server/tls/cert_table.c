@@ -2,19 +2,40 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/base/memory.h"
 
 enum { SMALLEST = 16 };
 
-static struct cert_slot *slot_of(const struct cert_table *table, struct sts_str key)
+/* By words: paths are long, and there are a hundred thousand of them at a start. */
+static uint32_t hash(struct sts_str key)
 {
-    size_t mask = table->size - 1;
-    size_t at = (size_t)sts_str_hash(key) & mask;
+    uint64_t h = key.len, word;
+    size_t at = 0;
 
-    while (table->slots[at].value && !sts_str_eq(table->slots[at].key, key))
-        at = (at + 1) & mask;
-    return &table->slots[at];
+    for (; key.len - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, key.ptr + at, sizeof(word));
+        h = (h ^ word) * 0x9E3779B97F4A7C15u;
+        h ^= h >> 32;
+    }
+    for (; at < key.len; at++)
+        h = (h ^ (unsigned char)key.ptr[at]) * 0x100000001B3u;
+    h *= 0x9E3779B97F4A7C15u;
+    return (uint32_t)(h >> 32);
+}
+
+/* The slot of this key, or the one that it would be put in. */
+static struct cert_slot *slot_of(const struct cert_table *table, struct sts_str key, uint32_t hash)
+{
+    size_t mask = table->size - 1, at = hash & mask;
+
+    for (;; at = (at + 1) & mask) {
+        struct cert_slot *slot = &table->slots[at];
+        if (!slot->value || (slot->hash == hash && slot->len == key.len &&
+                             (key.len == 0 || memcmp(slot->key, key.ptr, key.len) == 0)))
+            return slot;
+    }
 }
 
 static void grow(struct cert_table *table)
@@ -23,27 +44,34 @@ static void grow(struct cert_table *table)
                                 .count = table->count};
 
     bigger.slots = sts_must(calloc(bigger.size, sizeof(*bigger.slots)));
-    for (size_t i = 0; i < table->size; i++)
-        if (table->slots[i].value)
-            *slot_of(&bigger, table->slots[i].key) = table->slots[i];
+    for (size_t i = 0; i < table->size; i++) {
+        const struct cert_slot *old = &table->slots[i];
+        size_t at = old->hash & (bigger.size - 1);
+        if (!old->value)
+            continue;
+        while (bigger.slots[at].value)
+            at = (at + 1) & (bigger.size - 1);
+        bigger.slots[at] = *old;
+    }
     free(table->slots);
     *table = bigger;
 }
 
 void *cert_table_find(const struct cert_table *table, struct sts_str key)
 {
-    return table->size ? slot_of(table, key)->value : NULL;
+    return table->size ? slot_of(table, key, hash(key))->value : NULL;
 }
 
 bool cert_table_add(struct cert_table *table, struct sts_str key, void *value)
 {
-    assert(value);
-    if (table->count + 1 > table->size / 2)
+    assert(value && key.len <= UINT32_MAX);
+    if (table->count + 1 > table->size / 4 * 3)
         grow(table);
-    struct cert_slot *slot = slot_of(table, key);
+    uint32_t h = hash(key);
+    struct cert_slot *slot = slot_of(table, key, h);
     if (slot->value)
         return false;
-    *slot = (struct cert_slot){key, value};
+    *slot = (struct cert_slot){key.ptr, (uint32_t)key.len, h, value};
     table->count++;
     return true;
 }

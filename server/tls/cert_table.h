@@ -2,11 +2,14 @@
 #ifndef MTASTS_TLS_CERT_TABLE_H
 #define MTASTS_TLS_CERT_TABLE_H
 
+#include <stdint.h>
+
 #include "mtasts/str.h"
 
 struct cert_slot {
-    struct sts_str key;
-    void *value; /* NULL: the slot is free */
+    const char *key;
+    uint32_t len, hash; /* of the key */
+    void *value;        /* NULL: the slot is free */
 };
 
 /* All zero is empty and valid. */
