@@ -188,6 +188,8 @@ static void load(struct cert_store *s, struct cert_loader *loader,
 {
     struct cert_result *results = sts_must(calloc(candidates->count + 1, sizeof(*results)));
 
+    cert_table_reserve(&s->files, candidates->count);
+    cert_table_reserve(&s->hosts, candidates->count);
     cert_load_all(loader, candidates, results);
     for (size_t i = 0; i < candidates->count; i++) {
         take_result(s, loader, &candidates->items[i], &results[i], diags);
@@ -265,12 +267,12 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
     struct cert_pack *pack = known ? cert_index_pack(known) : previous ? previous->pack : NULL;
     s->pack = pack ? cert_pack_ref(pack) : NULL;
     cert_index_free(known);
-    if (!previous)
-        malloc_trim(0); /* texts of files, and the index: nothing as large is wanted again */
     cert_table_fini(&seen);
     cert_loader_fini(&loader);
     cert_candidates_fini(&found);
     sts_arena_free(scratch);
+    if (!previous)
+        malloc_trim(0); /* candidates and the index: nothing as large is wanted again */
     return s;
 }
 

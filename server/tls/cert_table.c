@@ -25,12 +25,20 @@ static uint32_t hash(struct sts_str key)
     return (uint32_t)(h >> 32);
 }
 
+static size_t home(const struct cert_table *table, uint32_t hash)
+{
+    return (size_t)((uint64_t)hash * table->size >> 32);
+}
+
+static size_t next(const struct cert_table *table, size_t at)
+{
+    return at + 1 < table->size ? at + 1 : 0;
+}
+
 /* The slot of this key, or the one that it would be put in. */
 static struct cert_slot *slot_of(const struct cert_table *table, struct sts_str key, uint32_t hash)
 {
-    size_t mask = table->size - 1, at = hash & mask;
-
-    for (;; at = (at + 1) & mask) {
+    for (size_t at = home(table, hash);; at = next(table, at)) {
         struct cert_slot *slot = &table->slots[at];
         if (!slot->value || (slot->hash == hash && slot->len == key.len &&
                              (key.len == 0 || memcmp(slot->key, key.ptr, key.len) == 0)))
@@ -38,23 +46,31 @@ static struct cert_slot *slot_of(const struct cert_table *table, struct sts_str 
     }
 }
 
-static void grow(struct cert_table *table)
+static void resize(struct cert_table *table, size_t size)
 {
-    struct cert_table bigger = {.size = table->size ? sts_mul_size(table->size, 2) : SMALLEST,
-                                .count = table->count};
+    struct cert_table other = {.size = size, .count = table->count};
 
-    bigger.slots = sts_must(calloc(bigger.size, sizeof(*bigger.slots)));
+    assert(size > table->count && size <= UINT32_MAX);
+    other.slots = sts_must(calloc(size, sizeof(*other.slots)));
     for (size_t i = 0; i < table->size; i++) {
         const struct cert_slot *old = &table->slots[i];
-        size_t at = old->hash & (bigger.size - 1);
+        size_t at = home(&other, old->hash);
         if (!old->value)
             continue;
-        while (bigger.slots[at].value)
-            at = (at + 1) & (bigger.size - 1);
-        bigger.slots[at] = *old;
+        while (other.slots[at].value)
+            at = next(&other, at);
+        other.slots[at] = *old;
     }
     free(table->slots);
-    *table = bigger;
+    *table = other;
+}
+
+void cert_table_reserve(struct cert_table *table, size_t count)
+{
+    size_t size = count + count / 3 + SMALLEST;
+
+    if (size > table->size)
+        resize(table, size);
 }
 
 void *cert_table_find(const struct cert_table *table, struct sts_str key)
@@ -66,7 +82,7 @@ bool cert_table_add(struct cert_table *table, struct sts_str key, void *value)
 {
     assert(value && key.len <= UINT32_MAX);
     if (table->count + 1 > table->size / 4 * 3)
-        grow(table);
+        resize(table, table->size ? table->size + table->size / 2 : SMALLEST);
     uint32_t h = hash(key);
     struct cert_slot *slot = slot_of(table, key, h);
     if (slot->value)
