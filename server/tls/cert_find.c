@@ -111,6 +111,7 @@ static bool match_layout(const struct place *p, struct sts_str name, struct cert
 {
     struct sts_str folder = base_name(sts_str_sub(p->path, 0, p->path.len ? p->path.len - 1 : 0));
     struct sts_str key = {0}; /* its name; none: in the same file */
+    bool own_label = false;
 
     c->required = true;
     c->label = folder;
@@ -129,7 +130,7 @@ static bool match_layout(const struct place *p, struct sts_str name, struct cert
         key = first_that_exists(p, STS_STR("key.pem"), STS_STR("privkey.pem"));
         c->required = key.len > 0;
     } else if (sts_str_ends(name, STS_STR(".crt")) || sts_str_ends(name, STS_STR(".pem"))) {
-        c->label = sts_str_sub(name, 0, name.len - 4);
+        own_label = true;
         struct sts_str dot = sibling(p, name, STS_STR(".key"));
         key = first_that_exists(
             p, dot,
@@ -139,6 +140,8 @@ static bool match_layout(const struct place *p, struct sts_str name, struct cert
         return false;
     }
     c->file = in_place(p, name);
+    if (own_label)
+        c->label = sts_str_sub(c->file, p->path.len, c->file.len - 4);
     c->key_file = key.len ? in_place(p, key) : c->file;
     return true;
 }
