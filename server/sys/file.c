@@ -109,7 +109,7 @@ static void hand_over(struct sts_buf *text, struct sts_buf *out)
     }
 }
 
-static int read_file(const char *path, size_t max, bool settled, struct sts_buf *out,
+static int read_file(int folder, const char *path, size_t max, bool settled, struct sts_buf *out,
                      struct stat *st)
 {
     int result = 0, error = EAGAIN;
@@ -118,7 +118,7 @@ static int read_file(const char *path, size_t max, bool settled, struct sts_buf 
         struct sts_buf text = {0};
         struct stat now;
         /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-        int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+        int fd = openat(folder, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
         if (fd < 0)
             return fail(errno == ENXIO || errno == ENODEV ? ENOTSUP : errno);
         result = read_once(fd, max, settled, &text, &now);
@@ -136,12 +136,17 @@ static int read_file(const char *path, size_t max, bool settled, struct sts_buf 
 
 int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st)
 {
-    return read_file(path, max, false, out, st);
+    return read_file(AT_FDCWD, path, max, false, out, st);
+}
+
+int file_read_in(int folder, const char *path, size_t max, struct sts_buf *out, struct stat *st)
+{
+    return read_file(folder, path, max, false, out, st);
 }
 
 int file_read_settled(const char *path, size_t max, struct sts_buf *out, struct stat *st)
 {
-    return read_file(path, max, true, out, st);
+    return read_file(AT_FDCWD, path, max, true, out, st);
 }
 
 int64_t file_clock_ns(void)

@@ -13,6 +13,9 @@
  * three tries. `st` (may be NULL) receives the fstat of what was read. */
 int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st);
 
+/* The same of `path` as seen from an open folder (openat(2)). */
+int file_read_in(int folder, const char *path, size_t max, struct sts_buf *out, struct stat *st);
+
 /* As file_read, and EAGAIN also while some process has the file open for writing: what is being
  * written in place is never taken half-way. The kernel tells (read leases, fcntl(2)) for files of
  * the own user, or with CAP_LEASE, on local file systems; elsewhere this is file_read. The caller

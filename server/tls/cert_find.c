@@ -9,6 +9,7 @@
  *   NAME.pem                            certificate and key in one file
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -61,6 +62,8 @@ static void add(struct cert_candidates *list, const struct cert_candidate *candi
 
 void cert_candidates_fini(struct cert_candidates *list)
 {
+    for (size_t i = 0; i < list->count; i++)
+        cert_pair_unref(list->items[i].pair);
     for (size_t i = 0; i < list->arena_count; i++)
         sts_arena_free(list->arenas[i]);
     free(list->arenas);
@@ -77,13 +80,13 @@ static bool is_key_name(struct sts_str name)
 /* The only "*.key" of a folder (acme.sh names it after the host), or empty. */
 static struct sts_str only_key(const struct place *p)
 {
-    struct folder own = {0};
+    struct folder own = {.fd = -1};
     const struct folder *folder = p->folder;
     struct sts_str found = {0};
     size_t count = 0;
 
     if (!folder) {
-        folder_list(&own, p->path.len ? p->path.ptr : ".");
+        folder_list(&own, AT_FDCWD, p->path.len ? p->path.ptr : ".");
         folder = &own;
     }
     for (size_t i = 0; i < folder->count; i++) {
@@ -160,7 +163,7 @@ static void unreadable(struct sts_diags *diags, struct sts_pos where, struct sts
 
 /* What one entry of a folder led to. */
 struct branch {
-    struct cert_candidates list;
+    size_t thread, from, count; /* that many of the thread's list */
     struct sts_diags diags;
 };
 
@@ -172,25 +175,30 @@ struct walk {
     bool certbot; /* its archive/ holds what live/ links to, old versions included */
     /* when several threads are at it: */
     struct branch *branches; /* of each entry */
-    struct sts_arena *arenas[CERT_THREADS_MAX];
+    struct cert_candidates lists[CERT_THREADS_MAX];
 };
 
-static void walk_folder(struct cert_candidates *list, struct sts_str path, int depth,
-                        struct sts_pos where, struct sts_diags *diags);
+static void walk_folder(struct cert_candidates *list, int from, const char *name,
+                        struct sts_str path, int depth, struct sts_pos where,
+                        struct sts_diags *diags);
 
-static void walk_entry(const struct walk *w, const struct folder_entry *e, struct sts_arena *arena,
+static void walk_entry(const struct walk *w, const struct folder_entry *e,
                        struct cert_candidates *list, struct sts_diags *diags)
 {
     struct sts_str name = sts_str_from(e->name);
     struct cert_candidate c = {.where = w->where};
     struct place place = w->place;
 
-    place.arena = arena;
+    place.arena = list->arena;
     if (!e->is_folder) {
-        if (!is_key_name(name) && match_layout(&place, name, &c))
-            add(list, &c);
+        if (is_key_name(name) || !match_layout(&place, name, &c))
+            return;
+        if (list->early)
+            list->early(list->early_data, place.folder->fd, &c);
+        add(list, &c);
     } else if (w->depth < DEPTH_MAX && !(w->certbot && sts_str_is(name, "archive"))) {
-        walk_folder(list, in_place(&place, name), w->depth + 1, w->where, diags);
+        walk_folder(list, place.folder->fd, e->name, in_place(&place, name), w->depth + 1, w->where,
+                    diags);
     }
 }
 
@@ -198,11 +206,13 @@ static void walk_branch(void *data, size_t thread, size_t number)
 {
     struct walk *w = data;
     struct branch *branch = &w->branches[number];
+    struct cert_candidates *list = &w->lists[thread];
 
-    branch->list.arena = w->arenas[thread];
-    sts_diags_init(&branch->diags, w->arenas[thread]);
-    walk_entry(w, &w->place.folder->entries[number], w->arenas[thread], &branch->list,
-               &branch->diags);
+    branch->thread = thread;
+    branch->from = list->count;
+    sts_diags_init(&branch->diags, list->arena);
+    walk_entry(w, &w->place.folder->entries[number], list, &branch->diags);
+    branch->count = list->count - branch->from;
 }
 
 /* What each thread finds stays in an arena of its own, and is put together in order. */
@@ -214,25 +224,31 @@ static void walk_by_threads(struct walk *w, size_t threads, struct cert_candidat
     w->branches = sts_must(calloc(count, sizeof(*w->branches)));
     list->arenas = sts_must(realloc(
         list->arenas, sts_mul_size(list->arena_count + threads, sizeof(struct sts_arena *))));
-    for (size_t i = 0; i < threads; i++)
-        list->arenas[list->arena_count++] = w->arenas[i] = sts_arena_new();
+    for (size_t i = 0; i < threads; i++) {
+        w->lists[i] = (struct cert_candidates){
+            .arena = sts_arena_new(), .early = list->early, .early_data = list->early_data};
+        list->arenas[list->arena_count++] = w->lists[i].arena;
+    }
     cert_threads_run(threads, count, walk_branch, w);
     for (size_t i = 0; i < count; i++) {
-        struct branch *branch = &w->branches[i];
-        for (size_t k = 0; k < branch->list.count; k++)
-            add(list, &branch->list.items[k]);
+        const struct branch *branch = &w->branches[i];
+        for (size_t k = 0; k < branch->count; k++)
+            add(list, &w->lists[branch->thread].items[branch->from + k]);
         sts_diags_append(diags, &branch->diags);
-        cert_candidates_fini(&branch->list);
     }
+    for (size_t i = 0; i < threads; i++)
+        free(w->lists[i].items); /* moved, but for this */
     free(w->branches);
 }
 
-static void walk_folder(struct cert_candidates *list, struct sts_str path, int depth,
-                        struct sts_pos where, struct sts_diags *diags)
+/* `path` is `name` as seen from `from`. */
+static void walk_folder(struct cert_candidates *list, int from, const char *name,
+                        struct sts_str path, int depth, struct sts_pos where,
+                        struct sts_diags *diags)
 {
     struct folder folder;
 
-    if (folder_list(&folder, path.ptr) != 0) {
+    if (folder_list(&folder, from, name) != 0) {
         unreadable(diags, where, path);
         return;
     }
@@ -249,7 +265,7 @@ static void walk_folder(struct cert_candidates *list, struct sts_str path, int d
         walk_by_threads(&w, threads, list, diags);
     else
         for (size_t i = 0; i < folder.count; i++)
-            walk_entry(&w, &folder.entries[i], list->arena, list, diags);
+            walk_entry(&w, &folder.entries[i], list, diags);
     folder_fini(&folder);
 }
 
@@ -285,7 +301,7 @@ void cert_find(struct cert_candidates *list, struct sts_str path, struct sts_pos
     path = sts_arena_dup(list->arena, path);
     size_t before = list->count;
     size_t errors = diags->errors;
-    walk_folder(list, path, 0, where, diags);
+    walk_folder(list, AT_FDCWD, path.ptr, path, 0, where, diags);
     if (list->count == before && diags->errors == errors) {
         struct sts_diag *d =
             sts_diag_add(diags, STS_WARNING, "certificate-none-found",
@@ -328,6 +344,10 @@ static void join_listed_keys(struct cert_candidates *list)
             if (sts_str_eq(stem(key), stem(c->file)))
                 same_stem = key;
         }
+        if (same_stem.len || keys == 1) {
+            cert_pair_unref(c->pair);
+            c->pair = NULL;
+        }
         if (same_stem.len || keys == 1)
             c->key_file = same_stem.len ? same_stem : only;
     }
@@ -352,6 +372,8 @@ void cert_find_finish(struct cert_candidates *list)
         struct cert_candidate c = list->items[i];
         if (!cert_table_find(&keys, c.file) && cert_table_add(&files, c.file, list))
             list->items[kept++] = c;
+        else
+            cert_pair_unref(c.pair);
     }
     list->count = kept;
     cert_table_fini(&files);

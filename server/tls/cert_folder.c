@@ -84,17 +84,18 @@ static void finish(const struct listing *l, struct folder *out)
         qsort(out->entries, count, sizeof(*out->entries), by_name);
 }
 
-int folder_list(struct folder *folder, const char *path)
+int folder_list(struct folder *folder, int from, const char *path)
 {
-    struct listing l = {.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK)};
+    struct listing l = {.fd = openat(from, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK)};
 
-    *folder = (struct folder){0};
+    *folder = (struct folder){.fd = l.fd};
     if (l.fd < 0)
         return -1;
     int result = read_all(&l), error = errno;
-    close(l.fd);
     if (result == 0)
         finish(&l, folder);
+    else
+        folder_fini(folder);
     sts_buf_fini(&l.names);
     sts_buf_fini(&l.entries);
     errno = error;
@@ -103,8 +104,10 @@ int folder_list(struct folder *folder, const char *path)
 
 void folder_fini(struct folder *folder)
 {
+    if (folder->fd >= 0)
+        close(folder->fd);
     free(folder->entries);
-    *folder = (struct folder){0};
+    *folder = (struct folder){.fd = -1};
 }
 
 bool folder_has(const struct folder *folder, const char *name)

@@ -13,10 +13,11 @@ struct folder_entry {
 struct folder {
     struct folder_entry *entries; /* on the heap, with their names */
     size_t count;
+    int fd;
 };
 
-/* -1 with errno. */
-int folder_list(struct folder *folder, const char *path);
+/* `path` as seen from the open folder `from` (openat(2)). -1 with errno. */
+int folder_list(struct folder *folder, int from, const char *path);
 void folder_fini(struct folder *folder);
 bool folder_has(const struct folder *folder, const char *name);
 

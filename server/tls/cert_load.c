@@ -1,5 +1,6 @@
 /* Bytes of a certificate file and a key file to a checked pair. */
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <string.h>
@@ -220,22 +221,42 @@ static bool recall(struct load *l, const struct cert_known *known)
     return true;
 }
 
-/* Nothing was written to the files since: only the key is read. */
-static bool take_unread(struct load *l, const struct cert_known *known)
+/* Nothing was written to the files since: only the key is read. They are named as seen from an open
+ * folder. */
+static bool take_unread(struct load *l, const struct cert_known *known, int folder,
+                        const char *file, const char *key_file)
 {
-    const struct cert_candidate *c = l->candidate;
-    bool apart = !sts_str_eq(c->file, c->key_file);
+    bool apart = !sts_str_eq(l->candidate->file, l->candidate->key_file);
     struct sts_buf *text = apart ? &l->key_text : &l->text;
 
-    if (apart && stat(c->file.ptr, &l->st[0]) != 0)
+    if (apart && fstatat(folder, file, &l->st[0], 0) != 0)
         return false;
-    bool good = file_read(c->key_file.ptr, CERT_FILE_MAX, text, &l->st[apart]) == 0;
+    bool good = file_read_in(folder, key_file, CERT_FILE_MAX, text, &l->st[apart]) == 0;
     if (!apart)
         l->st[1] = l->st[0];
     good = good && cert_known_seen(known, l->st) && recall(l, known);
     if (!good)
         wipe(text);
     return good;
+}
+
+static const char *base_name(struct sts_str path)
+{
+    const char *slash = strrchr(path.ptr, '/');
+
+    return slash ? slash + 1 : path.ptr;
+}
+
+void cert_load_early(void *data, int folder, struct cert_candidate *candidate)
+{
+    struct load l = {.loader = data, .candidate = candidate};
+    const struct cert_known *known =
+        cert_index_find(l.loader->known, candidate->file, candidate->key_file);
+
+    if (known &&
+        take_unread(&l, known, folder, base_name(candidate->file), base_name(candidate->key_file)))
+        candidate->pair = l.pair;
+    load_fini(&l);
 }
 
 /* Reads the files; the pair is `old` again when their bytes are. */
@@ -268,11 +289,14 @@ enum cert_outcome cert_load(struct cert_loader *loader, const struct cert_candid
 
     l.file = sts_arena_dup(diags->arena, candidate->file);
     l.key_file = sts_arena_dup(diags->arena, candidate->key_file);
-    if (!old && loader->known)
+    if (!old && loader->known && !candidate->pair)
         known = cert_index_find(loader->known, candidate->file, candidate->key_file);
     if (old && cert_seen_same(old))
         l.pair = cert_pair_ref(old);
-    else if (!known || !take_unread(&l, known))
+    else if (candidate->pair)
+        l.pair = cert_pair_ref(candidate->pair);
+    else if (!known ||
+             !take_unread(&l, known, AT_FDCWD, candidate->file.ptr, candidate->key_file.ptr))
         outcome = read_pair(&l, old, known);
     /* What was not parsed now was good when it was; but time goes by. */
     if (outcome == CERT_LOADED && l.count == 0 && !cert_check_again(l.pair, loader->now, diags))

@@ -132,13 +132,17 @@ struct cert_candidate {
     struct sts_str label;          /* a host name that the path suggests, or empty */
     struct sts_pos where;          /* the configured path */
     bool required; /* it must be a pair; else a file without a key is none of our business */
+    struct cert_pair *pair; /* loaded early (referenced), or NULL */
 };
 
 struct cert_candidates {
     struct sts_arena *arena;
     struct cert_candidate *items; /* on the heap */
     size_t count, capacity;
-    size_t paths;              /* that were looked at */
+    size_t paths; /* that were looked at */
+    /* Called with what is found, as long as its folder is open; by several threads. May be NULL. */
+    void (*early)(void *data, int folder, struct cert_candidate *candidate);
+    void *early_data;
     bool by_threads;           /* large folders are walked by several */
     struct sts_arena **arenas; /* theirs */
     size_t arena_count;
@@ -171,6 +175,10 @@ enum cert_outcome { CERT_LOADED, CERT_IGNORED, CERT_BROKEN };
  * errors and gives in *out what could be read (for its names), or NULL. */
 enum cert_outcome cert_load(struct cert_loader *loader, const struct cert_candidate *candidate,
                             struct sts_diags *diags, struct cert_pair **out);
+
+/* The part of it that is done best while the folder of both files is open: the pair that the index
+ * knows of files nothing was written to since. `loader` as void *: for cert_candidates. */
+void cert_load_early(void *loader, int folder, struct cert_candidate *candidate);
 
 /* What became of one candidate. */
 struct cert_result {

@@ -249,6 +249,12 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
     struct cert_table seen = {0};
 
     cert_loader_init(&loader, previous, now);
+    struct cert_index *known = index && !previous ? cert_index_read(index) : NULL;
+    loader.known = known;
+    if (known) {
+        found.early = cert_load_early;
+        found.early_data = &loader;
+    }
     atomic_init(&s->refs, 1);
     s->arena = sts_arena_new();
     for (size_t i = 0; i < count; i++) {
@@ -260,8 +266,6 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
     cert_find_finish(&found);
     for (size_t i = 0; previous && i < found.count; i++)
         cert_table_add(&seen, found.items[i].file, s);
-    struct cert_index *known = index && !previous ? cert_index_read(index) : NULL;
-    loader.known = known;
     load(s, &loader, &found, diags);
     keep_vanished(s, &loader, resolved, count, &seen, diags);
     struct cert_pack *pack = known ? cert_index_pack(known) : previous ? previous->pack : NULL;
