@@ -75,7 +75,7 @@ unsigned char *cert_key_peel(const struct cert_block *block, size_t *len)
 {
     size_t size;
     unsigned char *der = cert_pem_decode(block, &size), *packed = NULL;
-    struct sts_str text = {(const char *)der, size}, key;
+    struct sts_str text = {(const char *)der, size}, key = {0};
     bool good = false;
 
     if (!der)

@@ -116,7 +116,7 @@ class Subject:
             if arrange:
                 arrange(self)
 
-        options["settings"] = {"certificates": [*others, "certs"]}
+        options["settings"] = {"certificates": [*others, "certs"], **options.get("settings", {})}
         self.scene = make_scene(arrange=place, **options)
         self.daemon = self.scene.daemon
         self.seen = self.scene.watch(SUBJECT, self.pair.serial, CertificateWatcher)
@@ -508,6 +508,20 @@ def test_restart_with_an_index(subject, fault):
             assert c.presented() == pair.serial
             refused = c.daemon.log(event="certificate-index")
             assert bool(refused) == (fault is INDEX_FAULTS["fifo"])
+
+
+def test_index_damaged_while_it_is_used(subject):
+    """Nothing is kept ready, so each handshake looks for its certificate there."""
+    c = subject(settings={"limits": {"certificate_cache": 0}})
+    index = c.scene.ledger.with_name(c.scene.ledger.name + ".certs")
+    for damage in turn_a_bit, lambda path: os.truncate(path, 100), remove:
+        c.renew()
+        damage(index)
+        for host in HOST, f"mta-sts.{NEIGHBOUR}", HOST:
+            assert c.presented(host)
+        assert c.presented() == c.pair.serial
+    c.daemon = c.scene.restart(1).daemon
+    assert c.presented() == c.pair.serial
 
 
 # --- Without a further event ---------------------------------------------------------------------
