@@ -13,8 +13,10 @@ static size_t count_known(void)
     int len = i2d_X509(mid.x, &der);
     size_t known = 0;
 
-    if (!index)
+    if (!index) {
+        OPENSSL_free(der);
         return 0;
+    }
     cert_chain_digest(&(struct sts_str){(const char *)der, (size_t)len}, 1, digest);
     known = cert_index_count(index) +
             (cert_index_chain(index, (struct sts_str){(const char *)digest, 32}) != NULL);
