@@ -41,6 +41,7 @@ struct daemon {
     struct watch *watch;
     struct watch_state watch_said; /* what the log was told of it */
     int watch_descriptor;          /* in the loop; -1: none */
+    bool wide;                     /* the next look is at everything, whatever the watch was told */
     struct retire retire;
     struct expiry expiry;
     struct hook *hook;
@@ -78,6 +79,11 @@ void reload_fini(struct daemon *d);
 
 /* --- watching.c --- */
 void watching_start(struct daemon *d);
+/* Whether a look at a few files is enough: that something happened to these alone is known. What
+ * comes after this call counts for the next look. */
+bool watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out);
+/* After such a look: what happened meanwhile. */
+void watching_go_on(struct daemon *d);
 /* Before the files are read: a change from here on makes an event, or is seen by the next
  * watching_compare. */
 void watching_begin(struct daemon *d);

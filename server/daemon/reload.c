@@ -34,11 +34,14 @@ const struct attempt *reload_reasons(const struct daemon *d)
     return d->attempt.usable ? &d->attempt : &d->good;
 }
 
-static struct snapshot *build(struct daemon *d)
+static struct snapshot *build(struct daemon *d, enum snapshot_look look,
+                              struct snapshot_touched touched)
 {
     struct sts_source *main_source = NULL;
     struct snapshot_input input = input_of(d);
 
+    input.look = look;
+    input.touched = touched;
     input.main_source = &main_source;
     begin_attempt(d, input.now);
     struct snapshot *s = snapshot_build(&input, &d->attempt.diags);
@@ -70,13 +73,16 @@ static void log_result(const struct daemon *d, const char *event)
         log_int(&line, "changed", (long long)s->changes.changed);
         log_int(&line, "removed", (long long)s->changes.removed);
         log_int(&line, "renewed", (long long)s->changes.renewed);
+        log_int(&line, "files_read", (long long)s->work.read);
+        log_int(&line, "files_parsed", (long long)s->work.parsed);
+        log_int(&line, "tenants_resolved", (long long)s->work.resolved);
     }
     log_end(&line);
 }
 
 struct snapshot *reload_first(struct daemon *d)
 {
-    struct snapshot *s = build(d);
+    struct snapshot *s = build(d, LOOK_STAT, (struct snapshot_touched){0});
 
     said_log(&d->said, &d->attempt.diags);
     d->attempt.result = s ? "done" : "refused";
@@ -184,6 +190,7 @@ void reload_check_expiry(struct daemon *d)
 {
     if (!expiry_tick(&d->expiry, clock_wall()))
         return;
+    d->wide = true;
     schedule_event(&d->schedule, clock_monotonic_ms());
     reload_plan(d);
 }
@@ -195,14 +202,30 @@ static void configure(struct daemon *d)
                        clock_monotonic_ms());
 }
 
+/* Who asks gets every file read. Else stat tells which to read; and when all that happened since a
+ * look that left nothing open was told by events, only those files are looked at. */
+static enum snapshot_look prepare(struct daemon *d, bool asked, struct sts_arena *scratch,
+                                  struct snapshot_touched *touched)
+{
+    bool open = d->wide || !d->attempt.usable || d->schedule.retry != SCHEDULE_NEVER;
+
+    if (!asked && !open && watching_told(d, scratch, touched))
+        return LOOK_TOLD;
+    d->wide = false;
+    watching_begin(d);
+    return asked ? LOOK_READ : LOOK_STAT;
+}
+
 void reload(struct daemon *d, bool asked)
 {
     struct attempt *a = &d->attempt;
+    struct sts_arena *scratch = sts_arena_new();
+    struct snapshot_touched touched = {0};
 
     if (asked)
         notify_reloading();
-    watching_begin(d);
-    struct snapshot *next = build(d);
+    enum snapshot_look look = prepare(d, asked, scratch, &touched);
+    struct snapshot *next = build(d, look, touched);
     if (next)
         compare_settings(d, next, &a->diags);
     size_t news = said_log(&d->said, &a->diags);
@@ -224,7 +247,9 @@ void reload(struct daemon *d, bool asked)
         log_result(d, "reload");
     configure(d);
     schedule_looked(&d->schedule, clock_monotonic_ms(), incomplete, done);
-    watching_compare(d); /* files may have changed while they were read */
+    /* Files may have changed while they were read. */
+    (look == LOOK_TOLD ? watching_go_on : watching_compare)(d);
+    sts_arena_free(scratch);
     reload_plan(d);
     reload_check_expiry(d);
     reload_say_ready(d);

@@ -91,9 +91,35 @@ static void set_targets(struct daemon *d)
     say_polling(d);
 }
 
+bool watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out)
+{
+    const struct file_name *files;
+    struct snapshot_touched touched = {0};
+
+    watch_read(d->watch);
+    if (!watch_told(d->watch, &files, &touched.count) || !touched.count || d->watch_said.polling)
+        return false;
+    struct file_name *copy = STS_ARRAY(arena, touched.count, struct file_name);
+    for (size_t i = 0; i < touched.count; i++)
+        copy[i] = (struct file_name){files[i].directory, sts_arena_dup(arena, files[i].name)};
+    touched.files = copy;
+    if (!snapshot_knows(d->snapshot, &touched))
+        return false;
+    watch_forget(d->watch);
+    *out = touched;
+    return true;
+}
+
+void watching_go_on(struct daemon *d)
+{
+    if (watch_read(d->watch))
+        schedule_event(&d->schedule, clock_monotonic_ms());
+}
+
 void watching_begin(struct daemon *d)
 {
     watch_read(d->watch); /* whatever it was, it is looked at now */
+    watch_forget(d->watch);
     set_targets(d);
     watch_changed(d->watch);
 }
@@ -101,8 +127,10 @@ void watching_begin(struct daemon *d)
 void watching_compare(struct daemon *d)
 {
     set_targets(d);
-    if (watch_changed(d->watch))
-        schedule_event(&d->schedule, clock_monotonic_ms());
+    if (!watch_changed(d->watch))
+        return;
+    d->wide = true;
+    schedule_event(&d->schedule, clock_monotonic_ms());
 }
 
 void watching_start(struct daemon *d)

@@ -63,10 +63,13 @@ struct snapshot_work {
 struct snapshot_source {
     struct sts_source *source; /* referenced */
     unsigned char digest[STS_DIGEST_LEN];
-    enum tenant_kept kept;    /* of before, because the file cannot be used now */
-    struct file_id directory; /* where it was found; another one there is no removal */
-    struct shard *shard;      /* its tenants; referenced */
-    size_t before;            /* its place in the snapshot before, + 1; 0: it was not there */
+    enum tenant_kept kept;              /* of before, because the file cannot be used now */
+    struct file_id directory;           /* where it was found; another one there is no removal */
+    struct shard *shard;                /* its tenants; referenced */
+    struct file_stamp stamp;            /* of what was read... */
+    bool settled;                       /* ...and while that is the same, so are the bytes */
+    unsigned long long hash, base_hash; /* of its name, and of the name without the directory */
+    size_t before; /* its place in the snapshot before, + 1; 0: it was not there */
 };
 
 struct snapshot {
@@ -88,6 +91,7 @@ struct snapshot {
     const struct sts_named_policy **policies; /* sorted by name, over all sources */
     size_t policy_count;
     struct body_pool *bodies; /* referenced */
+    bool plain;               /* nothing was said of files, but by what is in them */
     size_t duplicates;        /* tenants left out, because another file has them too */
     struct snapshot_work work;
     /* Kept and retiring ones are also among served. */
@@ -96,11 +100,26 @@ struct snapshot {
     bool incomplete; /* what is missing may mend itself without an event: look again soon */
 };
 
+/* How files are found to be as they were in the snapshot before. The main file is always read. But
+ * for LOOK_READ without a snapshot before, SIGIO must be ignored: see file_read_settled. */
+enum snapshot_look {
+    LOOK_READ, /* by their bytes */
+    LOOK_STAT, /* by what stat says, when that is old enough to tell; else by their bytes */
+    LOOK_TOLD, /* by `touched`; the others are as they were */
+};
+
+struct snapshot_touched {
+    const struct file_name *files;
+    size_t count;
+};
+
 struct snapshot_input {
     const char *main_file;
     time_t now;
     const struct snapshot *previous; /* its sources and certificates are reused, and last good;
                                         may be NULL */
+    enum snapshot_look look;
+    struct snapshot_touched touched; /* for LOOK_TOLD; `previous` must know them */
     struct served *served;           /* last good where there is no previous one; when empty, it is
                                         filled from the ledger; may be NULL */
     struct ledger *ledger;           /* dates, and last good without the two above; may be NULL */
@@ -119,6 +138,10 @@ void snapshot_unref(struct snapshot *s);
 
 /* The file beside the ledger where what is known of certificates stands for the next start. */
 struct sts_str snapshot_certificate_index(const struct snapshot *s, struct sts_arena *arena);
+
+/* Whether a look at these files alone sees every change there is, if others did not change: they
+ * are of this snapshot, and are still there as regular files. */
+bool snapshot_knows(const struct snapshot *s, const struct snapshot_touched *touched);
 
 /* Whether `b` says what `a` says: the same files, tenants, states and certificates. */
 bool snapshot_same(const struct snapshot *a, const struct snapshot *b);

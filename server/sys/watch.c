@@ -31,6 +31,10 @@ struct watch {
     bool summed;
     size_t failed;
     int error;
+    struct sts_arena *told_arena;
+    struct file_name told[WATCH_TOLD_MAX];
+    size_t told_count;
+    bool more; /* than these has changed */
 };
 
 /* --- the targets --------------------------------------------------------------------------- */
@@ -113,8 +117,10 @@ static void on_names(void *to, struct watch_place *place, const char *pattern, b
     struct watch *w = to;
     struct watch_dir *dir = watched(w, place, last);
 
+    if (dir)
+        dir->deeper = dir->deeper || !last;
     if (dir && pattern)
-        watch_table_pattern(&w->table, dir, pattern);
+        watch_table_pattern(&w->table, dir, place->path, pattern);
     else if (dir)
         dir->visible = true;
 }
@@ -155,17 +161,52 @@ void watch_set(struct watch *w, const struct watch_target *targets, size_t count
 
 /* --- events -------------------------------------------------------------------------------- */
 
+static void tell(struct watch *w, const struct watch_dir *dir, struct sts_str name)
+{
+    struct file_id directory = file_identify(dir->path.ptr);
+
+    for (size_t i = 0; i < w->told_count; i++)
+        if (sts_str_eq(w->told[i].name, name) && file_id_same(w->told[i].directory, directory))
+            return;
+    if (w->told_count == WATCH_TOLD_MAX)
+        w->more = true;
+    else
+        w->told[w->told_count++] =
+            (struct file_name){directory, sts_arena_dup(w->told_arena, name)};
+}
+
+bool watch_told(const struct watch *w, const struct file_name **files, size_t *count)
+{
+    *files = w->told;
+    *count = w->told_count;
+    return !w->more;
+}
+
+void watch_forget(struct watch *w)
+{
+    sts_arena_free(w->told_arena);
+    w->told_arena = sts_arena_new();
+    w->told_count = 0;
+    w->more = false;
+}
+
 static bool concerns(struct watch *w, const struct inotify_event *event)
 {
     if (event->mask & IN_Q_OVERFLOW)
-        return true;
+        return w->more = true;
     /* Unknown: a watch that was dropped, its end (IN_IGNORED) included. */
     struct watch_dir *dir = watch_table_find(&w->table, event->wd);
     if (!dir)
         return false;
     if (event->mask & IN_IGNORED)
         dir->gone = true;
-    return !event->len || watch_table_counts(&w->table, dir, event->name);
+    if (event->len && !watch_table_counts(&w->table, dir, event->name))
+        return false;
+    if (event->len && !(event->mask & IN_ISDIR) && watch_table_is_file(&w->table, dir, event->name))
+        tell(w, dir, sts_str_from(event->name));
+    else
+        w->more = true;
+    return true;
 }
 
 bool watch_read(struct watch *w)
@@ -178,8 +219,10 @@ bool watch_read(struct watch *w)
         ssize_t n = read(w->fd, events, sizeof(events));
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno != EAGAIN)
+            any = w->more = true;
         if (n < 0)
-            return any || errno != EAGAIN;
+            return any;
         for (ssize_t at = 0; at < n;) {
             const struct inotify_event *event = (const void *)(events + at);
             any = concerns(w, event) || any;
@@ -207,6 +250,7 @@ struct watch *watch_new(void)
     struct watch *w = sts_must(calloc(1, sizeof(*w)));
 
     w->fd = -1;
+    watch_forget(w);
     watch_set(w, NULL, 0);
     return w;
 }
@@ -219,6 +263,7 @@ void watch_free(struct watch *w)
         close(w->fd);
     watch_table_fini(&w->table);
     sts_arena_free(w->arena);
+    sts_arena_free(w->told_arena);
     free(w);
 }
 

@@ -25,8 +25,7 @@
 #ifndef MTASTS_SYS_WATCH_H
 #define MTASTS_SYS_WATCH_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "server/sys/file.h"
 
 struct watch;
 
@@ -66,6 +65,14 @@ void watch_set(struct watch *w, const struct watch_target *targets, size_t count
 /* Takes what events are pending, without waiting. True when any may concern the targets, also when
  * events were lost. Then watch_set is due: a watch may have gone with its directory. */
 bool watch_read(struct watch *w);
+
+/* What watch_read has found since watch_forget: true when all of it happened to files that a target
+ * lists by a pattern, and `files` are these, WATCH_TOLD_MAX at most; false when more
+ * may have changed, links and directories on the way included. Borrowed until watch_read and
+ * watch_forget. What watch_changed finds is not in it. */
+#define WATCH_TOLD_MAX 64
+bool watch_told(const struct watch *w, const struct file_name **files, size_t *count);
+void watch_forget(struct watch *w);
 
 /* The slow way, by stat alone: true when what the targets lead to differs from the call before
  * (identity, size, times, mode and owner of files, the links on the way, the names in directories),

@@ -71,8 +71,10 @@ struct watch_dir {
     unsigned pattern_count;
     bool visible, all;
     bool contents; /* writing counts too, not names alone */
+    bool deeper;   /* patterns stand for directories too */
     bool gone;     /* the kernel dropped the watch */
     struct watch_pattern *patterns;
+    struct sts_str path; /* when there are patterns */
 };
 
 struct watch_table {
@@ -90,7 +92,11 @@ struct watch_dir *watch_table_find(const struct watch_table *t, int wd); /* or N
 /* Good until the next one is added. */
 struct watch_dir *watch_table_add(struct watch_table *t, int wd);
 void watch_table_name(struct watch_table *t, int wd, struct sts_str name);
-void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, const char *pattern);
+void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
+                         const char *pattern);
+/* Whether the name counts as that of a file alone that a pattern stands for. */
+bool watch_table_is_file(const struct watch_table *t, const struct watch_dir *dir,
+                         const char *name);
 bool watch_table_counts(const struct watch_table *t, const struct watch_dir *dir, const char *name);
 
 #endif

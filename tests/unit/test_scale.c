@@ -2,7 +2,9 @@
  * over from the snapshot before is what resolving it anew would give. */
 #include "tests/unit/test.h"
 
+#include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +31,7 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
+    signal(SIGIO, SIG_IGN); /* of file_read_settled */
     strcpy(f->dir, "/tmp/scale-XXXXXX");
     f->arena = sts_arena_new();
     *state = f;
@@ -74,6 +77,18 @@ static void put_tenants(int file, int count, const char *policy)
     for (int i = 0; i < count; i++)
         fprintf(out, "  t%d-%d.example: {%s}\n", file, i, policy);
     assert_int_equal(fclose(out), 0);
+}
+
+/* Its bytes are others, and nothing that anybody can set tells of it. */
+static void put_unseen(const char *name, const char *text)
+{
+    struct stat st;
+
+    assert_int_equal(stat(name, &st), 0);
+    assert_int_equal(st.st_size, strlen(text));
+    put(name, text);
+    const struct timespec times[] = {st.st_atim, st.st_mtim};
+    assert_int_equal(utimensat(AT_FDCWD, name, times, 0), 0);
 }
 
 static struct snapshot *build(struct fixture *f, const struct snapshot *previous)
@@ -341,6 +356,151 @@ static void random_edits(void **state)
     }
 }
 
+/* As a server looks, `later` seconds from now. */
+static const struct snapshot *look(struct fixture *f, enum snapshot_look how, time_t later,
+                                   const char *touched)
+{
+    const struct file_name file = {file_identify("t.d"), sts_str_from(touched)};
+    const struct snapshot_input input = {.main_file = "main.yaml",
+                                         .now = time(NULL) + later,
+                                         .previous = f->snapshot,
+                                         .look = how,
+                                         .touched = {&file, touched != NULL}};
+
+    sts_diags_init(&f->diags, f->arena);
+    struct snapshot *s = snapshot_build(&input, &f->diags);
+    assert_non_null(s);
+    snapshot_unref(f->snapshot);
+    f->snapshot = s;
+    return s;
+}
+
+static enum sts_mode mode_of(const struct fixture *f, const char *domain)
+{
+    assert_non_null(tenant(f, domain));
+    return tenant(f, domain)->policy.mode;
+}
+
+#define NONE "tenants: {b.example: {mode: none, mx: [m.example.org]}, c.example: {mode: none}}\n"
+#define TESTING                                                                                    \
+    "tenants: {b.example: {mode: testing, mx: [m.example.org]}}\n#....................\n"
+
+static void stat_is_enough_when_it_is_old(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    put("t.d/b.yaml", NONE);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 3);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 1);
+    assert_int_equal(f->snapshot->source_count, 3);
+    put_unseen("t.d/b.yaml", TESTING);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 2);
+    assert_int_equal(f->snapshot->work.parsed, 1);
+    assert_int_equal(mode_of(f, "b.example"), STS_MODE_TESTING);
+    /* Who asks gets them read. */
+    assert_int_equal(look(f, LOOK_READ, 100, NULL)->work.read, 3);
+    assert_int_equal(f->snapshot->work.parsed, 0);
+}
+
+static void what_is_young_is_read(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    look(f, LOOK_STAT, 0, NULL);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 2);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 1);
+}
+
+static void what_is_broken_is_read_each_time(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    look(f, LOOK_STAT, 100, NULL);
+    put("t.d/a.yaml", "tenants: [\n");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 2);
+        assert_int_equal(said(f, "source-kept"), 1);
+        assert_int_equal(tenant(f, "a.example")->kept, KEPT_BROKEN);
+    }
+}
+
+/* What a writer has open says nothing by its stat. */
+static void what_is_open_is_not_trusted(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    int fd = open("t.d/a.yaml", O_WRONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->served, 1);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 2);
+}
+
+static bool knows(const struct fixture *f, const char *directory, const char *name)
+{
+    const struct file_name touched = {file_identify(directory), sts_str_from(name)};
+    return snapshot_knows(f->snapshot, &(struct snapshot_touched){&touched, 1});
+}
+
+static void only_touched_files_are_looked_at(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    put("t.d/b.yaml", NONE);
+    put("t.d/d.yaml", "tenants: {d.example: {mode: none}}\n");
+    look(f, LOOK_STAT, 0, NULL);
+    assert_true(knows(f, "t.d", "a.yaml"));
+    put("t.d/b.yaml", TESTING);
+    put("t.d/d.yaml", "tenants: {e.example: {mode: none}}\n");
+    assert_int_equal(look(f, LOOK_TOLD, 0, "b.yaml")->work.read, 2);
+    assert_int_equal(f->snapshot->work.parsed, 1);
+    assert_int_equal(f->snapshot->work.resolved, 1);
+    assert_int_equal(mode_of(f, "b.example"), STS_MODE_TESTING);
+    assert_null(tenant(f, "c.example"));
+    assert_non_null(tenant(f, "d.example")); /* nobody told */
+    look(f, LOOK_STAT, 0, NULL);
+    assert_null(tenant(f, "d.example"));
+    assert_non_null(tenant(f, "e.example"));
+    /* Other settings: everything. */
+    put("main.yaml", MAIN "strict: on\n");
+    put("t.d/a.yaml", "tenants: {f.example: {mode: none}}\n");
+    look(f, LOOK_TOLD, 0, "b.yaml");
+    assert_non_null(tenant(f, "f.example"));
+}
+
+static void what_asks_for_more_is_not_known(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    put("t.d/b.yaml", NONE);
+    look(f, LOOK_STAT, 0, NULL);
+    assert_true(knows(f, "t.d", "a.yaml") && knows(f, "t.d", "b.yaml"));
+    assert_false(knows(f, ".", "main.yaml"));
+    assert_false(knows(f, "t.d", "c.yaml"));
+    assert_false(knows(f, ".", "a.yaml")); /* a new one of that name */
+    assert_int_equal(rename("t.d/a.yaml", "elsewhere"), 0);
+    assert_false(knows(f, "t.d", "a.yaml"));
+    assert_int_equal(symlink("../elsewhere", "t.d/a.yaml"), 0);
+    assert_false(knows(f, "t.d", "a.yaml"));
+    assert_true(knows(f, "t.d", "b.yaml"));
+    put("t.d/b.yaml", "");
+    look(f, LOOK_STAT, 0, NULL);
+    assert_int_equal(said(f, "source-kept"), 1);
+    assert_false(knows(f, "t.d", "b.yaml"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -354,6 +514,12 @@ int main(void)
         TEST(what_was_said_is_said_again),
         TEST(the_other_of_two_comes_back),
         TEST(random_edits),
+        TEST(stat_is_enough_when_it_is_old),
+        TEST(what_is_young_is_read),
+        TEST(what_is_broken_is_read_each_time),
+        TEST(what_is_open_is_not_trusted),
+        TEST(only_touched_files_are_looked_at),
+        TEST(what_asks_for_more_is_not_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,6 +42,63 @@ static void other_names_are_ignored(void **state)
     watch_free(w);
 }
 
+/* Whether what happened since the call before is known to be this one file (NULL: any more). */
+static bool told(struct watch *w, const char *directory, const char *name)
+{
+    const struct file_name *files;
+    size_t count;
+
+    assert_true(watch_read(w));
+    bool all = watch_told(w, &files, &count);
+    bool good = name ? all && count == 1 && sts_str_is(files[0].name, name) &&
+                           file_id_same(files[0].directory, file_identify(in_dir(directory)))
+                     : !all;
+    watch_forget(w);
+    return good;
+}
+
+static void files_of_patterns_are_told_by_name(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+
+    make_dir("tenants.d");
+    make_dir("customers");
+    make_dir("customers/one");
+    put("main.yaml", "x");
+    put("elsewhere.yaml", "x");
+    put("tenants.d/a.yaml", "x");
+    point("tenants.d/link.yaml", "../elsewhere.yaml");
+    put("customers/one/sts.yaml", "x");
+    watch_these(w, WATCH_FILE, "main.yaml", "tenants.d/*.yaml", "customers/*/*.yaml");
+    put("tenants.d/a.yaml", "y");
+    put("tenants.d/a.yaml", "z");
+    assert_true(told(w, "tenants.d", "a.yaml"));
+    put("tenants.d/a.yaml.new", "y");
+    move("tenants.d/a.yaml.new", "tenants.d/a.yaml");
+    assert_true(told(w, "tenants.d", "a.yaml"));
+    put("tenants.d/b.yaml", "y");
+    assert_true(told(w, "tenants.d", "b.yaml"));
+    remove_file("tenants.d/b.yaml");
+    assert_true(told(w, "tenants.d", "b.yaml"));
+    put("customers/one/sts.yaml", "y");
+    assert_true(told(w, "customers/one", "sts.yaml"));
+    put("main.yaml", "y");
+    assert_true(told(w, NULL, NULL));
+    put("elsewhere.yaml", "y"); /* where a link leads */
+    assert_true(told(w, NULL, NULL));
+    make_dir("tenants.d/d.yaml");
+    assert_true(told(w, NULL, NULL));
+    make_dir("customers/two");
+    assert_true(told(w, NULL, NULL));
+    for (int i = 0; i <= WATCH_TOLD_MAX; i++)
+        put(numbered("tenants.d/many%d.yaml", i), "x");
+    assert_true(told(w, NULL, NULL));
+    put("tenants.d/a.yaml", "y");
+    assert_true(told(w, "tenants.d", "a.yaml"));
+    watch_free(w);
+}
+
 static void the_way_counts_by_name_only(void **state)
 {
     (void)state;
@@ -362,11 +419,17 @@ int main(void)
 {
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        IN_DIR(other_names_are_ignored),    IN_DIR(the_way_counts_by_name_only),
-        IN_DIR(patterns_are_names_too),     IN_DIR(patterns_are_bounded),
-        IN_DIR(odd_writers_are_noticed),    IN_DIR(readers_are_ignored),
-        IN_DIR(a_disguised_change_is_seen), IN_DIR(strange_paths_end_somewhere),
-        IN_DIR(an_overflow_is_a_change),    IN_DIR(dropped_watches_are_silent),
+        IN_DIR(files_of_patterns_are_told_by_name),
+        IN_DIR(other_names_are_ignored),
+        IN_DIR(the_way_counts_by_name_only),
+        IN_DIR(patterns_are_names_too),
+        IN_DIR(patterns_are_bounded),
+        IN_DIR(odd_writers_are_noticed),
+        IN_DIR(readers_are_ignored),
+        IN_DIR(a_disguised_change_is_seen),
+        IN_DIR(strange_paths_end_somewhere),
+        IN_DIR(an_overflow_is_a_change),
+        IN_DIR(dropped_watches_are_silent),
         IN_DIR(nothing_piles_up),
     };
     return cmocka_run_group_tests_name("watch_events", tests, NULL, NULL);
