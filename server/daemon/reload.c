@@ -230,6 +230,8 @@ void reload(struct daemon *d, bool asked)
         compare_settings(d, next, &a->diags);
     size_t news = said_log(&d->said, &a->diags);
     bool incomplete = !next || next->incomplete;
+    /* Then folders may be there that nothing watches. */
+    bool wide = next && next->searched;
     bool done = next && !snapshot_same(d->snapshot, next);
     a->result = done                   ? "done"
                 : next                 ? "unchanged"
@@ -248,7 +250,7 @@ void reload(struct daemon *d, bool asked)
     configure(d);
     schedule_looked(&d->schedule, clock_monotonic_ms(), incomplete, done);
     /* Files may have changed while they were read. */
-    (look == LOOK_TOLD ? watching_go_on : watching_compare)(d);
+    (look == LOOK_TOLD && !wide ? watching_go_on : watching_compare)(d);
     sts_arena_free(scratch);
     reload_plan(d);
     reload_check_expiry(d);

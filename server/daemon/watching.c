@@ -91,22 +91,48 @@ static void set_targets(struct daemon *d)
     say_polling(d);
 }
 
+static void copy_told(struct sts_arena *arena, const struct watch_told *told,
+                      struct snapshot_touched *out)
+{
+    struct file_name *files = STS_ARRAY(arena, told->file_count, struct file_name);
+    struct file_entry *entries = STS_ARRAY(arena, told->entry_count, struct file_entry);
+
+    for (size_t i = 0; i < told->file_count; i++)
+        files[i] =
+            (struct file_name){told->files[i].directory, sts_arena_dup(arena, told->files[i].name)};
+    for (size_t i = 0; i < told->entry_count; i++)
+        entries[i] = (struct file_entry){sts_arena_dup(arena, told->entries[i].directory),
+                                         sts_arena_dup(arena, told->entries[i].name)};
+    *out = (struct snapshot_touched){files, told->file_count, entries, told->entry_count};
+}
+
+/* The directory of this entry is that of an earlier one. */
+static bool is_said_before(const struct snapshot_touched *touched, size_t entry)
+{
+    bool said = false;
+
+    for (size_t i = 0; i < entry && !said; i++)
+        said = sts_str_eq(touched->entries[i].directory, touched->entries[entry].directory);
+    return said;
+}
+
 bool watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out)
 {
-    const struct file_name *files;
-    struct snapshot_touched touched = {0};
+    struct watch_told told;
 
     watch_read(d->watch);
-    if (!watch_told(d->watch, &files, &touched.count) || !touched.count || d->watch_said.polling)
+    if (!watch_told(d->watch, &told) || !(told.file_count + told.entry_count) ||
+        d->watch_said.polling)
         return false;
-    struct file_name *copy = STS_ARRAY(arena, touched.count, struct file_name);
-    for (size_t i = 0; i < touched.count; i++)
-        copy[i] = (struct file_name){files[i].directory, sts_arena_dup(arena, files[i].name)};
-    touched.files = copy;
-    if (!snapshot_knows(d->snapshot, &touched))
+    copy_told(arena, &told, out);
+    if (!snapshot_knows(d->snapshot, out))
         return false;
     watch_forget(d->watch);
-    *out = touched;
+    /* Before they are read: links may lead elsewhere now. */
+    for (size_t i = 0; i < out->entry_count; i++)
+        if (!is_said_before(out, i))
+            watch_again(d->watch, out->entries[i].directory);
+    say_polling(d);
     return true;
 }
 

@@ -57,6 +57,7 @@ struct snapshot_changes {
 struct snapshot_work {
     size_t read, parsed; /* files */
     size_t resolved;     /* tenants */
+    struct cert_work certificates;
 };
 
 /* One file, and the SHA-256 of its bytes by which the next snapshot knows it again. */
@@ -92,6 +93,7 @@ struct snapshot {
     size_t policy_count;
     struct body_pool *bodies; /* referenced */
     bool plain;               /* nothing was said of files, but by what is in them */
+    bool searched;            /* all certificate folders were */
     size_t duplicates;        /* tenants left out, because another file has them too */
     struct snapshot_work work;
     /* Kept and retiring ones are also among served. */
@@ -109,8 +111,10 @@ enum snapshot_look {
 };
 
 struct snapshot_touched {
-    const struct file_name *files;
+    const struct file_name *files; /* of sources */
     size_t count;
+    const struct file_entry *entries; /* of certificate folders */
+    size_t entry_count;
 };
 
 struct snapshot_input {

@@ -41,6 +41,10 @@ struct file_name {
     struct file_id directory;
     struct sts_str name;
 };
+/* The same by the path of the directory, which has no links in it. */
+struct file_entry {
+    struct sts_str directory, name;
+};
 /* Which state of which file: while it is the same, so are the bytes, if it is old enough. */
 struct file_stamp {
     uint64_t device, inode;

@@ -32,8 +32,9 @@ struct watch {
     size_t failed;
     int error;
     struct sts_arena *told_arena;
-    struct file_name told[WATCH_TOLD_MAX];
-    size_t told_count;
+    struct file_name files[WATCH_TOLD_MAX];
+    struct file_entry entries[WATCH_TOLD_MAX];
+    size_t file_count, entry_count;
     bool more; /* than these has changed */
 };
 
@@ -122,7 +123,16 @@ static void on_names(void *to, struct watch_place *place, const char *pattern, b
     if (dir && pattern)
         watch_table_pattern(&w->table, dir, place->path, pattern);
     else if (dir)
-        dir->visible = true;
+        watch_table_visible(&w->table, dir, place->path);
+}
+
+static void on_linked(void *to, struct watch_place *place)
+{
+    struct watch *w = to;
+    struct watch_dir *dir = watch_table_find(&w->table, place->wd);
+
+    if (dir)
+        dir->linked = true;
 }
 
 static void on_blind(void *to, struct sts_str path, int error)
@@ -139,10 +149,11 @@ static void drop_unused(const struct watch *w, const struct watch_table *old)
             inotify_rm_watch(w->fd, old->dirs[i].wd);
 }
 
+static const struct watch_visitor setting = {
+    .enter = on_enter, .name = on_name, .names = on_names, .linked = on_linked, .blind = on_blind};
+
 void watch_set(struct watch *w, const struct watch_target *targets, size_t count)
 {
-    static const struct watch_visitor visitor = {
-        .enter = on_enter, .name = on_name, .names = on_names, .blind = on_blind};
     struct watch_table old = w->table;
     struct sts_arena *old_arena = w->arena; /* the patterns of `old` are there */
 
@@ -153,32 +164,54 @@ void watch_set(struct watch *w, const struct watch_target *targets, size_t count
     if (w->fd < 0 && (w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) < 0)
         w->error = errno;
     if (w->fd >= 0 && count)
-        watch_walk(w->paths, count, &visitor, w);
+        watch_walk(w->paths, count, &setting, w);
     drop_unused(w, &old);
     watch_table_fini(&old);
     sts_arena_free(old_arena);
 }
 
+void watch_again(struct watch *w, struct sts_str directory)
+{
+    struct sts_arena *scratch = sts_arena_new();
+    const char *path = sts_arena_dup(scratch, directory).ptr;
+    const struct watch_path tree = {.parts = split(scratch, path, false), .absolute = true};
+
+    if (w->fd >= 0)
+        watch_walk(&tree, 1, &setting, w);
+    sts_arena_free(scratch);
+}
+
 /* --- events -------------------------------------------------------------------------------- */
 
-static void tell(struct watch *w, const struct watch_dir *dir, struct sts_str name)
+static void tell_file(struct watch *w, const struct watch_dir *dir, struct sts_str name)
 {
     struct file_id directory = file_identify(dir->path.ptr);
 
-    for (size_t i = 0; i < w->told_count; i++)
-        if (sts_str_eq(w->told[i].name, name) && file_id_same(w->told[i].directory, directory))
+    for (size_t i = 0; i < w->file_count; i++)
+        if (sts_str_eq(w->files[i].name, name) && file_id_same(w->files[i].directory, directory))
             return;
-    if (w->told_count == WATCH_TOLD_MAX)
+    if (w->file_count == WATCH_TOLD_MAX)
         w->more = true;
     else
-        w->told[w->told_count++] =
+        w->files[w->file_count++] =
             (struct file_name){directory, sts_arena_dup(w->told_arena, name)};
 }
 
-bool watch_told(const struct watch *w, const struct file_name **files, size_t *count)
+static void tell_entry(struct watch *w, const struct watch_dir *dir, struct sts_str name)
 {
-    *files = w->told;
-    *count = w->told_count;
+    for (size_t i = 0; i < w->entry_count; i++)
+        if (sts_str_eq(w->entries[i].name, name) && sts_str_eq(w->entries[i].directory, dir->path))
+            return;
+    if (w->entry_count == WATCH_TOLD_MAX)
+        w->more = true;
+    else
+        w->entries[w->entry_count++] = (struct file_entry){sts_arena_dup(w->told_arena, dir->path),
+                                                           sts_arena_dup(w->told_arena, name)};
+}
+
+bool watch_told(const struct watch *w, struct watch_told *out)
+{
+    *out = (struct watch_told){w->files, w->file_count, w->entries, w->entry_count};
     return !w->more;
 }
 
@@ -186,7 +219,7 @@ void watch_forget(struct watch *w)
 {
     sts_arena_free(w->told_arena);
     w->told_arena = sts_arena_new();
-    w->told_count = 0;
+    w->file_count = w->entry_count = 0;
     w->more = false;
 }
 
@@ -202,8 +235,11 @@ static bool concerns(struct watch *w, const struct inotify_event *event)
         dir->gone = true;
     if (event->len && !watch_table_counts(&w->table, dir, event->name))
         return false;
-    if (event->len && !(event->mask & IN_ISDIR) && watch_table_is_file(&w->table, dir, event->name))
-        tell(w, dir, sts_str_from(event->name));
+    bool file = event->len && !(event->mask & IN_ISDIR);
+    if (file && watch_table_is_file(&w->table, dir, event->name))
+        tell_file(w, dir, sts_str_from(event->name));
+    else if (file && watch_table_is_entry(&w->table, dir, event->name))
+        tell_entry(w, dir, sts_str_from(event->name));
     else
         w->more = true;
     return true;

@@ -66,13 +66,23 @@ void watch_set(struct watch *w, const struct watch_target *targets, size_t count
  * events were lost. Then watch_set is due: a watch may have gone with its directory. */
 bool watch_read(struct watch *w);
 
-/* What watch_read has found since watch_forget: true when all of it happened to files that a target
- * lists by a pattern, and `files` are these, WATCH_TOLD_MAX at most; false when more
- * may have changed, links and directories on the way included. Borrowed until watch_read and
- * watch_forget. What watch_changed finds is not in it. */
-#define WATCH_TOLD_MAX 64
-bool watch_told(const struct watch *w, const struct file_name **files, size_t *count);
+/* What watch_read has found since watch_forget, WATCH_TOLD_MAX of each kind at most. What
+ * watch_changed finds is not in it. */
+#define WATCH_TOLD_MAX 256
+struct watch_told {
+    const struct file_name *files; /* that a target lists by a pattern */
+    size_t file_count;
+    const struct file_entry *entries; /* names in directories of a tree, which no link leads to */
+    size_t entry_count;
+};
+/* True when all that happened is in *out; false when more may have changed, links and directories
+ * on the way included. Borrowed until watch_read and watch_forget. */
+bool watch_told(const struct watch *w, struct watch_told *out);
 void watch_forget(struct watch *w);
+
+/* As watch_set, where nothing but what is in this directory of a tree may have changed: watches
+ * what its links lead to now, and leaves all the rest. */
+void watch_again(struct watch *w, struct sts_str directory);
 
 /* The slow way, by stat alone: true when what the targets lead to differs from the call before
  * (identity, size, times, mode and owner of files, the links on the way, the names in directories),

@@ -38,6 +38,9 @@ struct watch_visitor {
     void (*name)(void *to, struct watch_place *place, struct sts_str name, bool last);
     /* All names of `place` that match `pattern` (NULL: that are not hidden) are. */
     void (*names)(void *to, struct watch_place *place, const char *pattern, bool last);
+    /* A directory of a tree that is reached in several ways or through a link, or holds that link.
+     */
+    void (*linked)(void *to, struct watch_place *place);
     /* `path` was looked at: NULL and errno, or its lstat, and for a link what it says. */
     void (*seen)(void *to, struct sts_str path, const struct stat *st, struct sts_str link);
     /* A directory whose names could not be listed: what is below is not known. */
@@ -73,8 +76,9 @@ struct watch_dir {
     bool contents; /* writing counts too, not names alone */
     bool deeper;   /* patterns stand for directories too */
     bool gone;     /* the kernel dropped the watch */
+    bool linked;   /* see struct watch_visitor */
     struct watch_pattern *patterns;
-    struct sts_str path; /* when there are patterns */
+    struct sts_str path; /* of one that is listed */
 };
 
 struct watch_table {
@@ -94,9 +98,14 @@ struct watch_dir *watch_table_add(struct watch_table *t, int wd);
 void watch_table_name(struct watch_table *t, int wd, struct sts_str name);
 void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
                          const char *pattern);
+/* All names that are not hidden count. */
+void watch_table_visible(struct watch_table *t, struct watch_dir *dir, struct sts_str path);
 /* Whether the name counts as that of a file alone that a pattern stands for. */
 bool watch_table_is_file(const struct watch_table *t, const struct watch_dir *dir,
                          const char *name);
+/* Whether it counts for what is listed in this directory of a tree alone. */
+bool watch_table_is_entry(const struct watch_table *t, const struct watch_dir *dir,
+                          const char *name);
 bool watch_table_counts(const struct watch_table *t, const struct watch_dir *dir, const char *name);
 
 #endif

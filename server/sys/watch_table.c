@@ -118,6 +118,13 @@ void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, struct st
     dir->pattern_count++;
 }
 
+void watch_table_visible(struct watch_table *t, struct watch_dir *dir, struct sts_str path)
+{
+    if (!dir->path.len)
+        dir->path = sts_arena_dup(t->arena, path);
+    dir->visible = true;
+}
+
 static bool is_named(const struct watch_table *t, const struct watch_dir *dir, const char *name)
 {
     return *name_slot(t->names, t->name_size, digest_of(dir->wd, sts_str_from(name))) != 0;
@@ -127,6 +134,12 @@ bool watch_table_is_file(const struct watch_table *t, const struct watch_dir *di
 {
     return dir->path.len && dir->contents && !dir->deeper && !dir->visible &&
            !is_named(t, dir, name);
+}
+
+bool watch_table_is_entry(const struct watch_table *t, const struct watch_dir *dir,
+                          const char *name)
+{
+    return dir->visible && !dir->linked && !dir->pattern_count && !is_named(t, dir, name);
 }
 
 bool watch_table_counts(const struct watch_table *t, const struct watch_dir *dir, const char *name)

@@ -31,6 +31,8 @@ struct cursor {
     const struct watch_part *parts; /* then these */
     int links;                      /* passed so far */
     int levels;                     /* to be listed at the end; -1: it is a file */
+    struct watch_place *from;       /* the directory of a tree whose listing it is from... */
+    bool linked;                    /* ...and it came through a link since */
     bool announced;                 /* the next name was reported with its directory's */
 };
 
@@ -158,6 +160,10 @@ static void list_tree(struct walk *w, const struct cursor *c)
     struct sts_buf names = {0};
     bool certbot = false;
 
+    if (w->visitor->linked && (c->linked || c->at->listed))
+        w->visitor->linked(w->to, c->at);
+    if (w->visitor->linked && c->linked)
+        w->visitor->linked(w->to, c->from);
     if (c->at->listed > c->levels)
         return; /* links may lead in circles */
     c->at->listed = c->levels + 1;
@@ -173,6 +179,8 @@ static void list_tree(struct walk *w, const struct cursor *c)
         bool deeper = c->levels > 0 && !(certbot && strcmp(name, "archive") == 0);
         next.text = sts_str_from(name);
         next.levels = deeper ? c->levels - 1 : -1;
+        next.from = c->at;
+        next.linked = false;
         next.announced = true;
         follow(w, next);
     }
@@ -217,6 +225,7 @@ static bool pass_link(struct walk *w, struct cursor *c, struct sts_str path, con
         w->visitor->seen(w->to, path, n < 0 ? NULL : st, target);
     if (n <= 0 || n == sizeof(w->target) || ++c->links > LINKS_MAX)
         return false;
+    c->linked = c->from != NULL;
     if (w->target[0] == '/')
         c->at = w->root;
     sts_buf_add(&text, target);

@@ -365,7 +365,7 @@ static const struct snapshot *look(struct fixture *f, enum snapshot_look how, ti
                                          .now = time(NULL) + later,
                                          .previous = f->snapshot,
                                          .look = how,
-                                         .touched = {&file, touched != NULL}};
+                                         .touched = {.files = &file, .count = touched != NULL}};
 
     sts_diags_init(&f->diags, f->arena);
     struct snapshot *s = snapshot_build(&input, &f->diags);
@@ -447,7 +447,7 @@ static void what_is_open_is_not_trusted(void **state)
 static bool knows(const struct fixture *f, const char *directory, const char *name)
 {
     const struct file_name touched = {file_identify(directory), sts_str_from(name)};
-    return snapshot_knows(f->snapshot, &(struct snapshot_touched){&touched, 1});
+    return snapshot_knows(f->snapshot, &(struct snapshot_touched){.files = &touched, .count = 1});
 }
 
 static void only_touched_files_are_looked_at(void **state)

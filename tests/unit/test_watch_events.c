@@ -45,13 +45,13 @@ static void other_names_are_ignored(void **state)
 /* Whether what happened since the call before is known to be this one file (NULL: any more). */
 static bool told(struct watch *w, const char *directory, const char *name)
 {
-    const struct file_name *files;
-    size_t count;
+    struct watch_told now;
 
     assert_true(watch_read(w));
-    bool all = watch_told(w, &files, &count);
-    bool good = name ? all && count == 1 && sts_str_is(files[0].name, name) &&
-                           file_id_same(files[0].directory, file_identify(in_dir(directory)))
+    bool all = watch_told(w, &now);
+    bool good = name ? all && now.file_count == 1 && !now.entry_count &&
+                           sts_str_is(now.files[0].name, name) &&
+                           file_id_same(now.files[0].directory, file_identify(in_dir(directory)))
                      : !all;
     watch_forget(w);
     return good;
@@ -96,6 +96,78 @@ static void files_of_patterns_are_told_by_name(void **state)
     assert_true(told(w, NULL, NULL));
     put("tenants.d/a.yaml", "y");
     assert_true(told(w, "tenants.d", "a.yaml"));
+    watch_free(w);
+}
+
+/* The same of a name in a directory of a tree. */
+static bool told_entry(struct watch *w, const char *directory, const char *name)
+{
+    struct watch_told now;
+    char *path = realpath(in_dir(directory), NULL);
+
+    assert_true(watch_read(w));
+    bool good = watch_told(w, &now) && now.entry_count > 0 && !now.file_count;
+    for (size_t i = 0; good && i < now.entry_count; i++)
+        good = sts_str_is(now.entries[i].directory, path);
+    bool named = false;
+    for (size_t i = 0; good && i < now.entry_count; i++)
+        named = named || sts_str_is(now.entries[i].name, name);
+    watch_forget(w);
+    free(path);
+    return good && named;
+}
+
+static void entries_of_trees_are_told_with_their_directory(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+
+    make_dir("archive");
+    make_dir("archive/a");
+    make_dir("live");
+    make_dir("live/a");
+    make_dir("live/b");
+    make_dir("elsewhere");
+    put("archive/a/cert1.pem", "x");
+    point("live/a/cert.pem", "../../archive/a/cert1.pem");
+    put("live/b/cert.pem", "x");
+    watch_these(w, WATCH_TREE, "live", NULL, NULL);
+    put("live/b/cert.pem", "y");
+    assert_true(told_entry(w, "live/b", "cert.pem"));
+    put("live/b/.new", "z");
+    move("live/b/.new", "live/b/cert.pem");
+    assert_true(told_entry(w, "live/b", "cert.pem"));
+    remove_file("live/b/cert.pem");
+    assert_true(told_entry(w, "live/b", "cert.pem"));
+    /* As certbot renews. */
+    put("archive/a/cert2.pem", "y");
+    assert_false(watch_read(w));
+    point("live/a/cert.pem", "../../archive/a/cert2.pem");
+    assert_true(told_entry(w, "live/a", "cert.pem"));
+    put("archive/a/cert2.pem", "z");
+    assert_false(watch_read(w));
+    char *directory = realpath(in_dir("live/a"), NULL);
+    watch_again(w, sts_str_from(directory));
+    free(directory);
+    put("archive/a/cert2.pem", "y"); /* where a link leads */
+    assert_true(told(w, NULL, NULL));
+    make_dir("live/c");
+    assert_true(told(w, NULL, NULL));
+    point("live/c/more", "../../elsewhere");
+    watch_these(w, WATCH_TREE, "live", NULL, NULL);
+    put("live/c/cert.pem", "x"); /* it holds a link to a directory... */
+    assert_true(told(w, NULL, NULL));
+    point("live/d", "../elsewhere");
+    watch_these(w, WATCH_TREE, "live", NULL, NULL);
+    put("elsewhere/cert.pem", "x"); /* ...and such a link leads here */
+    assert_true(told(w, NULL, NULL));
+    put("live/cert.pem", "x");
+    assert_true(told(w, NULL, NULL));
+    put("live/b/cert.pem", "x");
+    assert_true(told_entry(w, "live/b", "cert.pem"));
+    for (int i = 0; i <= WATCH_TOLD_MAX; i++)
+        put(numbered("live/b/many%d.pem", i), "x");
+    assert_true(told(w, NULL, NULL));
     watch_free(w);
 }
 
@@ -420,6 +492,7 @@ int main(void)
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         IN_DIR(files_of_patterns_are_told_by_name),
+        IN_DIR(entries_of_trees_are_told_with_their_directory),
         IN_DIR(other_names_are_ignored),
         IN_DIR(the_way_counts_by_name_only),
         IN_DIR(patterns_are_names_too),
