@@ -36,7 +36,7 @@ const struct tenant *snapshot_find_host(const struct snapshot *s, struct sts_str
 
     for (size_t i = hash & (s->index_size - 1); s->index[i]; i = (i + 1) & (s->index_size - 1)) {
         const struct tenant *t = &s->tenants[s->index[i] - 1];
-        if (t->hash == hash && sts_str_eq(t->host, host))
+        if (t->hash == hash && sts_str_eq(tenant_host(t), host))
             return t;
     }
     return NULL;

@@ -27,23 +27,20 @@ enum tenant_kept {
     KEPT_MISSING, /* its file cannot be read, or is gone together with its directory */
 };
 
+/* There may be a million, in two snapshots while one takes the place of the other: what is the same
+ * for many, or said by the source, is not repeated here. */
 struct tenant {
-    struct sts_str domain; /* canonical policy domain */
-    struct sts_str host;   /* "mta-sts." + domain, RFC 8461 §3.2 */
-    struct sts_pos where;  /* where it is declared */
-    struct sts_policy policy;
-    struct sts_str body; /* rendered, one for all who have it; empty when refused */
-    const struct sts_str *tls_reports;
-    size_t tls_report_count;
-    uint32_t file, nth; /* of which source it is which tenant, from 0 */
-    uint32_t hash;      /* of `host` */
+    struct sts_str domain;         /* canonical policy domain; the end of its host's name */
+    const struct body *body;       /* one for all who have it; NULL when refused */
+    struct cert_identity identity; /* empty when no certificate */
+    uint32_t file, nth;            /* of which source it is which tenant, from 0 */
+    uint32_t hash;                 /* of its host */
     enum tenant_state state : 8;
     enum tenant_kept kept : 8;
-    bool held; /* without certificate for the moment, but its policy of before: senders hold it, and
-                  its id stays */
-    bool retiring; /* `retire`: serves mode none, RFC 8461 §8.3 */
-    bool orphan;   /* no file that can be read declares it: known from before a start only */
-    struct cert_identity identity; /* empty when no certificate */
+    bool held : 1;     /* without certificate for the moment, but its policy of before: senders hold
+                          it, and its id stays */
+    bool retiring : 1; /* `retire`: serves mode none, RFC 8461 §8.3 */
+    bool orphan : 1;   /* no file that can be read declares it: known from before a start only */
 };
 
 /* What a reload changed, against the snapshot before (or against what the ledger says was served).
@@ -174,6 +171,17 @@ struct presented {
 struct presented *snapshot_presented(const struct snapshot *s, const struct snapshot *previous,
                                      size_t *count);
 
+/* "mta-sts." + domain, RFC 8461 §3.2 */
+struct sts_str tenant_host(const struct tenant *t);
+/* As it is served; empty when refused. */
+struct sts_str tenant_body(const struct tenant *t);
+bool tenant_same_body(const struct tenant *a, const struct tenant *b);
+const struct sts_policy *tenant_policy(const struct tenant *t); /* all zero when refused */
+/* Where it is declared. */
+struct sts_pos tenant_where(const struct snapshot *s, const struct tenant *t);
+/* The rua URIs of its TLS-RPT record. */
+const struct sts_str *tenant_reports(const struct snapshot *s, const struct tenant *t,
+                                     size_t *count);
 /* Whether the ledger calls its policy current: it is served, or held. */
 bool tenant_is_current(const struct tenant *t);
 

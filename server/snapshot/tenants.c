@@ -19,12 +19,7 @@ static bool resolve(struct build *b, const struct snapshot_source *from,
     struct sts_policy policy;
 
     t->domain = decl->domain;
-    t->host = decl->host;
-    t->hash = tenant_hash(t->host);
-    t->where = decl->where;
-    t->tls_reports = decl->has_tls_reports ? decl->tls_reports : s->settings.tls_reports;
-    t->tls_report_count =
-        decl->has_tls_reports ? decl->tls_report_count : s->settings.tls_report_count;
+    t->hash = tenant_hash(tenant_host(t));
     t->state = TENANT_REFUSED;
     t->retiring = decl->retire;
     /* Of a file with an error outside its tenants nothing is used; its hosts stay known. */
@@ -40,8 +35,7 @@ static bool resolve(struct build *b, const struct snapshot_source *from,
     t->state = TENANT_SERVED;
     t->kept = from->kept;
     *entry = (struct shard_tenant){body_take(s->bodies, &policy), named};
-    t->policy = entry->body->policy;
-    t->body = entry->body->text;
+    t->body = entry->body;
     return true;
 }
 
@@ -148,10 +142,11 @@ static void drop_duplicates(struct build *b)
             *first = *t;
             *t = swap;
         }
-        struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, "tenant-duplicate", t->where,
-                                             "the tenant %.*s is there twice", STS_ARG(t->domain));
+        struct sts_diag *diag =
+            sts_diag_add(b->diags, STS_ERROR, "tenant-duplicate", tenant_where(s, t),
+                         "the tenant %.*s is there twice", STS_ARG(t->domain));
         diag->tenant = t->domain;
-        diag->related = first->where;
+        diag->related = tenant_where(s, first);
         sts_diag_help(b->diags, diag, "remove one of the two; %s counts",
                       is_earlier(first, t) ? "the first one" : "the one that was served before");
     }
@@ -302,8 +297,9 @@ static bool is_kept(const struct cert_store *store, const struct cert_identity *
 static void certify(struct build *b, struct tenant *t)
 {
     struct snapshot *s = b->snapshot;
+    struct sts_str host = tenant_host(t);
 
-    if (cert_store_find(s->certificates, t->host, &t->identity)) {
+    if (cert_store_find(s->certificates, host, &t->identity)) {
         s->incomplete |= is_kept(s->certificates, &t->identity);
         return;
     }
@@ -312,13 +308,13 @@ static void certify(struct build *b, struct tenant *t)
     t->state = TENANT_NO_CERTIFICATE;
     s->incomplete |= cert_store_may_mend(s->certificates);
     t->held = tenant_was_current(b, t);
-    struct sts_str why = cert_store_why_not(s->certificates, s->arena, t->host);
+    struct sts_str why = cert_store_why_not(s->certificates, s->arena, host);
     struct sts_diag *diag =
-        sts_diag_add(b->diags, STS_ERROR, "tenant-no-certificate", t->where,
-                     "%.*s has no usable certificate: %.*s", STS_ARG(t->host), STS_ARG(why));
+        sts_diag_add(b->diags, STS_ERROR, "tenant-no-certificate", tenant_where(s, t),
+                     "%.*s has no usable certificate: %.*s", STS_ARG(host), STS_ARG(why));
     diag->tenant = t->domain;
     sts_diag_help(b->diags, diag,
-                  "put a certificate for %.*s below one of certificates:", STS_ARG(t->host));
+                  "put a certificate for %.*s below one of certificates:", STS_ARG(host));
 }
 
 struct sts_str snapshot_certificate_index(const struct snapshot *s, struct sts_arena *arena)

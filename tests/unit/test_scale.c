@@ -123,20 +123,26 @@ static void assert_same_diags(const struct sts_diags *a, const struct sts_diags 
     sts_buf_fini(&y);
 }
 
-static void assert_same_tenant(const struct tenant *a, const struct tenant *b)
+static void assert_same_tenant(const struct snapshot *s, const struct snapshot *o, size_t i)
 {
+    const struct tenant *a = &s->tenants[i], *b = &o->tenants[i];
+    struct sts_pos where = tenant_where(s, a), other = tenant_where(o, b);
+    size_t reports, other_reports;
+
     assert_true(sts_str_eq(a->domain, b->domain));
-    assert_true(sts_str_eq(a->host, b->host));
-    assert_true(sts_str_eq(a->body, b->body));
-    assert_true(sts_str_eq(a->where.source, b->where.source));
-    assert_int_equal(a->where.line, b->where.line);
+    assert_true(sts_str_eq(tenant_host(a), tenant_host(b)));
+    assert_true(sts_str_eq(tenant_body(a), tenant_body(b)));
+    assert_true(sts_str_eq(where.source, other.source));
+    assert_int_equal(where.line, other.line);
     assert_int_equal(a->state, b->state);
     assert_int_equal(a->kept, b->kept);
     assert_int_equal(a->retiring, b->retiring);
-    assert_int_equal(a->policy.mode, b->policy.mode);
-    assert_int_equal(a->policy.max_age, b->policy.max_age);
-    assert_int_equal(a->policy.mx_count, b->policy.mx_count);
-    assert_int_equal(a->tls_report_count, b->tls_report_count);
+    assert_int_equal(tenant_policy(a)->mode, tenant_policy(b)->mode);
+    assert_int_equal(tenant_policy(a)->max_age, tenant_policy(b)->max_age);
+    assert_int_equal(tenant_policy(a)->mx_count, tenant_policy(b)->mx_count);
+    tenant_reports(s, a, &reports);
+    tenant_reports(o, b, &other_reports);
+    assert_int_equal(reports, other_reports);
     assert_int_equal(a->file, b->file);
     assert_int_equal(a->nth, b->nth);
 }
@@ -157,8 +163,8 @@ static const struct snapshot *next(struct fixture *f)
     assert_int_equal(s->duplicates, f->anew->duplicates);
     assert_int_equal(body_pool_count(s->bodies), body_pool_count(f->anew->bodies));
     for (size_t i = 0; i < s->tenant_count; i++) {
-        assert_same_tenant(&s->tenants[i], &f->anew->tenants[i]);
-        assert_ptr_equal(snapshot_find_host(s, s->tenants[i].host), &s->tenants[i]);
+        assert_same_tenant(s, f->anew, i);
+        assert_ptr_equal(snapshot_find_host(s, tenant_host(&s->tenants[i])), &s->tenants[i]);
         assert_ptr_equal(snapshot_find_domain(s, s->tenants[i].domain), &s->tenants[i]);
     }
     f->diags = said;
@@ -168,6 +174,14 @@ static const struct snapshot *next(struct fixture *f)
 static const struct tenant *tenant(const struct fixture *f, const char *domain)
 {
     return snapshot_find_domain(f->snapshot, sts_str_from(domain));
+}
+
+static size_t reports(const struct fixture *f, const char *domain)
+{
+    size_t count;
+
+    tenant_reports(f->snapshot, tenant(f, domain), &count);
+    return count;
 }
 
 static size_t said(const struct fixture *f, const char *code)
@@ -257,14 +271,14 @@ static void a_named_policy_changes_for_those_who_name_it(void **state)
     next(f);
     put("t.d/p.yaml", "policies: {p: {mode: enforce, mx: [mx.example.org]}}\n");
     assert_int_equal(next(f)->work.resolved, 2);
-    assert_int_equal(tenant(f, "t1-0.example")->policy.mode, STS_MODE_ENFORCE);
+    assert_int_equal(tenant_policy(tenant(f, "t1-0.example"))->mode, STS_MODE_ENFORCE);
     /* One of the same name that comes later, and takes the place of the first when that goes. */
     put("t.d/r.yaml", "policies: {p: {mode: none}}\n");
     assert_int_equal(next(f)->work.resolved, 0);
     assert_int_equal(said(f, "policy-duplicate"), 1);
     assert_int_equal(unlink("t.d/p.yaml"), 0);
     assert_int_equal(next(f)->work.resolved, 2);
-    assert_int_equal(tenant(f, "t1-0.example")->policy.mode, STS_MODE_NONE);
+    assert_int_equal(tenant_policy(tenant(f, "t1-0.example"))->mode, STS_MODE_NONE);
 }
 
 static void settings_count_for_all(void **state)
@@ -274,10 +288,10 @@ static void settings_count_for_all(void **state)
     put("main.yaml", MAIN);
     put_tenants(1, 2, "mode: none");
     next(f);
-    assert_int_equal(tenant(f, "t1-0.example")->tls_report_count, 0);
+    assert_int_equal(reports(f, "t1-0.example"), 0);
     put("main.yaml", MAIN "contact: {tls_reports: \"mailto:a@example.org\"}\n");
     assert_int_equal(next(f)->work.resolved, 2);
-    assert_int_equal(tenant(f, "t1-0.example")->tls_report_count, 1);
+    assert_int_equal(reports(f, "t1-0.example"), 1);
 }
 
 /* A warning of a policy of many is said once: by the next when the first one goes. */
@@ -313,7 +327,7 @@ static void the_other_of_two_comes_back(void **state)
     put("t.d/1.yaml", "tenants: {a.example: {mode: none}}\n");
     next(f);
     assert_int_equal(f->snapshot->duplicates, 0);
-    assert_true(sts_str_is(tenant(f, "b.example")->where.source, "t.d/2.yaml"));
+    assert_true(sts_str_is(tenant_where(f->snapshot, tenant(f, "b.example")).source, "t.d/2.yaml"));
     /* And again, with one of the two taken over. */
     put("t.d/1.yaml", "tenants: {a.example: {mode: none}, b.example: {mode: none}}\n");
     assert_int_equal(next(f)->duplicates, 1);
