@@ -156,7 +156,7 @@ static void publish(struct daemon *d, struct snapshot *next)
 
     http_server_publish(d->http, next);
     d->snapshot = next;
-    expiry_update(&d->expiry, next);
+    expiry_update(&d->expiry, old, next);
     reload_commit(d, old);
     snapshot_unref(old);
 }
@@ -265,7 +265,7 @@ void reload_start(struct daemon *d)
     configure(d);
     watching_start(d);
     reload_plan(d);
-    expiry_update(&d->expiry, d->snapshot);
+    expiry_update(&d->expiry, NULL, d->snapshot);
     reload_check_expiry(d);
 }
 

@@ -186,7 +186,8 @@ static size_t seek(const struct tenant *all, size_t at, size_t count, struct sts
     return at;
 }
 
-/* Those of shards taken over, as they were before certificates were looked at. */
+/* Those of shards taken over, as they were before certificates were looked at, but for the
+ * identity: that may be the same again. */
 static void take_over(struct build *b, const struct tenant *from, size_t count)
 {
     struct snapshot *s = b->snapshot;
@@ -201,7 +202,6 @@ static void take_over(struct build *b, const struct tenant *from, size_t count)
         t->state = TENANT_SERVED;
         t->kept = s->sources[t->file].kept;
         t->held = false;
-        t->identity = (struct cert_identity){0};
     }
 }
 
@@ -323,6 +323,48 @@ struct sts_str snapshot_certificate_index(const struct snapshot *s, struct sts_a
     return sts_arena_printf(arena, "%.*s.certs", STS_ARG(ledger));
 }
 
+/* Whose host has this name, pattern or not: a pattern stands for one label. */
+static struct tenant *of_name(const struct snapshot *s, struct sts_str name)
+{
+    bool host = sts_str_starts(name, STS_STR(STS_HOST_LABEL));
+    size_t dot = sts_str_find(name, '.', 0);
+
+    if (!host && !sts_str_starts(name, STS_STR("*.")))
+        return NULL;
+    return (struct tenant *)tenant_among(s, s->tenant_count, sts_str_sub(name, dot + 1, name.len));
+}
+
+/* The short way, when the certificates are those of before but for a few folders; false when it
+ * does not lead there. */
+static bool update_certificates(struct build *b)
+{
+    struct snapshot *s = b->snapshot;
+    struct cert_store *before = b->input->previous->certificates;
+    struct cert_update update = {.paths = s->settings.certificates,
+                                 .path_count = s->settings.certificate_count,
+                                 .base_dir = s->base_dir,
+                                 .previous = before,
+                                 .entries = b->input->touched.entries,
+                                 .entry_count = b->input->touched.entry_count,
+                                 .now = b->input->now,
+                                 .arena = s->arena};
+
+    s->certificates = cert_store_update(&update, b->diags);
+    if (!s->certificates)
+        return false;
+    if (s->certificates != before)
+        s->work.certificates = cert_store_work(s->certificates);
+    for (size_t i = 0; i < update.name_count; i++) {
+        struct tenant *t = of_name(s, update.names[i]);
+        if (t)
+            t->identity = (struct cert_identity){0};
+    }
+    for (size_t i = 0; i < s->tenant_count; i++)
+        if (!s->tenants[i].identity.ec && !s->tenants[i].identity.rsa)
+            certify(b, &s->tenants[i]);
+    return true;
+}
+
 void tenants_certify(struct build *b)
 {
     struct snapshot *s = b->snapshot;
@@ -330,10 +372,16 @@ void tenants_certify(struct build *b)
 
     if (!b->input->with_certificates || !any_tls(&s->settings))
         return;
+    if (b->look == LOOK_TOLD && previous->certificates && update_certificates(b))
+        return;
+    s->searched = true;
     s->certificates =
         cert_store_load(s->settings.certificates, s->settings.certificate_count, s->base_dir,
                         snapshot_certificate_index(s, s->arena).ptr,
                         previous ? previous->certificates : NULL, b->input->now, b->diags);
-    for (size_t i = 0; i < s->tenant_count; i++)
+    s->work.certificates = cert_store_work(s->certificates);
+    for (size_t i = 0; i < s->tenant_count; i++) {
+        s->tenants[i].identity = (struct cert_identity){0};
         certify(b, &s->tenants[i]);
+    }
 }

@@ -150,8 +150,10 @@ static bool match_layout(struct sts_arena *a, struct sts_str dir, struct sts_str
     return true;
 }
 
-static bool is_key_name(struct sts_str name)
+bool cert_find_is_key(struct sts_str path)
 {
+    struct sts_str name = base_name(path);
+
     return sts_str_is(name, "privkey.pem") || sts_str_is(name, "key.pem") ||
            sts_str_ends(name, STS_STR("-key.pem")) || sts_str_ends(name, STS_STR(".key"));
 }
@@ -188,11 +190,18 @@ static void walk(struct cert_candidates *list, struct sts_str dir, int depth, st
             /* certbot's archive/ holds what live/ links to, old versions included */
             if (depth < DEPTH_MAX && !(certbot && strcmp(name, "archive") == 0))
                 walk(list, path, depth + 1, where, diags);
-        } else if (!is_key_name(sts_str_from(name)) && match_layout(list->arena, dir, path, &c)) {
+        } else if (!cert_find_is_key(sts_str_from(name)) &&
+                   match_layout(list->arena, dir, path, &c)) {
             add(list, &c);
         }
     }
     free_entries(entries, count);
+}
+
+void cert_find_folder(struct cert_candidates *list, struct sts_str path, struct sts_pos where,
+                      struct sts_diags *diags)
+{
+    walk(list, path, DEPTH_MAX, where, diags);
 }
 
 static void add_file(struct cert_candidates *list, struct sts_str path, struct sts_pos where)
@@ -256,11 +265,11 @@ static void join_listed_keys(struct cert_candidates *list)
         struct cert_candidate *c = &list->items[i];
         size_t keys = 0;
         struct sts_str only = {0}, same_stem = {0};
-        if (!c->required || !sts_str_eq(c->file, c->key_file) || is_key_name(base_name(c->file)))
+        if (!c->required || !sts_str_eq(c->file, c->key_file) || cert_find_is_key(c->file))
             continue;
         for (size_t k = 0; k < list->count; k++) {
             struct sts_str key = list->items[k].file;
-            if (!is_key_name(base_name(key)))
+            if (!cert_find_is_key(key))
                 continue;
             keys++;
             only = key;
@@ -278,7 +287,7 @@ void cert_find_finish(struct cert_candidates *list)
     size_t kept = 0, listed_keys = 0;
 
     for (size_t i = 0; i < list->count; i++)
-        listed_keys += is_key_name(base_name(list->items[i].file));
+        listed_keys += cert_find_is_key(list->items[i].file);
     if (listed_keys)
         join_listed_keys(list);
     for (size_t i = 0; i < list->count; i++)

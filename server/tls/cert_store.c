@@ -1,5 +1,6 @@
 #include "server/tls/cert_store.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,27 +9,22 @@
 #include "server/base/memory.h"
 #include "server/sys/file.h"
 #include "server/tls/cert_index.h"
-#include "server/tls/cert_pair.h"
+#include "server/tls/cert_store_parts.h"
 
-struct cert_store {
-    atomic_uint refs;
-    struct sts_arena *arena;
-    struct cert_pair **pairs; /* referenced */
-    size_t count, capacity;
-    struct cert_table hosts;   /* name or "*." pattern -> struct cert_identity */
-    struct cert_table files;   /* certificate file -> struct cert_pair */
-    struct cert_table refused; /* name -> struct sts_str, why its certificate was left out */
-    struct cert_table kept;    /* certificate file -> struct cert_pair, of an earlier store */
-    struct cert_table chains;  /* digest -> struct cert_chain, referenced */
-    struct cert_work work;
-    bool remembered; /* the index has these pairs */
-    bool may_mend;
-};
-
-static void add_to(const struct cert_pair **slot, const struct cert_pair *pair)
+const struct cert_pair **cert_store_slot(struct cert_identity *id, const struct cert_pair *pair)
 {
-    if (!*slot || (*slot)->info.not_after < pair->info.not_after)
+    return pair->info.key_type == CERT_RSA ? &id->rsa : &id->ec;
+}
+
+/* True when it is the only one of its key type so far. */
+static bool add_to(struct cert_identity *id, const struct cert_pair *pair)
+{
+    const struct cert_pair **slot = cert_store_slot(id, pair);
+    bool only = !*slot;
+
+    if (only || (*slot)->info.not_after < pair->info.not_after)
         *slot = pair;
+    return only;
 }
 
 static struct sts_str chain_key(const struct cert_chain *chain)
@@ -36,8 +32,7 @@ static struct sts_str chain_key(const struct cert_chain *chain)
     return (struct sts_str){(const char *)chain->digest, sizeof(chain->digest)};
 }
 
-/* Takes the caller's reference. */
-static void store_add(struct cert_store *s, struct cert_pair *pair)
+void cert_store_add_bare(struct cert_store *s, struct cert_pair *pair)
 {
     if (s->count == s->capacity) {
         s->capacity = s->capacity ? sts_mul_size(s->capacity, 2) : 16;
@@ -48,13 +43,22 @@ static void store_add(struct cert_store *s, struct cert_pair *pair)
     cert_table_add(&s->files, pair->info.file, pair);
     if (pair->chain && cert_table_add(&s->chains, chain_key(pair->chain), pair->chain))
         cert_chain_ref(pair->chain);
+    if (pair->info.not_after < s->until)
+        s->until = pair->info.not_after;
+}
+
+/* Takes the caller's reference. */
+static void store_add(struct cert_store *s, struct cert_pair *pair)
+{
+    cert_store_add_bare(s, pair);
     for (size_t i = 0; i < pair->name_count; i++) {
         struct cert_identity *id = cert_table_find(&s->hosts, pair->names[i]);
         if (!id) {
             id = STS_NEW(s->arena, struct cert_identity);
             cert_table_add(&s->hosts, pair->names[i], id);
         }
-        add_to(pair->info.key_type == CERT_RSA ? &id->rsa : &id->ec, pair);
+        if (!add_to(id, pair))
+            cert_table_add(&s->several, pair->names[i], s);
     }
 }
 
@@ -138,8 +142,8 @@ static bool keep_previous(struct cert_store *s, const struct cert_loader *loader
 }
 
 /* Somebody may have put back a backup, or the wrong file: it is obeyed, and said. */
-static void compare_dates(const struct cert_loader *loader, const struct cert_pair *pair,
-                          struct sts_diags *diags)
+static void compare_dates(struct cert_store *s, const struct cert_loader *loader,
+                          const struct cert_pair *pair, struct sts_diags *diags)
 {
     const struct cert_pair *old =
         loader->previous ? cert_store_by_file(loader->previous, pair->info.file) : NULL;
@@ -153,6 +157,7 @@ static void compare_dates(const struct cert_loader *loader, const struct cert_pa
         STS_ARG(day(diags->arena, pair->info.not_after)),
         STS_ARG(day(diags->arena, old->info.not_after)));
     sts_diag_help(diags, d, "it is used; is it the right file, and not an old copy?");
+    s->unusual = true; /* said once */
 }
 
 /* Nobody writes these files again, so no event tells. */
@@ -163,15 +168,14 @@ static bool may_mend(const struct sts_diags *found)
                      strcmp(error->code, "certificate-not-yet-valid") == 0);
 }
 
-static void take_result(struct cert_store *s, struct cert_loader *loader,
-                        const struct cert_candidate *c, struct cert_result *r,
-                        struct sts_diags *diags)
+static void take_one(struct cert_store *s, struct cert_loader *loader,
+                     const struct cert_candidate *c, struct cert_result *r, struct sts_diags *diags)
 {
     if (r->outcome == CERT_LOADED) {
         store_add(s, cert_pair_ref(r->pair));
         if (r->arena)
             sts_diags_append(diags, &r->diags);
-        compare_dates(loader, r->pair, diags);
+        compare_dates(s, loader, r->pair, diags);
     } else if (!keep_previous(s, loader, c, r->arena ? &r->diags : NULL, diags)) {
         if (r->outcome == CERT_BROKEN) {
             refuse(s, c, r->pair, first_error(&r->diags)->message);
@@ -181,6 +185,17 @@ static void take_result(struct cert_store *s, struct cert_loader *loader,
             refuse(s, c, r->pair, STS_STR("there is no private key for the certificate"));
         }
     }
+}
+
+static void take_result(struct cert_store *s, struct cert_loader *loader,
+                        const struct cert_candidate *c, struct cert_result *r,
+                        struct sts_diags *diags)
+{
+    size_t said = diags->errors + diags->warnings + diags->notes, refused = s->refused.count;
+
+    take_one(s, loader, c, r, diags);
+    if (said != diags->errors + diags->warnings + diags->notes || refused != s->refused.count)
+        cert_table_add(&s->spoken, sts_arena_dup(s->arena, c->file), s);
 }
 
 static void load(struct cert_store *s, struct cert_loader *loader,
@@ -197,10 +212,22 @@ static void load(struct cert_store *s, struct cert_loader *loader,
     s->work = (struct cert_work){loader->read, loader->parsed};
 }
 
+struct cert_store *cert_store_new(time_t now)
+{
+    struct cert_store *s = sts_must(calloc(1, sizeof(*s)));
+
+    atomic_init(&s->refs, 1);
+    s->arena = sts_arena_new();
+    sts_diags_init(&s->said, s->arena);
+    s->loaded = now;
+    s->until = INT64_MAX;
+    return s;
+}
+
 static bool covered(const struct cert_store *s, const struct cert_pair *pair)
 {
     for (size_t i = 0; i < pair->name_count; i++) {
-        const struct cert_identity *id = cert_table_find(&s->hosts, pair->names[i]);
+        const struct cert_identity *id = cert_store_exact(s, pair->names[i]);
         if (!id || !(pair->info.key_type == CERT_RSA ? id->rsa : id->ec))
             return false;
     }
@@ -220,8 +247,12 @@ static void keep_vanished(struct cert_store *s, const struct cert_loader *loader
                           const struct sts_str *paths, size_t count, const struct cert_table *seen,
                           struct sts_diags *diags)
 {
-    for (size_t i = 0; loader->previous && i < loader->previous->count; i++) {
-        const struct cert_pair *old = loader->previous->pairs[i];
+    size_t pairs = 0;
+    struct cert_pair **before =
+        loader->previous ? cert_store_pairs(loader->previous, &pairs) : NULL;
+
+    for (size_t i = 0; i < pairs; i++) {
+        const struct cert_pair *old = before[i];
         bool configured = false;
         for (size_t k = 0; k < count; k++)
             configured |= below(old->info.file, paths[k]);
@@ -232,12 +263,13 @@ static void keep_vanished(struct cert_store *s, const struct cert_loader *loader
              STS_STR("the certificate is gone"), "to forget it at once, restart the service",
              diags);
     }
+    free(before);
 }
 
 /* Candidates come in the same order in each load. */
 static bool same_pairs(const struct cert_store *a, const struct cert_store *b)
 {
-    return a->count == b->count &&
+    return !b->base && a->count == b->count &&
            (!a->count || memcmp(a->pairs, b->pairs, a->count * sizeof(*a->pairs)) == 0);
 }
 
@@ -246,29 +278,32 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
                                    const struct cert_store *previous, time_t now,
                                    struct sts_diags *diags)
 {
-    struct cert_store *s = sts_must(calloc(1, sizeof(*s)));
+    struct cert_store *s = cert_store_new(now);
     struct sts_arena *scratch = sts_arena_new();
     struct cert_candidates found = {.arena = scratch};
     struct cert_loader loader;
     struct sts_str *resolved = STS_ARRAY(scratch, count, struct sts_str);
     struct cert_table seen = {0};
+    struct sts_diags said;
 
     cert_loader_init(&loader, previous, now);
-    atomic_init(&s->refs, 1);
-    s->arena = sts_arena_new();
+    sts_diags_init(&said, scratch);
     for (size_t i = 0; i < count; i++) {
         resolved[i] = file_resolve(scratch, base_dir, paths[i].path);
-        size_t errors = diags->errors;
-        cert_find(&found, resolved[i], paths[i].where, diags);
-        s->may_mend |= diags->errors > errors; /* a folder that cannot be listed */
+        size_t errors = said.errors;
+        cert_find(&found, resolved[i], paths[i].where, &said);
+        s->may_mend |= said.errors > errors; /* a folder that cannot be listed */
     }
+    s->unusual = said.first != NULL;
     cert_find_finish(&found);
     for (size_t i = 0; i < found.count; i++)
         cert_table_add(&seen, found.items[i].file, s);
     struct cert_index *known = index && !previous ? cert_index_read(index) : NULL;
     loader.known = known;
-    load(s, &loader, &found, diags);
-    keep_vanished(s, &loader, resolved, count, &seen, diags);
+    load(s, &loader, &found, &said);
+    keep_vanished(s, &loader, resolved, count, &seen, &said);
+    sts_diags_append(&s->said, &said);
+    sts_diags_append(diags, &said);
     s->remembered = known ? loader.recalled == s->count && s->count == cert_index_count(known)
                           : previous && previous->remembered && same_pairs(s, previous);
     cert_index_free(known);
@@ -298,16 +333,35 @@ void cert_store_unref(struct cert_store *store)
     for (size_t i = 0; i < store->chains.size; i++)
         cert_chain_unref(store->chains.slots[i].value);
     cert_table_fini(&store->chains);
+    cert_table_fini(&store->several);
+    cert_table_fini(&store->spoken);
     for (size_t i = 0; i < store->count; i++)
         cert_pair_unref(store->pairs[i]);
     free(store->pairs);
+    cert_store_unref(store->base);
     sts_arena_free(store->arena);
     free(store);
 }
 
 size_t cert_store_count(const struct cert_store *store)
 {
-    return store->count;
+    return store->base ? store->base->count + store->added : store->count;
+}
+
+struct cert_pair **cert_store_pairs(const struct cert_store *store, size_t *count)
+{
+    const struct cert_store *base = store->base;
+    struct cert_pair **all =
+        sts_must(calloc(cert_store_count(store) + 1, sizeof(struct cert_pair *)));
+    size_t n = 0;
+
+    for (size_t i = 0; base && i < base->count; i++)
+        if (!cert_table_find(&store->files, base->pairs[i]->info.file))
+            all[n++] = base->pairs[i];
+    for (size_t i = 0; i < store->count; i++)
+        all[n++] = store->pairs[i];
+    *count = n;
+    return all;
 }
 
 bool cert_store_is_kept(const struct cert_store *store, const struct cert_pair *pair)
@@ -324,7 +378,12 @@ int cert_store_remember(struct cert_store *store, const char *index)
 {
     if (store->remembered)
         return 0;
-    int result = cert_index_write(index, store->pairs, store->count);
+    size_t count;
+    struct cert_pair **pairs = cert_store_pairs(store, &count);
+    int result = cert_index_write(index, pairs, count);
+    int error = errno;
+    free(pairs);
+    errno = error;
     store->remembered = result == 0;
     return result;
 }
@@ -334,14 +393,29 @@ bool cert_store_may_mend(const struct cert_store *store)
     return store->may_mend;
 }
 
+/* What a store has of its own, else what its base has. */
+static void *find(const struct cert_store *store, const struct cert_table *own,
+                  const struct cert_table *other, struct sts_str key)
+{
+    void *found = cert_table_find(own, key);
+    return found || !store->base ? found : cert_table_find(other, key);
+}
+
 const struct cert_pair *cert_store_by_file(const struct cert_store *store, struct sts_str file)
 {
-    return cert_table_find(&store->files, file);
+    return find(store, &store->files, store->base ? &store->base->files : NULL, file);
 }
 
 struct cert_chain *cert_store_chain(const struct cert_store *store, struct sts_str digest)
 {
-    return cert_table_find(&store->chains, digest);
+    return find(store, &store->chains, store->base ? &store->base->chains : NULL, digest);
+}
+
+const struct cert_identity *cert_store_exact(const struct cert_store *store, struct sts_str name)
+{
+    const struct cert_identity *id =
+        find(store, &store->hosts, store->base ? &store->base->hosts : NULL, name);
+    return id && (id->ec || id->rsa) ? id : NULL;
 }
 
 /* "*." and everything after the first label, in `space`; empty when there is no second label. */
@@ -356,29 +430,28 @@ static struct sts_str wildcard_of(struct sts_str host, char space[STS_DOMAIN_MAX
     return (struct sts_str){space, host.len - dot + 1};
 }
 
-/* `table` by exact name, else by wildcard. */
-static void *look_up(const struct cert_table *table, struct sts_str host)
-{
-    char space[STS_DOMAIN_MAX + 1];
-    void *found = cert_table_find(table, host);
-    struct sts_str pattern = wildcard_of(host, space);
-
-    return found || !pattern.len ? found : cert_table_find(table, pattern);
-}
-
 bool cert_store_find(const struct cert_store *store, struct sts_str host, struct cert_identity *out)
 {
-    const struct cert_identity *found = look_up(&store->hosts, host);
+    char space[STS_DOMAIN_MAX + 1];
+    const struct cert_identity *found = cert_store_exact(store, host);
+    struct sts_str pattern = wildcard_of(host, space);
 
-    if (!found)
-        return false;
-    *out = *found;
-    return true;
+    if (!found && pattern.len)
+        found = cert_store_exact(store, pattern);
+    if (found)
+        *out = *found;
+    return found != NULL;
 }
 
 struct sts_str cert_store_why_not(const struct cert_store *store, struct sts_arena *arena,
                                   struct sts_str host)
 {
-    const struct sts_str *why = look_up(&store->refused, host);
+    const struct cert_table *refused = &(store->base ? store->base : store)->refused;
+    char space[STS_DOMAIN_MAX + 1];
+    const struct sts_str *why = cert_table_find(refused, host);
+    struct sts_str pattern = wildcard_of(host, space);
+
+    if (!why && pattern.len)
+        why = cert_table_find(refused, pattern);
     return sts_arena_dup(arena, why ? *why : STS_STR("no certificate names it"));
 }

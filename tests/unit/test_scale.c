@@ -392,7 +392,7 @@ static const struct snapshot *look(struct fixture *f, enum snapshot_look how, ti
 static enum sts_mode mode_of(const struct fixture *f, const char *domain)
 {
     assert_non_null(tenant(f, domain));
-    return tenant(f, domain)->policy.mode;
+    return tenant_policy(tenant(f, domain))->mode;
 }
 
 #define NONE "tenants: {b.example: {mode: none, mx: [m.example.org]}, c.example: {mode: none}}\n"

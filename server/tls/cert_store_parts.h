@@ -1,0 +1,39 @@
+/* Between cert_store.c, which makes a whole store, and cert_update.c, which makes one that differs
+ * from another in a few pairs. */
+#ifndef MTASTS_TLS_CERT_STORE_PARTS_H
+#define MTASTS_TLS_CERT_STORE_PARTS_H
+
+#include "server/tls/cert_pair.h"
+
+struct cert_store {
+    atomic_uint refs;
+    struct sts_arena *arena;
+    /* A whole store, referenced: what is not here is there. NULL: this is one. */
+    struct cert_store *base;
+    struct cert_pair **pairs; /* referenced */
+    size_t count, capacity;
+    size_t added;              /* pairs here whose file `base` does not have */
+    struct cert_table hosts;   /* name or "*." pattern -> struct cert_identity */
+    struct cert_table files;   /* certificate file -> struct cert_pair */
+    struct cert_table refused; /* name -> struct sts_str, why its certificate was left out */
+    struct cert_table kept;    /* certificate file -> struct cert_pair, of an earlier store */
+    struct cert_table chains;  /* digest -> struct cert_chain, referenced */
+    struct cert_table several; /* names that more pairs of one key type have; any value */
+    struct cert_table spoken;  /* candidates of which something was said, or refused; any value */
+    struct sts_diags said;     /* all that was said at the load */
+    struct cert_work work;
+    time_t loaded, until; /* between these two all pairs are valid, those refused are not */
+    bool unusual;         /* only another load tells what has become of it */
+    bool remembered;      /* the index has these pairs */
+    bool may_mend;
+};
+
+struct cert_store *cert_store_new(time_t now);
+/* Takes the caller's reference, and leaves names aside. */
+void cert_store_add_bare(struct cert_store *s, struct cert_pair *pair);
+/* The slot of a pair's key type. */
+const struct cert_pair **cert_store_slot(struct cert_identity *id, const struct cert_pair *pair);
+/* By the very name, pattern or not; NULL when there is none. */
+const struct cert_identity *cert_store_exact(const struct cert_store *store, struct sts_str name);
+
+#endif
