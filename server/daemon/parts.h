@@ -90,6 +90,8 @@ void watching_begin(struct daemon *d);
 /* Makes an event of what changed unseen since the last of these calls. The configuration may lead
  * elsewhere meanwhile. */
 void watching_compare(struct daemon *d);
+/* The same at times when nothing is known to have happened. */
+void watching_rescan(struct daemon *d);
 /* What inotify lacks, and what to do about it; NULL when it lacks nothing. */
 const char *watching_why(const struct daemon *d, const char **help);
 

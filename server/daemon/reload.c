@@ -171,7 +171,7 @@ static void on_look(void *data)
         reload(d, false);
         return;
     case SCHEDULE_COMPARE:
-        watching_compare(d);
+        watching_rescan(d);
         break;
     case SCHEDULE_WAIT:
         break;

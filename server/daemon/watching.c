@@ -63,8 +63,9 @@ static void say_polling(struct daemon *d)
     log_end(&line);
 }
 
-/* Everything that the configuration leads to, also one that was refused. */
-static void set_targets(struct daemon *d)
+/* Everything that the configuration leads to, also one that was refused. True when that is not as
+ * it was at the comparison before. */
+static bool set_targets(struct daemon *d)
 {
     const struct snapshot *s = d->snapshot;
     const struct sts_settings *c = &d->looked_at->settings;
@@ -79,7 +80,7 @@ static void set_targets(struct daemon *d)
     for (size_t i = 0; i < c->certificate_count; i++)
         targets[count++] = (struct watch_target){
             WATCH_TREE, file_resolve(scratch, s->base_dir, c->certificates[i].path).ptr};
-    watch_set(d->watch, targets, count);
+    bool changed = watch_set_changed(d->watch, targets, count);
     sts_arena_free(scratch);
     /* The descriptor is another one when inotify came only now. */
     if (d->watch_descriptor != watch_descriptor(d->watch)) {
@@ -89,6 +90,7 @@ static void set_targets(struct daemon *d)
             loop_watch(d->loop, d->watch_descriptor, POLLIN, on_event, d);
     }
     say_polling(d);
+    return changed;
 }
 
 static void copy_told(struct sts_arena *arena, const struct watch_told *told,
@@ -106,16 +108,6 @@ static void copy_told(struct sts_arena *arena, const struct watch_told *told,
     *out = (struct snapshot_touched){files, told->file_count, entries, told->entry_count};
 }
 
-/* The directory of this entry is that of an earlier one. */
-static bool is_said_before(const struct snapshot_touched *touched, size_t entry)
-{
-    bool said = false;
-
-    for (size_t i = 0; i < entry && !said; i++)
-        said = sts_str_eq(touched->entries[i].directory, touched->entries[entry].directory);
-    return said;
-}
-
 bool watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out)
 {
     struct watch_told told;
@@ -127,11 +119,7 @@ bool watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_to
     copy_told(arena, &told, out);
     if (!snapshot_knows(d->snapshot, out))
         return false;
-    watch_forget(d->watch);
-    /* Before they are read: links may lead elsewhere now. */
-    for (size_t i = 0; i < out->entry_count; i++)
-        if (!is_said_before(out, i))
-            watch_again(d->watch, out->entries[i].directory);
+    watch_settle(d->watch);
     say_polling(d);
     return true;
 }
@@ -147,16 +135,24 @@ void watching_begin(struct daemon *d)
     watch_read(d->watch); /* whatever it was, it is looked at now */
     watch_forget(d->watch);
     set_targets(d);
-    watch_changed(d->watch);
+}
+
+static void want_wide_look(struct daemon *d)
+{
+    d->wide = true;
+    schedule_event(&d->schedule, clock_monotonic_ms());
 }
 
 void watching_compare(struct daemon *d)
 {
-    set_targets(d);
-    if (!watch_changed(d->watch))
-        return;
-    d->wide = true;
-    schedule_event(&d->schedule, clock_monotonic_ms());
+    if (set_targets(d))
+        want_wide_look(d);
+}
+
+void watching_rescan(struct daemon *d)
+{
+    if (d->watch_said.polling ? set_targets(d) : watch_changed(d->watch))
+        want_wide_look(d);
 }
 
 void watching_start(struct daemon *d)

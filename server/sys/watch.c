@@ -27,12 +27,15 @@ struct watch {
     struct watch_path *paths; /* the targets */
     size_t path_count;
     struct watch_table table;
-    struct watch_sum sum; /* of the last watch_changed */
+    struct watch_sums sums; /* of the last watch_changed */
     bool summed;
+    struct watch_sums *summing; /* of this walk; NULL: none */
+    struct sts_str below;       /* only what is not on the way to this directory is summed up */
     size_t failed;
     int error;
     struct sts_arena *told_arena;
     struct file_name files[WATCH_TOLD_MAX];
+    struct file_entry file_paths[WATCH_TOLD_MAX]; /* the same */
     struct file_entry entries[WATCH_TOLD_MAX];
     size_t file_count, entry_count;
     bool more; /* than these has changed */
@@ -135,10 +138,32 @@ static void on_linked(void *to, struct watch_place *place)
         dir->linked = true;
 }
 
+static bool is_on_the_way(const struct watch *w, struct sts_str path)
+{
+    return path.len < w->below.len && sts_str_starts(w->below, path);
+}
+
+static void on_seen(void *to, const struct watch_seen *seen)
+{
+    struct watch *w = to;
+    bool directory = seen->st && S_ISDIR(seen->st->st_mode);
+
+    if (w->summing && !is_on_the_way(w, directory ? seen->path : seen->in))
+        watch_sums_seen(w->summing, seen);
+}
+
+static void on_unlisted(void *to, struct sts_str path, int error)
+{
+    struct watch *w = to;
+
+    if (w->summing)
+        watch_sums_blind(w->summing, path, error);
+}
+
 static void on_blind(void *to, struct sts_str path, int error)
 {
-    (void)path;
     fail(to, error);
+    on_unlisted(to, path, error);
 }
 
 /* Watches of `old` that are not in use any more. One whose directory is gone has none to remove. */
@@ -149,8 +174,13 @@ static void drop_unused(const struct watch *w, const struct watch_table *old)
             inotify_rm_watch(w->fd, old->dirs[i].wd);
 }
 
-static const struct watch_visitor setting = {
-    .enter = on_enter, .name = on_name, .names = on_names, .linked = on_linked, .blind = on_blind};
+static const struct watch_visitor setting = {.enter = on_enter,
+                                             .name = on_name,
+                                             .names = on_names,
+                                             .linked = on_linked,
+                                             .seen = on_seen,
+                                             .blind = on_blind};
+static const struct watch_visitor looking = {.seen = on_seen, .blind = on_unlisted};
 
 void watch_set(struct watch *w, const struct watch_target *targets, size_t count)
 {
@@ -163,22 +193,91 @@ void watch_set(struct watch *w, const struct watch_target *targets, size_t count
     w->error = 0;
     if (w->fd < 0 && (w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) < 0)
         w->error = errno;
-    if (w->fd >= 0 && count)
-        watch_walk(w->paths, count, &setting, w);
+    if (count)
+        watch_walk(w->paths, count, w->fd >= 0 ? &setting : &looking, w);
     drop_unused(w, &old);
     watch_table_fini(&old);
     sts_arena_free(old_arena);
 }
 
-void watch_again(struct watch *w, struct sts_str directory)
+/* Whether the targets lead to what they led to before; takes `now`. */
+static bool compare(struct watch *w, struct watch_sums *now)
 {
-    struct sts_arena *scratch = sts_arena_new();
-    const char *path = sts_arena_dup(scratch, directory).ptr;
-    const struct watch_path tree = {.parts = split(scratch, path, false), .absolute = true};
+    bool changed = !w->summed || !watch_sums_same(&w->sums, now);
 
-    if (w->fd >= 0)
+    watch_sums_fini(&w->sums);
+    w->sums = *now;
+    w->summed = true;
+    return changed;
+}
+
+bool watch_set_changed(struct watch *w, const struct watch_target *targets, size_t count)
+{
+    struct watch_sums now = {0};
+
+    w->summing = &now;
+    watch_set(w, targets, count);
+    w->summing = NULL;
+    return compare(w, &now);
+}
+
+bool watch_changed(struct watch *w)
+{
+    struct watch_sums now = {0};
+
+    w->summing = &now;
+    watch_walk(w->paths, w->path_count, &looking, w);
+    w->summing = NULL;
+    return compare(w, &now);
+}
+
+static bool is_said_before(const struct watch *w, size_t entry)
+{
+    bool said = false;
+
+    for (size_t i = 0; i < entry && !said; i++)
+        said = sts_str_eq(w->entries[i].directory, w->entries[entry].directory);
+    return said;
+}
+
+static void settle_entries(struct watch *w)
+{
+    for (size_t i = 0; i < w->entry_count; i++) {
+        const char *path = w->entries[i].directory.ptr;
+        if (is_said_before(w, i))
+            continue;
+        const struct watch_path tree = {.parts = split(w->told_arena, path, false),
+                                        .absolute = true};
+        w->below = w->entries[i].directory;
         watch_walk(&tree, 1, &setting, w);
-    sts_arena_free(scratch);
+    }
+    w->below = (struct sts_str){0};
+}
+
+static void settle_files(struct watch *w)
+{
+    for (size_t i = 0; i < w->file_count; i++) {
+        struct sts_str in = w->file_paths[i].directory;
+        struct sts_str path =
+            sts_arena_printf(w->told_arena, "%.*s/%.*s", STS_ARG(in), STS_ARG(w->file_paths[i].name));
+        struct stat st;
+        struct watch_seen seen = {.path = path, .in = in, .by_pattern = true};
+        seen.st = lstat(path.ptr, &st) == 0 ? &st : NULL;
+        watch_sums_seen(w->summing, &seen);
+    }
+}
+
+void watch_settle(struct watch *w)
+{
+    struct watch_sums now = {0};
+
+    w->summing = &now;
+    settle_entries(w);
+    settle_files(w);
+    w->summing = NULL;
+    watch_sums_replace(&w->sums, &now);
+    watch_sums_fini(&now);
+    watch_forget(w);
 }
 
 /* --- events -------------------------------------------------------------------------------- */
@@ -190,11 +289,14 @@ static void tell_file(struct watch *w, const struct watch_dir *dir, struct sts_s
     for (size_t i = 0; i < w->file_count; i++)
         if (sts_str_eq(w->files[i].name, name) && file_id_same(w->files[i].directory, directory))
             return;
-    if (w->file_count == WATCH_TOLD_MAX)
+    if (w->file_count == WATCH_TOLD_MAX) {
         w->more = true;
-    else
-        w->files[w->file_count++] =
-            (struct file_name){directory, sts_arena_dup(w->told_arena, name)};
+        return;
+    }
+    struct file_entry path = {sts_arena_dup(w->told_arena, dir->path),
+                              sts_arena_dup(w->told_arena, name)};
+    w->file_paths[w->file_count] = path;
+    w->files[w->file_count++] = (struct file_name){directory, path.name};
 }
 
 static void tell_entry(struct watch *w, const struct watch_dir *dir, struct sts_str name)
@@ -268,17 +370,6 @@ bool watch_read(struct watch *w)
     return any;
 }
 
-bool watch_changed(struct watch *w)
-{
-    struct watch_sum sum;
-
-    watch_sum(w->paths, w->path_count, &sum);
-    bool changed = !w->summed || memcmp(&sum, &w->sum, sizeof(sum)) != 0;
-    w->sum = sum;
-    w->summed = true;
-    return changed;
-}
-
 /* --- the whole ----------------------------------------------------------------------------- */
 
 struct watch *watch_new(void)
@@ -298,6 +389,7 @@ void watch_free(struct watch *w)
     if (w->fd >= 0)
         close(w->fd);
     watch_table_fini(&w->table);
+    watch_sums_fini(&w->sums);
     sts_arena_free(w->arena);
     sts_arena_free(w->told_arena);
     free(w);

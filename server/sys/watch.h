@@ -80,14 +80,16 @@ struct watch_told {
 bool watch_told(const struct watch *w, struct watch_told *out);
 void watch_forget(struct watch *w);
 
-/* As watch_set, where nothing but what is in this directory of a tree may have changed: watches
- * what its links lead to now, and leaves all the rest. */
-void watch_again(struct watch *w, struct sts_str directory);
+/* Instead, before what was told is read: watches what links there lead to now, and lets
+ * watch_changed compare with what is there now. All the rest is as it was. */
+void watch_settle(struct watch *w);
 
 /* The slow way, by stat alone: true when what the targets lead to differs from the call before
  * (identity, size, times, mode and owner of files, the links on the way, the names in directories),
  * at the first call, and when the targets of watch_set are others. */
 bool watch_changed(struct watch *w);
+/* watch_set, and what watch_changed says then, by one walk. */
+bool watch_set_changed(struct watch *w, const struct watch_target *targets, size_t count);
 
 void watch_state(const struct watch *w, struct watch_state *out);
 

@@ -1,5 +1,5 @@
-/* Between the files of the watch: one walk along the targets, and two visitors of it. The one sets
- * watches (watch.c), the other sums up what it sees (watch_sum.c). */
+/* Between the files of the watch: one walk along the targets, and its visitor, which sets
+ * watches (watch.c) and sums up what it sees (watch_sum.c). */
 #ifndef MTASTS_SYS_WATCH_PARTS_H
 #define MTASTS_SYS_WATCH_PARTS_H
 
@@ -30,6 +30,14 @@ struct watch_place {
     int wd;              /* of the visitor in watch.c; -1 without a watch */
 };
 
+/* Something that was looked at. */
+struct watch_seen {
+    struct sts_str path, in; /* and that of its directory; no links in either */
+    const struct stat *st;   /* its lstat; NULL: errno */
+    struct sts_str link;     /* what a link says */
+    bool by_pattern;         /* it is among what a pattern lists */
+};
+
 /* What a walk reports; any may be NULL. */
 struct watch_visitor {
     /* A directory, before anything in it is looked at. */
@@ -41,8 +49,7 @@ struct watch_visitor {
     /* A directory of a tree that is reached in several ways or through a link, or holds that link.
      */
     void (*linked)(void *to, struct watch_place *place);
-    /* `path` was looked at: NULL and errno, or its lstat, and for a link what it says. */
-    void (*seen)(void *to, struct sts_str path, const struct stat *st, struct sts_str link);
+    void (*seen)(void *to, const struct watch_seen *seen);
     /* A directory whose names could not be listed: what is below is not known. */
     void (*blind)(void *to, struct sts_str path, int error);
 };
@@ -54,12 +61,22 @@ void watch_walk(const struct watch_path *paths, size_t count, const struct watch
 bool watch_matches(const char *pattern, const char *name);
 bool watch_is_visible(const char *name);
 
-/* The sum of digests of all that a walk sees. */
+/* Sums of digests of all that a walk sees, by directory (watch_sum.c). */
 struct watch_sum {
-    uint64_t lanes[4];
+    uint64_t key, sum; /* key 0: an empty slot */
+};
+struct watch_sums {
+    struct watch_sum *slots; /* open addressing */
+    size_t size, count;
+    struct sts_buf record; /* scratch */
 };
 
-void watch_sum(const struct watch_path *paths, size_t count, struct watch_sum *out);
+void watch_sums_fini(struct watch_sums *sums);
+void watch_sums_seen(struct watch_sums *sums, const struct watch_seen *seen);
+void watch_sums_blind(struct watch_sums *sums, struct sts_str path, int error);
+bool watch_sums_same(const struct watch_sums *a, const struct watch_sums *b);
+/* Takes over all that is in `some`; the rest stays. */
+void watch_sums_replace(struct watch_sums *sums, const struct watch_sums *some);
 
 /* --- what is watched for ------------------------------------------------------------------- */
 

@@ -213,16 +213,25 @@ static bool next_name(struct cursor *c, struct sts_str *name)
     return true;
 }
 
+static void report(const struct walk *w, const struct cursor *c, bool listed,
+                   struct watch_seen seen)
+{
+    seen.in = c->at->path;
+    seen.by_pattern = listed && !c->from;
+    if (w->visitor->seen)
+        w->visitor->seen(w->to, &seen);
+}
+
 /* A link at `path`: what it says is to be followed next. `kept` owns c->text. */
-static bool pass_link(struct walk *w, struct cursor *c, struct sts_str path, const struct stat *st,
-                      struct sts_buf *kept)
+static bool pass_link(struct walk *w, struct cursor *c, bool listed, struct sts_str path,
+                      const struct stat *st, struct sts_buf *kept)
 {
     ssize_t n = readlink(path.ptr, w->target, sizeof(w->target));
     struct sts_str target = {w->target, n > 0 ? (size_t)n : 0};
     struct sts_buf text = {0};
 
-    if (w->visitor->seen)
-        w->visitor->seen(w->to, path, n < 0 ? NULL : st, target);
+    report(w, c, listed,
+           (struct watch_seen){.path = path, .st = n < 0 ? NULL : st, .link = target});
     if (n <= 0 || n == sizeof(w->target) || ++c->links > LINKS_MAX)
         return false;
     c->linked = c->from != NULL;
@@ -257,9 +266,8 @@ static bool step(struct walk *w, struct cursor *c, struct sts_str name, struct s
     if (!place) {
         bool there = lstat(path.ptr, &st) == 0;
         if (there && S_ISLNK(st.st_mode))
-            return pass_link(w, c, path, &st, kept);
-        if (w->visitor->seen)
-            w->visitor->seen(w->to, path, there ? &st : NULL, (struct sts_str){0});
+            return pass_link(w, c, announced, path, &st, kept);
+        report(w, c, announced, (struct watch_seen){.path = path, .st = there ? &st : NULL});
         if (!there || !S_ISDIR(st.st_mode))
             return false;
         place = enter(w, path);

@@ -113,10 +113,9 @@ static struct cert_store *update(struct cert_store *previous, const char *path, 
                                 .entry_count = told.entry_count,
                                 .now = NOW,
                                 .arena = arena};
-        for (size_t i = 0; i < told.entry_count; i++)
-            watch_again(watch, told.entries[i].directory);
         s = cert_store_update(&u, &diags);
         *names = s ? u.name_count : 0;
+        watch_settle(watch);
     }
     watch_forget(watch);
     return s;

@@ -146,9 +146,9 @@ static void entries_of_trees_are_told_with_their_directory(void **state)
     assert_true(told_entry(w, "live/a", "cert.pem"));
     put("archive/a/cert2.pem", "z");
     assert_false(watch_read(w));
-    char *directory = realpath(in_dir("live/a"), NULL);
-    watch_again(w, sts_str_from(directory));
-    free(directory);
+    point("live/a/cert.pem", "../../archive/a/cert2.pem");
+    assert_true(watch_read(w));
+    watch_settle(w);
     put("archive/a/cert2.pem", "y"); /* where a link leads */
     assert_true(told(w, NULL, NULL));
     make_dir("live/c");
@@ -168,6 +168,61 @@ static void entries_of_trees_are_told_with_their_directory(void **state)
     for (int i = 0; i <= WATCH_TOLD_MAX; i++)
         put(numbered("live/b/many%d.pem", i), "x");
     assert_true(told(w, NULL, NULL));
+    watch_free(w);
+}
+
+/* What was told and looked at is no news for the slow way; all else is. */
+static void what_is_settled_is_no_change(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+    char tree[PATH_MAX], pattern[PATH_MAX];
+
+    make_dir("tenants.d");
+    make_dir("archive");
+    make_dir("archive/a");
+    make_dir("live");
+    make_dir("live/a");
+    make_dir("live/b");
+    for (int i = 0; i < 9; i++)
+        put(numbered("tenants.d/%d.yaml", i), "x");
+    put("archive/a/cert1.pem", "x");
+    put("live/b/cert.pem", "x");
+    point("live/a/cert.pem", "../../archive/a/cert1.pem");
+    strcpy(tree, in_dir("live"));
+    strcpy(pattern, in_dir("tenants.d/*.yaml"));
+    const struct watch_target targets[] = {{WATCH_FILE, pattern}, {WATCH_TREE, tree}};
+    assert_true(watch_set_changed(w, targets, 2));
+    assert_false(watch_set_changed(w, targets, 2));
+    assert_false(watch_changed(w));
+    watch_forget(w);
+    for (int i = 0; i < 3; i++) {
+        put("tenants.d/1.yaml", "yy");
+        put("tenants.d/.new", "zzz");
+        move("tenants.d/.new", "tenants.d/2.yaml");
+        put(numbered("archive/a/cert%d.pem", 2 + i), "yy");
+        char target[100];
+        snprintf(target, sizeof(target), "../../archive/a/cert%d.pem", 2 + i);
+        point("live/a/cert.pem", target);
+        put("live/b/cert.pem", "yy");
+        put("live/b/other.pem", "yy");
+        assert_true(watch_read(w));
+        if (i < 2)
+            watch_settle(w);
+        else
+            watch_forget(w);
+        assert_true(watch_changed(w) == (i == 2));
+        assert_false(watch_changed(w));
+    }
+    put("tenants.d/1.yaml", "x");
+    assert_true(watch_read(w));
+    put("tenants.d/3.yaml", "yyyy");
+    watch_settle(w);
+    assert_true(watch_changed(w));
+    remove_file("live/b/other.pem");
+    assert_true(watch_read(w));
+    watch_settle(w);
+    assert_false(watch_changed(w));
     watch_free(w);
 }
 
@@ -493,6 +548,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_DIR(files_of_patterns_are_told_by_name),
         IN_DIR(entries_of_trees_are_told_with_their_directory),
+        IN_DIR(what_is_settled_is_no_change),
         IN_DIR(other_names_are_ignored),
         IN_DIR(the_way_counts_by_name_only),
         IN_DIR(patterns_are_names_too),
