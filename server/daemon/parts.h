@@ -51,6 +51,7 @@ struct daemon {
     struct said said;
     struct admin *admin; /* NULL: nobody can ask */
     bool admin_said;     /* why not */
+    int index_error;     /* why certificates could not be remembered, as it was said last */
 };
 
 /* --- reload.c --- */
@@ -63,6 +64,9 @@ void reload(struct daemon *d, bool asked);
 void reload_commit(struct daemon *d, const struct snapshot *before);
 /* The second half of it: the ledger may have learned of it. */
 void reload_committed(struct daemon *d);
+/* Writes what was found out about certificates, for the next start and instead of memory. Nothing
+ * else is missing without it. */
+void reload_remember(struct daemon *d);
 /* Says which certificates run out; when one has, the files are looked at soon. */
 void reload_check_expiry(struct daemon *d);
 /* From now on changed files are looked at by themselves. */

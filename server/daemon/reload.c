@@ -1,10 +1,12 @@
 /* Reload: look, build, publish, commit, in this order: served first, announced second (RFC 8461
  * §8.1). Every event, signal or retry ends here, and only says "look again". */
+#include <errno.h>
 #include <stdio.h>
 
 #include "server/daemon/parts.h"
 #include "server/snapshot/report.h"
 #include "server/sys/clock.h"
+#include "server/sys/file.h"
 #include "server/sys/log.h"
 #include "server/sys/notify.h"
 
@@ -150,6 +152,26 @@ void reload_committed(struct daemon *d)
         hook_changed(d->hook, d->snapshot);
 }
 
+void reload_remember(struct daemon *d)
+{
+    struct cert_store *store = d->snapshot->certificates;
+    struct sts_arena *arena = sts_arena_new();
+    struct sts_str path = snapshot_certificate_index(d->snapshot, arena);
+    struct log_line line;
+    int error = 0;
+
+    if (store && d->publisher.lock >= 0 && cert_store_remember(store, path.ptr) != 0)
+        error = errno;
+    if (error && error != d->index_error) {
+        log_begin(&line, LOG_LEVEL_WARNING, "certificate-index");
+        log_str(&line, "file", path);
+        log_cstr(&line, "message", file_error(error));
+        log_end(&line);
+    }
+    d->index_error = error;
+    sts_arena_free(arena);
+}
+
 static void publish(struct daemon *d, struct snapshot *next)
 {
     struct snapshot *old = d->snapshot;
@@ -255,6 +277,8 @@ void reload(struct daemon *d, bool asked)
     reload_plan(d);
     reload_check_expiry(d);
     reload_say_ready(d);
+    if (done)
+        reload_remember(d);
 }
 
 void reload_start(struct daemon *d)

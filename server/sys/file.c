@@ -54,6 +54,22 @@ int file_read_all(int fd, size_t max, struct sts_buf *out)
     return result;
 }
 
+/* A file of `size` bytes into the empty buffer, by one call as a rule: less than what was asked for
+ * is all there is. */
+static int read_sized(int fd, size_t size, size_t max, struct sts_buf *out)
+{
+    out->ptr = malloc(size + 2); /* one more, and the NUL of buffers */
+    if (!out->ptr)
+        return -1;
+    out->cap = size + 2;
+    ssize_t n = read(fd, out->ptr, size + 1);
+    if (n < 0 && errno != EINTR)
+        return -1;
+    out->len = n > 0 ? (size_t)n : 0;
+    out->ptr[out->len] = '\0';
+    return out->len == size ? 0 : file_read_all(fd, max, out);
+}
+
 /* A read lease is not given while anybody has the file open for writing. */
 static bool is_being_written(int fd)
 {
@@ -76,11 +92,21 @@ static int read_once(int fd, size_t max, bool settled, struct sts_buf *out, stru
         return fail(EAGAIN);
     if (before.st_size > 0 && (size_t)before.st_size > max)
         return fail(EFBIG);
-    if (file_read_all(fd, max, out) != 0 || fstat(fd, &after) != 0)
+    if (read_sized(fd, (size_t)before.st_size, max, out) != 0 || fstat(fd, &after) != 0)
         return -1;
     *st = after;
     /* The length too: a network file system may show old attributes. Size 0 is /proc's way. */
     return same(&before, &after) && (after.st_size == 0 || (size_t)after.st_size == out->len);
+}
+
+static void hand_over(struct sts_buf *text, struct sts_buf *out)
+{
+    if (out->ptr) {
+        sts_buf_add(out, sts_buf_str(text));
+    } else {
+        *out = *text;
+        *text = (struct sts_buf){0};
+    }
 }
 
 static int read_file(const char *path, size_t max, bool settled, struct sts_buf *out,
@@ -99,11 +125,10 @@ static int read_file(const char *path, size_t max, bool settled, struct sts_buf 
         if (result < 0)
             error = errno;
         close(fd);
-        if (result > 0) {
-            sts_buf_add(out, sts_buf_str(&text));
-            if (st)
-                *st = now;
-        }
+        if (result > 0 && st)
+            *st = now;
+        if (result > 0)
+            hand_over(&text, out);
         sts_buf_fini(&text);
     }
     return result > 0 ? 0 : fail(error);

@@ -203,6 +203,8 @@ static void load(struct cert_store *s, struct cert_loader *loader,
 {
     struct cert_result *results = sts_must(calloc(candidates->count + 1, sizeof(*results)));
 
+    cert_table_reserve(&s->files, candidates->count);
+    cert_table_reserve(&s->hosts, candidates->count);
     cert_load_all(loader, candidates, results);
     for (size_t i = 0; i < candidates->count; i++) {
         take_result(s, loader, &candidates->items[i], &results[i], diags);
@@ -266,13 +268,6 @@ static void keep_vanished(struct cert_store *s, const struct cert_loader *loader
     free(before);
 }
 
-/* Candidates come in the same order in each load. */
-static bool same_pairs(const struct cert_store *a, const struct cert_store *b)
-{
-    return !b->base && a->count == b->count &&
-           (!a->count || memcmp(a->pairs, b->pairs, a->count * sizeof(*a->pairs)) == 0);
-}
-
 struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
                                    struct sts_str base_dir, const char *index,
                                    const struct cert_store *previous, time_t now,
@@ -280,7 +275,7 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
 {
     struct cert_store *s = cert_store_new(now);
     struct sts_arena *scratch = sts_arena_new();
-    struct cert_candidates found = {.arena = scratch};
+    struct cert_candidates found = {.arena = scratch, .by_threads = !previous};
     struct cert_loader loader;
     struct sts_str *resolved = STS_ARRAY(scratch, count, struct sts_str);
     struct cert_table seen = {0};
@@ -296,7 +291,7 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
     }
     s->unusual = said.first != NULL;
     cert_find_finish(&found);
-    for (size_t i = 0; i < found.count; i++)
+    for (size_t i = 0; previous && i < found.count; i++)
         cert_table_add(&seen, found.items[i].file, s);
     struct cert_index *known = index && !previous ? cert_index_read(index) : NULL;
     loader.known = known;
@@ -304,15 +299,15 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
     keep_vanished(s, &loader, resolved, count, &seen, &said);
     sts_diags_append(&s->said, &said);
     sts_diags_append(diags, &said);
-    s->remembered = known ? loader.recalled == s->count && s->count == cert_index_count(known)
-                          : previous && previous->remembered && same_pairs(s, previous);
+    struct cert_pack *pack = known ? cert_index_pack(known) : previous ? previous->pack : NULL;
+    s->pack = pack ? cert_pack_ref(pack) : NULL;
     cert_index_free(known);
-    if (!previous)
-        malloc_trim(0); /* texts of files, and the index: nothing as large is wanted again */
     cert_table_fini(&seen);
     cert_loader_fini(&loader);
     cert_candidates_fini(&found);
     sts_arena_free(scratch);
+    if (!previous)
+        malloc_trim(0); /* candidates and the index: nothing as large is wanted again */
     return s;
 }
 
@@ -337,6 +332,7 @@ void cert_store_unref(struct cert_store *store)
     cert_table_fini(&store->spoken);
     for (size_t i = 0; i < store->count; i++)
         cert_pair_unref(store->pairs[i]);
+    cert_pack_unref(store->pack);
     free(store->pairs);
     cert_store_unref(store->base);
     sts_arena_free(store->arena);
@@ -348,18 +344,34 @@ size_t cert_store_count(const struct cert_store *store)
     return store->base ? store->base->count + store->added : store->count;
 }
 
+static int by_address(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t) * (struct cert_pair *const *)a;
+    uintptr_t y = (uintptr_t) * (struct cert_pair *const *)b;
+    return (x > y) - (x < y);
+}
+
 struct cert_pair **cert_store_pairs(const struct cert_store *store, size_t *count)
 {
     const struct cert_store *base = store->base;
     struct cert_pair **all =
         sts_must(calloc(cert_store_count(store) + 1, sizeof(struct cert_pair *)));
-    size_t n = 0;
+    struct cert_pair **replaced = sts_must(calloc(store->count + 1, sizeof(struct cert_pair *)));
+    size_t n = 0, gone = 0;
 
-    for (size_t i = 0; base && i < base->count; i++)
-        if (!cert_table_find(&store->files, base->pairs[i]->info.file))
-            all[n++] = base->pairs[i];
-    for (size_t i = 0; i < store->count; i++)
+    for (size_t i = 0; i < store->count; i++) {
+        struct cert_pair *old =
+            base ? cert_table_find(&base->files, store->pairs[i]->info.file) : NULL;
+        if (old)
+            replaced[gone++] = old;
         all[n++] = store->pairs[i];
+    }
+    if (gone)
+        qsort(replaced, gone, sizeof(*replaced), by_address);
+    for (size_t i = 0; base && i < base->count; i++)
+        if (!gone || !bsearch(&base->pairs[i], replaced, gone, sizeof(*replaced), by_address))
+            all[n++] = base->pairs[i];
+    free(replaced);
     *count = n;
     return all;
 }
@@ -376,15 +388,16 @@ struct cert_work cert_store_work(const struct cert_store *store)
 
 int cert_store_remember(struct cert_store *store, const char *index)
 {
-    if (store->remembered)
-        return 0;
+    const struct cert_pack *before = store->pack;
     size_t count;
     struct cert_pair **pairs = cert_store_pairs(store, &count);
-    int result = cert_index_write(index, pairs, count);
+    int result = cert_index_write(&store->pack, index, pairs, count);
     int error = errno;
+
     free(pairs);
+    if (store->pack != before)
+        malloc_trim(0); /* leaves that are in the file now */
     errno = error;
-    store->remembered = result == 0;
     return result;
 }
 

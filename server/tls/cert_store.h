@@ -2,9 +2,10 @@
  * their subjectAltName (RFC 8461 §3.3: the CN does not count; one-level wildcards do).
  *
  * Immutable once loaded and shared between snapshots by reference; unchanged files reuse the pairs
- * of the previous store, without being read when their attributes tell. A pair holds bytes, about
- * 1.3 KB with an EC key: the leaf as DER, the key in its shortest form, names and paths. So each
- * can be presented whatever becomes of its files; cert_cache has the objects of those in demand.
+ * of the previous store, without being read when their attributes tell. A pair holds what it takes
+ * to be presented whatever becomes of its files: names, paths, and the key in its shortest form,
+ * half a kilobyte with an EC key; the leaf is in a pack beside the ledger, or in memory where none
+ * can be written. cert_cache has the objects of those in demand.
  * Layouts are found by themselves: NAME/fullchain.pem+privkey.pem (certbot, dehydrated),
  * NAME/fullchain.cer+*.key (acme.sh), NAME.crt+NAME.key (lego, Caddy), tls.crt+tls.key
  * (Kubernetes), cert.pem+key.pem, NAME.pem+NAME-key.pem (mkcert), NAME.pem (combined), and plain
@@ -25,8 +26,7 @@ enum cert_key_type { CERT_EC, CERT_RSA };
 /* One usable certificate with its key and chain, for people and logs. Borrowed from the store. */
 struct cert_info {
     enum cert_key_type key_type;
-    struct sts_str file;     /* certificate file */
-    struct sts_str key_file; /* same as `file` when combined */
+    struct sts_str file; /* certificate file */
     time_t not_before, not_after;
     size_t chain_length; /* leaf included */
 };
@@ -47,7 +47,7 @@ void cert_pair_unref(struct cert_pair *pair);                  /* NULL is fine *
  * that is still configured, keeps the earlier one until that expires ("certificate-kept", a
  * warning). A pair that replaces one that would have lasted longer is taken, with the warning
  * "certificate-expires-earlier". Never NULL. Relative paths are taken from base_dir. `index` (may
- * be NULL) is the file that cert_store_remember wrote, used when there is no previous store. */
+ * be NULL) is the pack that cert_store_remember wrote, used when there is no previous store. */
 struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
                                    struct sts_str base_dir, const char *index,
                                    const struct cert_store *previous, time_t now,
@@ -79,8 +79,8 @@ struct cert_work {
     size_t parsed; /* and whose bytes were not as before either, nor known to the index */
 };
 struct cert_work cert_store_work(const struct cert_store *store);
-/* Writes what is known of the pairs to the file `index`, for the next start, unless that stands
- * there. By one thread. -1 with errno. */
+/* Adds what is not there yet to the pack `index`, for the next start and instead of memory. By one
+ * thread, while others may present the pairs. -1 with errno: then all stays as it was. */
 int cert_store_remember(struct cert_store *store, const char *index);
 
 /* Whether a pair of this store is the earlier one, because its files are not usable as they are. */

@@ -22,9 +22,9 @@ struct cert_store {
     struct cert_table spoken;  /* candidates of which something was said, or refused; any value */
     struct sts_diags said;     /* all that was said at the load */
     struct cert_work work;
-    time_t loaded, until; /* between these two all pairs are valid, those refused are not */
-    bool unusual;         /* only another load tells what has become of it */
-    bool remembered;      /* the index has these pairs */
+    struct cert_pack *pack; /* referenced; NULL: there is none, or none that was good */
+    time_t loaded, until;   /* between these two all pairs are valid, those refused are not */
+    bool unusual;           /* only another load tells what has become of it */
     bool may_mend;
 };
 

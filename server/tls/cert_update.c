@@ -12,6 +12,7 @@
 
 #include "server/base/memory.h"
 #include "server/sys/file.h"
+#include "server/tls/cert_pack.h"
 #include "server/tls/cert_store_parts.h"
 
 enum {
@@ -259,12 +260,13 @@ static bool exchange(struct update *u)
 static void put_identities(struct cert_store *s, const struct cert_table *from)
 {
     for (size_t i = 0; i < from->size; i++) {
-        const struct cert_identity *is = from->slots[i].value;
-        if (!is || cert_table_find(&s->hosts, from->slots[i].key))
+        const struct cert_slot *slot = &from->slots[i];
+        struct sts_str name = {slot->key, slot->len};
+        if (!slot->value || cert_table_find(&s->hosts, name))
             continue;
         struct cert_identity *copy = STS_NEW(s->arena, struct cert_identity);
-        *copy = *is;
-        cert_table_add(&s->hosts, sts_arena_dup(s->arena, from->slots[i].key), copy);
+        *copy = *(const struct cert_identity *)slot->value;
+        cert_table_add(&s->hosts, sts_arena_dup(s->arena, name), copy);
     }
 }
 
@@ -288,6 +290,7 @@ static struct cert_store *lay_over(const struct update *u)
     put_identities(s, &u->names);
     if (previous->base)
         put_identities(s, &previous->hosts);
+    s->pack = previous->pack ? cert_pack_ref(previous->pack) : NULL;
     s->work = (struct cert_work){u->loader.read, u->loader.parsed};
     return s;
 }
@@ -305,7 +308,8 @@ static void tell_names(const struct update *u, struct cert_update *out)
     out->names = STS_ARRAY(out->arena, u->names.count, struct sts_str);
     for (size_t i = 0; i < u->names.size; i++)
         if (u->names.slots[i].value)
-            out->names[out->name_count++] = sts_arena_dup(out->arena, u->names.slots[i].key);
+            out->names[out->name_count++] = sts_arena_dup(
+                out->arena, (struct sts_str){u->names.slots[i].key, u->names.slots[i].len});
 }
 
 struct cert_store *cert_store_update(struct cert_update *update, struct sts_diags *diags)
