@@ -78,6 +78,8 @@ static void log_result(const struct daemon *d, const char *event)
         log_int(&line, "files_read", (long long)s->work.read);
         log_int(&line, "files_parsed", (long long)s->work.parsed);
         log_int(&line, "tenants_resolved", (long long)s->work.resolved);
+        log_int(&line, "certificates_read", (long long)s->work.certificates.read);
+        log_cstr(&line, "certificate_folders", s->searched ? "all" : "told");
     }
     log_end(&line);
 }
@@ -272,7 +274,10 @@ void reload(struct daemon *d, bool asked)
     configure(d);
     schedule_looked(&d->schedule, clock_monotonic_ms(), incomplete, done);
     /* Files may have changed while they were read. */
-    (look == LOOK_TOLD && !wide ? watching_go_on : watching_compare)(d);
+    if (look == LOOK_TOLD && !wide)
+        watching_go_on(d);
+    else
+        watching_compare(d, look == LOOK_TOLD);
     sts_arena_free(scratch);
     reload_plan(d);
     reload_check_expiry(d);
@@ -287,10 +292,14 @@ void reload_start(struct daemon *d)
     log_result(d, "start");
     schedule_init(&d->schedule, clock_monotonic_ms());
     configure(d);
-    watching_start(d);
-    reload_plan(d);
     expiry_update(&d->expiry, NULL, d->snapshot);
     reload_check_expiry(d);
+}
+
+void reload_go_on(struct daemon *d)
+{
+    watching_start(d);
+    reload_plan(d);
 }
 
 json_t *reload_predict(const struct daemon *d)
@@ -323,4 +332,5 @@ void reload_fini(struct daemon *d)
     expiry_fini(&d->expiry);
     sts_source_unref(d->origin);
     sts_source_unref(d->looked_at);
+    sts_source_unref(d->watched);
 }

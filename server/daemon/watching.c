@@ -11,8 +11,10 @@ static void on_event(void *data)
 {
     struct daemon *d = data;
 
-    if (watch_read(d->watch))
+    if (watch_read(d->watch)) {
+        d->watched_now = false;
         schedule_event(&d->schedule, clock_monotonic_ms());
+    }
     reload_plan(d);
 }
 
@@ -82,6 +84,8 @@ static bool set_targets(struct daemon *d)
             WATCH_TREE, file_resolve(scratch, s->base_dir, c->certificates[i].path).ptr};
     bool changed = watch_set_changed(d->watch, targets, count);
     sts_arena_free(scratch);
+    sts_source_unref(d->watched);
+    d->watched = sts_source_ref(d->looked_at);
     /* The descriptor is another one when inotify came only now. */
     if (d->watch_descriptor != watch_descriptor(d->watch)) {
         loop_forget(d->loop, d->watch_descriptor);
@@ -126,13 +130,16 @@ bool watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_to
 
 void watching_go_on(struct daemon *d)
 {
+    d->watched_now = false;
     if (watch_read(d->watch))
         schedule_event(&d->schedule, clock_monotonic_ms());
 }
 
 void watching_begin(struct daemon *d)
 {
-    watch_read(d->watch); /* whatever it was, it is looked at now */
+    /* Whatever it was, it is looked at now. */
+    if (!watch_read(d->watch) && d->watched_now)
+        return;
     watch_forget(d->watch);
     set_targets(d);
 }
@@ -143,14 +150,21 @@ static void want_wide_look(struct daemon *d)
     schedule_event(&d->schedule, clock_monotonic_ms());
 }
 
-void watching_compare(struct daemon *d)
+void watching_compare(struct daemon *d, bool anew)
 {
-    if (set_targets(d))
+    /* Events tell of all that came since the look began, and when others are to be watched. */
+    if (!anew && d->watched == d->looked_at && !d->watch_said.polling) {
+        watching_go_on(d);
+        return;
+    }
+    d->watched_now = set_targets(d);
+    if (d->watched_now)
         want_wide_look(d);
 }
 
 void watching_rescan(struct daemon *d)
 {
+    d->watched_now = false;
     if (d->watch_said.polling ? set_targets(d) : watch_changed(d->watch))
         want_wide_look(d);
 }
@@ -159,6 +173,8 @@ void watching_start(struct daemon *d)
 {
     d->watch = watch_new();
     d->watch_descriptor = -1;
-    /* Files were read before anything was watched: the first comparison asks for one more look. */
-    watching_compare(d);
+    set_targets(d);
+    /* Files were read before anything was watched. */
+    d->watched_now = true;
+    want_wide_look(d);
 }

@@ -168,6 +168,33 @@ static bool may_mend(const struct sts_diags *found)
                      strcmp(error->code, "certificate-not-yet-valid") == 0);
 }
 
+bool cert_name_matters(struct sts_str name)
+{
+    return sts_str_starts(name, STS_STR(STS_HOST_LABEL)) || sts_str_starts(name, STS_STR("*."));
+}
+
+static void note_name(struct cert_store *s, struct sts_str file, struct sts_str name)
+{
+    struct cert_bare *bare = STS_NEW(s->arena, struct cert_bare);
+
+    if (!cert_name_matters(name))
+        return;
+    *bare = (struct cert_bare){s->bare, file, sts_arena_dup(s->arena, name)};
+    s->bare = bare;
+}
+
+/* Many clients keep older certificates beside the one that counts: of no interest where that one
+ * has the name. */
+static void note_bare(struct cert_store *s, const struct cert_candidate *c,
+                      const struct cert_pair *pair)
+{
+    struct sts_str file = sts_arena_dup(s->arena, c->file);
+
+    note_name(s, file, c->label);
+    for (size_t i = 0; i < pair->name_count; i++)
+        note_name(s, file, pair->names[i]);
+}
+
 static void take_one(struct cert_store *s, struct cert_loader *loader,
                      const struct cert_candidate *c, struct cert_result *r, struct sts_diags *diags)
 {
@@ -183,6 +210,7 @@ static void take_one(struct cert_store *s, struct cert_loader *loader,
             sts_diags_append(diags, &r->diags);
         } else if (r->pair && r->pair->info.chain_length && !r->pair->ca) {
             refuse(s, c, r->pair, STS_STR("there is no private key for the certificate"));
+            note_bare(s, c, r->pair);
         }
     }
 }
@@ -191,10 +219,10 @@ static void take_result(struct cert_store *s, struct cert_loader *loader,
                         const struct cert_candidate *c, struct cert_result *r,
                         struct sts_diags *diags)
 {
-    size_t said = diags->errors + diags->warnings + diags->notes, refused = s->refused.count;
+    size_t said = diags->errors + diags->warnings + diags->notes;
 
     take_one(s, loader, c, r, diags);
-    if (said != diags->errors + diags->warnings + diags->notes || refused != s->refused.count)
+    if (said != diags->errors + diags->warnings + diags->notes)
         cert_table_add(&s->spoken, sts_arena_dup(s->arena, c->file), s);
 }
 
@@ -211,6 +239,9 @@ static void load(struct cert_store *s, struct cert_loader *loader,
         cert_result_fini(&results[i]);
     }
     free(results);
+    for (const struct cert_bare *bare = s->bare; bare; bare = bare->next)
+        if (!cert_store_exact(s, bare->name))
+            cert_table_add(&s->spoken, bare->file, s);
     s->work = (struct cert_work){loader->read, loader->parsed};
 }
 

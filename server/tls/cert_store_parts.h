@@ -5,6 +5,12 @@
 
 #include "server/tls/cert_pair.h"
 
+/* A certificate without a key, and a name in it. */
+struct cert_bare {
+    struct cert_bare *next;
+    struct sts_str file, name;
+};
+
 struct cert_store {
     atomic_uint refs;
     struct sts_arena *arena;
@@ -19,7 +25,9 @@ struct cert_store {
     struct cert_table kept;    /* certificate file -> struct cert_pair, of an earlier store */
     struct cert_table chains;  /* digest -> struct cert_chain, referenced */
     struct cert_table several; /* names that more pairs of one key type have; any value */
-    struct cert_table spoken;  /* candidates of which something was said, or refused; any value */
+    struct cert_table spoken;  /* candidates of which something was said or refused that matters to
+                                * some host; any value */
+    struct cert_bare *bare;    /* while it is loaded */
     struct sts_diags said;     /* all that was said at the load */
     struct cert_work work;
     struct cert_pack *pack; /* referenced; NULL: there is none, or none that was good */
@@ -31,6 +39,8 @@ struct cert_store {
 struct cert_store *cert_store_new(time_t now);
 /* Takes the caller's reference, and leaves names aside. */
 void cert_store_add_bare(struct cert_store *s, struct cert_pair *pair);
+/* Whether it can be that of a tenant's host. */
+bool cert_name_matters(struct sts_str name);
 /* The slot of a pair's key type. */
 const struct cert_pair **cert_store_slot(struct cert_identity *id, const struct cert_pair *pair);
 /* By the very name, pattern or not; NULL when there is none. */

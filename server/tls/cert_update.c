@@ -27,6 +27,12 @@ struct replaced {
     const struct cert_pair *old;
 };
 
+/* A certificate without a key: it says why its names are not served. */
+struct bare {
+    struct cert_pair *pair; /* referenced */
+    struct sts_str label;
+};
+
 struct update {
     const struct cert_update *in;
     struct sts_arena *scratch;
@@ -35,6 +41,8 @@ struct update {
     struct cert_table before;  /* files of these folders that had a pair -> that */
     struct replaced *replaced; /* as many places as there are candidates */
     size_t count;
+    struct bare *bare; /* as many places */
+    size_t bare_count;
     struct cert_table names; /* whose identity is another -> struct cert_identity */
 };
 
@@ -163,9 +171,11 @@ static bool take(struct update *u, const struct cert_candidate *c, struct sts_di
     enum cert_outcome outcome = cert_load(&u->loader, c, diags, &pair);
 
     if (outcome == CERT_IGNORED) {
-        bool nothing = !old && !(pair && pair->info.chain_length && !pair->ca);
-        cert_pair_unref(pair);
-        return nothing;
+        if (pair && pair->info.chain_length && !pair->ca)
+            u->bare[u->bare_count++] = (struct bare){pair, c->label};
+        else
+            cert_pair_unref(pair);
+        return !old;
     }
     bool good = outcome == CERT_LOADED && !diags->first;
     if (!good || pair == old)
@@ -195,6 +205,7 @@ static bool load(struct update *u, struct sts_diags *diags)
         return false;
     cert_find_finish(&u->found);
     u->replaced = STS_ARRAY(u->scratch, u->found.count, struct replaced);
+    u->bare = STS_ARRAY(u->scratch, u->found.count, struct bare);
     good = none_is_gone(u);
     for (size_t i = 0; good && i < u->found.count; i++)
         good = take(u, &u->found.items[i], diags);
@@ -243,6 +254,31 @@ static bool present(struct update *u, const struct cert_pair *pair)
     return true;
 }
 
+/* Nobody asks why it is not served. */
+static bool is_served(const struct update *u, struct sts_str name)
+{
+    const struct cert_identity *will = cert_table_find(&u->names, name);
+
+    return !cert_name_matters(name) || will || cert_store_exact(u->in->previous, name);
+}
+
+static bool all_are_served(const struct update *u)
+{
+    bool good = true;
+
+    for (size_t i = 0; good && i < u->names.size; i++) {
+        const struct cert_identity *will = u->names.slots[i].value;
+        good = !will || will->ec || will->rsa;
+    }
+    for (size_t i = 0; good && i < u->bare_count; i++) {
+        const struct cert_pair *pair = u->bare[i].pair;
+        good = is_served(u, u->bare[i].label);
+        for (size_t k = 0; good && k < pair->name_count; k++)
+            good = is_served(u, pair->names[k]);
+    }
+    return good;
+}
+
 static bool exchange(struct update *u)
 {
     bool good = true;
@@ -251,7 +287,7 @@ static bool exchange(struct update *u)
         good = withdraw(u, u->replaced[i].old);
     for (size_t i = 0; good && i < u->count; i++)
         good = present(u, u->replaced[i].pair);
-    return good;
+    return good && all_are_served(u);
 }
 
 /* --- the store ----------------------------------------------------------------------------- */
@@ -330,6 +366,8 @@ struct cert_store *cert_store_update(struct cert_update *update, struct sts_diag
     }
     for (size_t i = 0; i < u.count; i++)
         cert_pair_unref(u.replaced[i].pair);
+    for (size_t i = 0; i < u.bare_count; i++)
+        cert_pair_unref(u.bare[i].pair);
     cert_table_fini(&u.before);
     cert_table_fini(&u.names);
     cert_candidates_fini(&u.found);

@@ -137,15 +137,16 @@ static void assert_same(const struct cert_store *a, const struct cert_store *b)
 {
     assert_int_equal(cert_store_count(a), cert_store_count(b));
     assert_int_equal(cert_store_may_mend(a), cert_store_may_mend(b));
-    for (int i = 0; i < 2 * HOSTS; i++) {
+    for (int i = 0; i < HOSTS; i++) {
         char host[100];
-        snprintf(host, sizeof(host), "%s.h%d.example", i % 2 ? "www" : "mta-sts", i / 2);
+        snprintf(host, sizeof(host), "mta-sts.h%d.example", i);
         struct sts_str name = sts_str_from(host);
         struct cert_identity x = find(a, host), y = find(b, host);
         assert_same_pair(x.ec, y.ec);
         assert_same_pair(x.rsa, y.rsa);
-        assert_true(
-            sts_str_eq(cert_store_why_not(a, arena, name), cert_store_why_not(b, arena, name)));
+        if (!x.ec && !x.rsa) /* else nobody asks */
+            assert_true(
+                sts_str_eq(cert_store_why_not(a, arena, name), cert_store_why_not(b, arena, name)));
     }
     size_t n, m;
     struct cert_pair **of_a = cert_store_pairs(a, &n), **of_b = cert_store_pairs(b, &m);
@@ -329,6 +330,36 @@ static void what_was_said_stays(void **state)
     cert_store_unref(s);
 }
 
+/* A certificate without a key matters where it tells why a host is not served. */
+static void without_a_key(void **state)
+{
+    (void)state;
+    size_t updated = 0;
+
+    put_pair("live/n0", &certs[0][0]);
+    put_pair("live/n1", &certs[1][0]);
+    struct cert_store *s = load("live");
+    watch_folders(test_path("live"));
+    test_write_chain("live/n0/old.pem", NULL, certs[0][0].x, mid.x, NULL);
+    s = next(s, "live", &updated);
+    put_pair("live/n0", &certs[0][1]);
+    s = next(s, "live", &updated);
+    assert_int_equal(updated, 2);
+    test_write_chain("live/n1/more.pem", NULL, certs[3][0].x, mid.x, NULL);
+    s = next(s, "live", &updated);
+    assert_int_equal(updated, 2);
+    put_pair("live/n0", &certs[0][2]);
+    s = next(s, "live", &updated);
+    assert_int_equal(updated, 3);
+    unlink(test_path("live/n1/more.pem"));
+    s = next(s, "live", &updated);
+    assert_int_equal(updated, 3);
+    put_pair("live/n1", &certs[2][0]); /* nothing has the name of before */
+    s = next(s, "live", &updated);
+    assert_int_equal(updated, 3);
+    cert_store_unref(s);
+}
+
 /* Between two looks at everything nothing may become valid or expire. */
 static void time_passes(void **state)
 {
@@ -366,7 +397,7 @@ static void edit(uint64_t *seed)
         put_links(host, c);
     } else if (kind < 12) {
         snprintf(file, sizeof(file), "%s/%s", folder, kind == 10 ? "cert.pem" : "other.pem");
-        test_write_chain(file, c->key, c->x, mid.x, NULL);
+        test_write_chain(file, random_below(seed, 2) ? c->key : NULL, c->x, mid.x, NULL);
     } else {
         static const char *const names[] = {"fullchain.pem", "privkey.pem", "cert.pem",
                                             "other.pem"};
@@ -418,6 +449,7 @@ int main(void)
         RUN(links_are_followed),
         RUN(what_is_unusual_is_left_to_the_whole_look),
         RUN(what_was_said_stays),
+        RUN(without_a_key),
         RUN(time_passes),
         RUN(random_edits),
     };
