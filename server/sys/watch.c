@@ -33,12 +33,8 @@ struct watch {
     struct sts_str below;       /* only what is not on the way to this directory is summed up */
     size_t failed;
     int error;
-    struct sts_arena *told_arena;
-    struct file_name files[WATCH_TOLD_MAX];
-    struct file_entry file_paths[WATCH_TOLD_MAX]; /* the same */
-    struct file_entry entries[WATCH_TOLD_MAX];
-    size_t file_count, entry_count;
-    bool more; /* than these has changed */
+    struct watch_list told;
+    bool more; /* than that has changed */
 };
 
 /* --- the targets --------------------------------------------------------------------------- */
@@ -231,24 +227,16 @@ bool watch_changed(struct watch *w)
     return compare(w, &now);
 }
 
-static bool is_said_before(const struct watch *w, size_t entry)
-{
-    bool said = false;
-
-    for (size_t i = 0; i < entry && !said; i++)
-        said = sts_str_eq(w->entries[i].directory, w->entries[entry].directory);
-    return said;
-}
-
 static void settle_entries(struct watch *w)
 {
-    for (size_t i = 0; i < w->entry_count; i++) {
-        const char *path = w->entries[i].directory.ptr;
-        if (is_said_before(w, i))
+    const struct watch_list *told = &w->told;
+
+    for (size_t i = 0; i < told->entry_count; i++) {
+        if (!watch_list_is_first(told, i))
             continue;
-        const struct watch_path tree = {.parts = split(w->told_arena, path, false),
-                                        .absolute = true};
-        w->below = w->entries[i].directory;
+        const char *path = told->entries[i].directory.ptr;
+        const struct watch_path tree = {.parts = split(told->arena, path, false), .absolute = true};
+        w->below = told->entries[i].directory;
         watch_walk(&tree, 1, &setting, w);
     }
     w->below = (struct sts_str){0};
@@ -256,10 +244,12 @@ static void settle_entries(struct watch *w)
 
 static void settle_files(struct watch *w)
 {
-    for (size_t i = 0; i < w->file_count; i++) {
-        struct sts_str in = w->file_paths[i].directory;
+    const struct watch_list *told = &w->told;
+
+    for (size_t i = 0; i < told->file_count; i++) {
+        struct sts_str in = told->paths[i], name = told->files[i].name;
         struct sts_str path =
-            sts_arena_printf(w->told_arena, "%.*s/%.*s", STS_ARG(in), STS_ARG(w->file_paths[i].name));
+            sts_arena_printf(told->arena, "%.*s/%.*s", STS_ARG(in), STS_ARG(name));
         struct stat st;
         struct watch_seen seen = {.path = path, .in = in, .by_pattern = true};
         seen.st = lstat(path.ptr, &st) == 0 ? &st : NULL;
@@ -282,46 +272,16 @@ void watch_settle(struct watch *w)
 
 /* --- events -------------------------------------------------------------------------------- */
 
-static void tell_file(struct watch *w, const struct watch_dir *dir, struct sts_str name)
-{
-    struct file_id directory = file_identify(dir->path.ptr);
-
-    for (size_t i = 0; i < w->file_count; i++)
-        if (sts_str_eq(w->files[i].name, name) && file_id_same(w->files[i].directory, directory))
-            return;
-    if (w->file_count == WATCH_TOLD_MAX) {
-        w->more = true;
-        return;
-    }
-    struct file_entry path = {sts_arena_dup(w->told_arena, dir->path),
-                              sts_arena_dup(w->told_arena, name)};
-    w->file_paths[w->file_count] = path;
-    w->files[w->file_count++] = (struct file_name){directory, path.name};
-}
-
-static void tell_entry(struct watch *w, const struct watch_dir *dir, struct sts_str name)
-{
-    for (size_t i = 0; i < w->entry_count; i++)
-        if (sts_str_eq(w->entries[i].name, name) && sts_str_eq(w->entries[i].directory, dir->path))
-            return;
-    if (w->entry_count == WATCH_TOLD_MAX)
-        w->more = true;
-    else
-        w->entries[w->entry_count++] = (struct file_entry){sts_arena_dup(w->told_arena, dir->path),
-                                                           sts_arena_dup(w->told_arena, name)};
-}
-
 bool watch_told(const struct watch *w, struct watch_told *out)
 {
-    *out = (struct watch_told){w->files, w->file_count, w->entries, w->entry_count};
+    *out = (struct watch_told){w->told.files, w->told.file_count, w->told.entries,
+                               w->told.entry_count};
     return !w->more;
 }
 
 void watch_forget(struct watch *w)
 {
-    sts_arena_free(w->told_arena);
-    w->told_arena = sts_arena_new();
-    w->file_count = w->entry_count = 0;
+    watch_list_reset(&w->told);
     w->more = false;
 }
 
@@ -339,9 +299,9 @@ static bool concerns(struct watch *w, const struct inotify_event *event)
         return false;
     bool file = event->len && !(event->mask & IN_ISDIR);
     if (file && watch_table_is_file(&w->table, dir, event->name))
-        tell_file(w, dir, sts_str_from(event->name));
+        w->more |= !watch_list_file(&w->told, dir->path, sts_str_from(event->name));
     else if (file && watch_table_is_entry(&w->table, dir, event->name))
-        tell_entry(w, dir, sts_str_from(event->name));
+        w->more |= !watch_list_entry(&w->told, dir->path, sts_str_from(event->name));
     else
         w->more = true;
     return true;
@@ -391,7 +351,7 @@ void watch_free(struct watch *w)
     watch_table_fini(&w->table);
     watch_sums_fini(&w->sums);
     sts_arena_free(w->arena);
-    sts_arena_free(w->told_arena);
+    sts_arena_free(w->told.arena);
     free(w);
 }
 

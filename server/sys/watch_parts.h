@@ -78,6 +78,22 @@ bool watch_sums_same(const struct watch_sums *a, const struct watch_sums *b);
 /* Takes over all that is in `some`; the rest stays. */
 void watch_sums_replace(struct watch_sums *sums, const struct watch_sums *some);
 
+/* What was told (watch_list.c). */
+struct watch_list {
+    struct sts_arena *arena;
+    struct file_name files[WATCH_TOLD_MAX];
+    struct sts_str paths[WATCH_TOLD_MAX]; /* of their directories */
+    struct file_entry entries[WATCH_TOLD_MAX];
+    size_t file_count, entry_count;
+};
+
+void watch_list_reset(struct watch_list *l);
+/* Once each; false when there are too many. */
+bool watch_list_file(struct watch_list *l, struct sts_str directory, struct sts_str name);
+bool watch_list_entry(struct watch_list *l, struct sts_str directory, struct sts_str name);
+/* Whether no entry before it is in the same directory. */
+bool watch_list_is_first(const struct watch_list *l, size_t entry);
+
 /* --- what is watched for ------------------------------------------------------------------- */
 
 struct watch_pattern {
