@@ -292,6 +292,8 @@ void reload_start(struct daemon *d)
     log_result(d, "start");
     schedule_init(&d->schedule, clock_monotonic_ms());
     configure(d);
+    d->watch = watch_new();
+    d->watch_descriptor = -1;
     expiry_update(&d->expiry, NULL, d->snapshot);
     reload_check_expiry(d);
 }

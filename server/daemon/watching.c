@@ -171,8 +171,6 @@ void watching_rescan(struct daemon *d)
 
 void watching_start(struct daemon *d)
 {
-    d->watch = watch_new();
-    d->watch_descriptor = -1;
     set_targets(d);
     /* Files were read before anything was watched. */
     d->watched_now = true;

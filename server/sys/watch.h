@@ -1,9 +1,11 @@
 /* Watch: tells that something below the configured paths may have changed. Events are hints only:
- * they say "look again", never what happened. inotify watches directories, each one that a path
- * passes through: its parents up to the root, and for every symbolic link the directories that the
- * link leads through. So a link that is swapped far away, a directory replaced by another and one
- * that does not exist yet are all noticed. In a directory that is merely passed through only the
- * names that matter there count.
+ * they say "look again", and at best where to look first (watch_told), never what happened. What
+ * they do not tell is found by the slow comparison (watch_changed) and by whoever asks for a look
+ * at everything; that is why a look at what was told alone is sound. inotify watches directories,
+ * each one that a path passes through: its parents up to the root, and for every symbolic link the
+ * directories that the link leads through. So a link that is swapped far away, a directory replaced
+ * by another and one that does not exist yet are all noticed. In a directory that is merely passed
+ * through only the names that matter there count.
  *
  * inotify sees nothing of what others do on an NFS server or the host of a virtual machine (9p,
  * virtiofs), of the lower layers of an overlay, and of something mounted on the way. For these, and
@@ -20,6 +22,10 @@
  *
  * A change before the first watch_changed is read; a later one is seen by an event or by the last
  * watch_changed. A file that changes all the time would make this endless: the caller bounds it.
+ * watch_set_changed is both calls in one walk. The last two are of no use where targets are the
+ * same and events cover all: they tell of each change since the first two.
+ *
+ * When all that happened was told: watch_settle, read those files alone, and go on.
  *
  * For one thread. */
 #ifndef MTASTS_SYS_WATCH_H
