@@ -137,7 +137,9 @@ static bool serve(struct daemon *d, const char *ready_file)
     if (!announce(d, ready_file))
         return false;
     reload_say_ready(d);
+    /* None of this is needed for the first answer. */
     reload_remember(d);
+    reload_go_on(d);
     loop_watch(d->loop, d->signals, POLLIN, on_signal, d);
     loop_set(d->loop, &d->tick, TICK_MS, on_tick, d);
     loop_run(d->loop);

@@ -203,6 +203,29 @@ struct file_id file_identify(const char *path)
         st.stx_mask & STATX_BTIME ? st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec : 0};
 }
 
+static int64_t nanoseconds(struct timespec t)
+{
+    return t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+struct file_stamp file_stamp_of(const struct stat *st)
+{
+    return (struct file_stamp){st->st_dev, st->st_ino, st->st_size, nanoseconds(st->st_mtim),
+                               nanoseconds(st->st_ctim)};
+}
+
+bool file_stamp_same(const struct file_stamp *a, const struct file_stamp *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->modified == b->modified && a->changed == b->changed;
+}
+
+bool file_stamp_is_old(const struct file_stamp *stamp, time_t now)
+{
+    enum { MARGIN = 2 };
+    return stamp->changed < (now - MARGIN) * 1000000000;
+}
+
 bool file_id_same(struct file_id a, struct file_id b)
 {
     return a.device == b.device && a.inode == b.inode && a.born == b.born;

@@ -71,8 +71,10 @@ void cert_candidates_fini(struct cert_candidates *list)
     *list = (struct cert_candidates){0};
 }
 
-static bool is_key_name(struct sts_str name)
+bool cert_find_is_key(struct sts_str path)
 {
+    struct sts_str name = base_name(path);
+
     return sts_str_is(name, "privkey.pem") || sts_str_is(name, "key.pem") ||
            sts_str_ends(name, STS_STR("-key.pem")) || sts_str_ends(name, STS_STR(".key"));
 }
@@ -191,7 +193,7 @@ static void walk_entry(const struct walk *w, const struct folder_entry *e,
 
     place.arena = list->arena;
     if (!e->is_folder) {
-        if (is_key_name(name) || !match_layout(&place, name, &c))
+        if (cert_find_is_key(name) || !match_layout(&place, name, &c))
             return;
         if (list->early)
             list->early(list->early_data, place.folder->fd, &c);
@@ -269,6 +271,13 @@ static void walk_folder(struct cert_candidates *list, int from, const char *name
     folder_fini(&folder);
 }
 
+void cert_find_folder(struct cert_candidates *list, struct sts_str path, struct sts_pos where,
+                      struct sts_diags *diags)
+{
+    list->paths++;
+    walk_folder(list, AT_FDCWD, path.ptr, path, DEPTH_MAX, where, diags);
+}
+
 static void add_file(struct cert_candidates *list, struct sts_str path, struct sts_pos where)
 {
     struct cert_candidate c = {.where = where};
@@ -333,11 +342,11 @@ static void join_listed_keys(struct cert_candidates *list)
         struct cert_candidate *c = &list->items[i];
         size_t keys = 0;
         struct sts_str only = {0}, same_stem = {0};
-        if (!c->required || !sts_str_eq(c->file, c->key_file) || is_key_name(base_name(c->file)))
+        if (!c->required || !sts_str_eq(c->file, c->key_file) || cert_find_is_key(c->file))
             continue;
         for (size_t k = 0; k < list->count; k++) {
             struct sts_str key = list->items[k].file;
-            if (!is_key_name(base_name(key)))
+            if (!cert_find_is_key(key))
                 continue;
             keys++;
             only = key;
@@ -362,7 +371,7 @@ void cert_find_finish(struct cert_candidates *list)
     if (list->paths < 2)
         return;
     for (size_t i = 0; i < list->count; i++)
-        listed_keys += is_key_name(base_name(list->items[i].file));
+        listed_keys += cert_find_is_key(list->items[i].file);
     if (listed_keys)
         join_listed_keys(list);
     for (size_t i = 0; i < list->count; i++)

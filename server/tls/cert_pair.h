@@ -78,8 +78,6 @@ struct cert_pair {
 struct cert_pair *cert_pair_new(struct sts_str file, struct sts_str key_file);
 /* The same in one piece; for the last change. Takes the reference, which must be the only one. */
 struct cert_pair *cert_pair_seal(struct cert_pair *pair);
-struct cert_pair *cert_pair_ref(const struct cert_pair *pair);
-void cert_pair_unref(struct cert_pair *pair); /* NULL is fine */
 /* Reads the DNS names, validity and kind of the leaf into the pair; pair->chain is there. */
 void cert_pair_describe(struct cert_pair *pair, X509 *leaf);
 /* The same from what is known already: names are as they were kept, without duplicates. */
@@ -151,8 +149,13 @@ struct cert_candidates {
 /* Adds what `path` (absolute, NUL-terminated) leads to; directories are walked two levels deep. */
 void cert_find(struct cert_candidates *list, struct sts_str path, struct sts_pos where,
                struct sts_diags *diags);
+/* Adds what is in this one folder, as cert_find does. */
+void cert_find_folder(struct cert_candidates *list, struct sts_str path, struct sts_pos where,
+                      struct sts_diags *diags);
 /* After all paths: joins keys that were configured as files of their own with certificates. */
 void cert_find_finish(struct cert_candidates *list);
+/* Whether a file is taken for a key by its name. */
+bool cert_find_is_key(struct sts_str path);
 void cert_candidates_fini(struct cert_candidates *list);
 
 /* State of one cert_store_load; several threads load with one. */
@@ -211,6 +214,8 @@ int cert_reread(struct sts_str file, struct sts_str key_file, unsigned char dige
 
 /* The pair that came from this certificate file, or NULL. */
 const struct cert_pair *cert_store_by_file(const struct cert_store *store, struct sts_str file);
+/* All of them, to be freed with free(). */
+struct cert_pair **cert_store_pairs(const struct cert_store *store, size_t *count);
 /* The chain of this digest that pairs of the store have, or NULL. */
 struct cert_chain *cert_store_chain(const struct cert_store *store, struct sts_str digest);
 

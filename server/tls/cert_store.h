@@ -17,6 +17,7 @@
 
 #include "mtasts/config.h"
 #include "mtasts/diag.h"
+#include "server/sys/file.h"
 
 struct cert_store;
 
@@ -35,6 +36,8 @@ struct cert_identity {
     const struct cert_pair *ec, *rsa;
 };
 const struct cert_info *cert_pair_info(const struct cert_pair *pair);
+struct cert_pair *cert_pair_ref(const struct cert_pair *pair); /* atomic */
+void cert_pair_unref(struct cert_pair *pair);                  /* NULL is fine */
 
 /* Loads every pair; directories are searched two levels deep. Unusable ones (key does not match,
  * not yet valid, expired, unreadable, FIFO, no DNS name, weak key or signature, leaf not first,
@@ -49,6 +52,23 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
                                    struct sts_str base_dir, const char *index,
                                    const struct cert_store *previous, time_t now,
                                    struct sts_diags *diags);
+
+/* A look at a few folders, when what else there is did not change since `previous` was made. */
+struct cert_update {
+    const struct sts_path *paths; /* as for cert_store_load */
+    size_t path_count;
+    struct sts_str base_dir;
+    struct cert_store *previous;
+    const struct file_entry *entries; /* what happened there, by paths without links */
+    size_t entry_count;
+    time_t now;
+    struct sts_arena *arena;
+    struct sts_str *names; /* receives, in `arena`, whose identity may be another now */
+    size_t name_count;
+};
+/* What cert_store_load would give: `previous` itself, referenced, when nothing changed, or one that
+ * has it as its base. NULL: cert_store_load is to be asked. */
+struct cert_store *cert_store_update(struct cert_update *update, struct sts_diags *diags);
 struct cert_store *cert_store_ref(struct cert_store *store); /* atomic: workers may hold refs */
 void cert_store_unref(struct cert_store *store);
 size_t cert_store_count(const struct cert_store *store); /* usable pairs */

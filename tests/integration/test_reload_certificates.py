@@ -311,6 +311,51 @@ def test_burst_of_many(subject, issuer):
     c.renew()
 
 
+@pytest.mark.parametrize("layout", [certbot, dehydrated, acme_sh], ids=lambda one: one.__name__)
+def test_one_of_many_folders(subject, issuer, layout):
+    """Nothing else is looked at. What others write there is no reason to look."""
+    hosts = [f"mta-sts.t{number}.example.org" for number in range(20)]
+
+    def arrange(c):
+        for host in hosts:
+            folder = c.root / "live" / host if layout is certbot else c.root / host
+            pair = issuer.issue(host)
+            in_place(folder / "fullchain.pem", pair.chain)
+            in_place(folder / "privkey.pem", pair.key)
+
+    c = subject(arrange=arrange, layout=layout)
+    c.stays()
+    for _ in range(3):
+        c.renew()
+        line = c.scene.reloads()[-1]
+        assert line["certificate_folders"] == "told", line
+        assert int(line["certificates_read"]) < 10, line
+    c.scene.hangup()
+    assert not c.scene.diagnostics(level="error")
+
+
+def test_more_folders_than_are_told(subject, issuer):
+    hosts = [f"mta-sts.t{number}.example.org" for number in range(300)]
+
+    def write(c):
+        pairs = {host: issuer.issue(host) for host in hosts}
+        for host, pair in pairs.items():
+            in_place(c.root / host / "fullchain.pem", pair.chain)
+            in_place(c.root / host / "privkey.pem", pair.key)
+        return pairs
+
+    def arrange(c):
+        tenants = {host.removeprefix("mta-sts."): policy(1) for host in hosts}
+        (c.root.parent / "other.d" / "many.yaml").write_text(yaml.safe_dump({"tenants": tenants}))
+        write(c)
+
+    c = subject(arrange=arrange)
+    pairs = {}
+    c.scene.change(lambda: pairs.update(write(c)))
+    c.scene.hangup()
+    assert all(c.presented(host) == pair.serial for host, pair in pairs.items())
+
+
 # --- More pairs than the cache holds -------------------------------------------------------------
 
 
