@@ -55,8 +55,9 @@ static void collect(struct export *x)
         const struct tenant *t = &s->tenants[i];
         if (t->state == TENANT_REFUSED)
             continue;
+        struct sts_str body = tenant_body(t);
         struct export_entry *e = &x->list.entries[x->list.count++];
-        *e = (struct export_entry){.domain = t->domain, .body = t->body, .bytes = t->body.len};
+        *e = (struct export_entry){.domain = t->domain, .body = body, .bytes = body.len};
         set_digest(e);
         set_id(x, ledger, e);
     }

@@ -41,11 +41,11 @@ size_t export_list_render(struct sts_buf *out, const struct snapshot *s, time_t 
         const struct tenant *t = &s->tenants[i];
         if (t->state == TENANT_REFUSED)
             continue;
-        if (t->policy.mode == STS_MODE_NONE)
+        if (tenant_policy(t)->mode == STS_MODE_NONE)
             left_out++;
         else
             json_object_setn_new_nocheck(policies, t->domain.ptr, t->domain.len,
-                                         policy_json(&t->policy));
+                                         policy_json(tenant_policy(t)));
     }
     json_object_set_new(root, "timestamp", time_json(now));
     json_object_set_new(root, "expires", time_json(now + VALID));

@@ -184,7 +184,7 @@ static void take_id(const struct selection *s, struct chosen *c,
 {
     c->pending = s->server_runs ? "the running server has not loaded this policy yet"
                                 : "this policy was not served yet, and no server runs";
-    if (latest->last_served || !sts_str_eq(latest->body, c->tenant->body))
+    if (latest->last_served || !sts_str_eq(latest->body, tenant_body(c->tenant)))
         return;
     c->pending = NULL;
     memcpy(c->id, latest->id, sizeof(c->id));
@@ -295,7 +295,7 @@ static bool issue(struct selection *s)
     for (size_t i = 0; i < s->count; i++)
         if (s->chosen[i].pending)
             entries[count++] =
-                (struct ledger_entry){s->chosen[i].domain, &s->chosen[i].tenant->policy};
+                (struct ledger_entry){s->chosen[i].domain, tenant_policy(s->chosen[i].tenant)};
     if (!count || ledger_commit(s->ledger, entries, count, clock_wall(), &s->diags))
         return count > 0;
     ledger_close(s->ledger);

@@ -52,7 +52,7 @@ static void answer_served(struct daemon *d, const json_t *request, struct sts_bu
             continue;
         json_t *object = json_object();
         json_object_set_new(object, "domain", sts_json_str(s->tenants[i].domain));
-        json_object_set_new(object, "body", sts_json_str(s->tenants[i].body));
+        json_object_set_new(object, "body", sts_json_str(tenant_body(&s->tenants[i])));
         sts_buf_add_cstr(reply, separator);
         sts_json_render(reply, object, false);
         separator = ",";

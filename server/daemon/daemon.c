@@ -110,24 +110,6 @@ static void on_tick(void *data)
     loop_set(d->loop, &d->tick, TICK_MS, on_tick, d);
 }
 
-/* For the next start. Nothing else is missing without it. */
-static void remember_certificates(const struct daemon *d)
-{
-    struct sts_arena *arena = sts_arena_new();
-    struct sts_str path = snapshot_certificate_index(d->snapshot, arena);
-    struct log_line line;
-
-    if (d->snapshot->certificates && d->publisher.lock >= 0 &&
-        cert_store_remember(d->snapshot->certificates, path.ptr) != 0) {
-        int error = errno;
-        log_begin(&line, LOG_LEVEL_WARNING, "certificate-index");
-        log_str(&line, "file", path);
-        log_cstr(&line, "message", file_error(error));
-        log_end(&line);
-    }
-    sts_arena_free(arena);
-}
-
 static void stop(struct daemon *d)
 {
     struct log_line line;
@@ -137,7 +119,7 @@ static void stop(struct daemon *d)
     hook_free(d->hook);
     bool drained = http_server_stop(d->http, d->snapshot->settings.shutdown_timeout * 1000);
     publisher_tick(&d->publisher, d->snapshot);
-    remember_certificates(d);
+    reload_remember(d);
     log_begin(&line, LOG_LEVEL_INFO, "stopped");
     log_cstr(&line, "drained", drained ? "yes" : "no");
     log_end(&line);
@@ -165,7 +147,9 @@ static bool serve(struct daemon *d, const char *ready_file)
     if (!announce(d, ready_file))
         return false;
     reload_say_ready(d);
-    remember_certificates(d);
+    /* None of this is needed for the first answer. */
+    reload_remember(d);
+    reload_go_on(d);
     loop_watch(d->loop, d->signals, POLLIN, on_signal, d);
     loop_set(d->loop, &d->tick, TICK_MS, on_tick, d);
     loop_run(d->loop);

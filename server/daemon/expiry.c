@@ -58,50 +58,86 @@ static void say(const struct presented *p, int level, time_t now)
     log_end(&line);
 }
 
-void expiry_update(struct expiry *e, const struct snapshot *s)
+static void expect(struct expiry *e, const struct cert_pair *pair)
 {
-    struct expiry next = {.last = e->last}; /* .next: at once */
-    struct presented *list = snapshot_presented(s, NULL, &next.count);
+    time_t next = pair ? expiry_next(cert_pair_info(pair)->not_after, 0) : EXPIRY_NEVER;
+    e->next = next < e->next ? next : e->next;
+}
 
-    next.list = sts_must(calloc(next.count + 1, sizeof(*next.list)));
-    for (size_t i = 0, k = 0; i < next.count; i++) {
-        uintptr_t pair = (uintptr_t)list[i].pair;
-        while (k < e->count && (uintptr_t)e->list[k].presented.pair < pair)
+/* Both are sorted by domain. */
+void expiry_update(struct expiry *e, const struct snapshot *before, const struct snapshot *s)
+{
+    size_t k = 0, count = before ? before->tenant_count : 0;
+
+    e->snapshot = s;
+    if (!before)
+        e->next = 0; /* at once */
+    for (size_t i = 0; before && i < s->tenant_count; i++) {
+        const struct tenant *t = &s->tenants[i];
+        while (k < count && sts_str_cmp(before->tenants[k].domain, t->domain) < 0)
             k++;
-        bool known = k < e->count && (uintptr_t)e->list[k].presented.pair == pair;
-        next.list[i] = (struct expiring){list[i], known ? e->list[k].level : 0};
+        const struct tenant *old = k < count ? &before->tenants[k] : NULL;
+        if (old && sts_str_eq(old->domain, t->domain) && old->state == t->state &&
+            old->identity.ec == t->identity.ec && old->identity.rsa == t->identity.rsa)
+            continue;
+        expect(e, t->identity.ec);
+        expect(e, t->identity.rsa);
     }
-    free(list);
+}
+
+static void forget(struct expiry *e)
+{
+    for (size_t i = 0; i < e->count; i++)
+        cert_pair_unref(e->list[i].pair);
     free(e->list);
+}
+
+/* At all that is presented; true when one has expired. */
+static bool look(struct expiry *e, time_t now)
+{
+    struct expiry next = {.snapshot = e->snapshot, .next = EXPIRY_NEVER, .last = now};
+    size_t count, k = 0;
+    struct presented *all = snapshot_presented(e->snapshot, NULL, &count);
+    bool expired = false;
+
+    next.list = sts_must(calloc(count + 1, sizeof(*next.list)));
+    for (size_t i = 0; i < count; i++) {
+        const struct cert_info *info = cert_pair_info(all[i].pair);
+        uintptr_t pair = (uintptr_t)all[i].pair;
+        while (k < e->count && (uintptr_t)e->list[k].pair < pair)
+            k++;
+        int said = k < e->count && (uintptr_t)e->list[k].pair == pair ? e->list[k].level : 0;
+        int level = expiry_level(info->not_after, now);
+        if (level > said) {
+            said = level;
+            expired |= level == EXPIRY_EXPIRED;
+            if (is_late(info, level))
+                say(&all[i], level, now);
+        }
+        if (said)
+            next.list[next.count++] = (struct expiring){cert_pair_ref(all[i].pair), said};
+        time_t then = expiry_next(info->not_after, level);
+        next.next = then < next.next ? then : next.next;
+    }
+    free(all);
+    next.list = sts_must(realloc(next.list, (next.count + 1) * sizeof(*next.list)));
+    forget(e);
     *e = next;
+    return expired;
 }
 
 bool expiry_tick(struct expiry *e, time_t now)
 {
-    bool back = now < e->last, expired = false;
+    bool back = now < e->last;
 
     e->last = now;
     if (now < e->next && !back)
         return false;
-    e->next = EXPIRY_NEVER;
-    for (size_t i = 0; i < e->count; i++) {
-        struct expiring *x = &e->list[i];
-        const struct cert_info *info = cert_pair_info(x->presented.pair);
-        int level = expiry_level(info->not_after, now);
-        if (level > x->level) {
-            x->level = level;
-            expired |= level == EXPIRY_EXPIRED;
-            if (is_late(info, level))
-                say(&x->presented, level, now);
-        }
-        time_t next = expiry_next(info->not_after, level);
-        e->next = next < e->next ? next : e->next;
-    }
-    return back || expired;
+    return look(e, now) || back;
 }
 
 void expiry_fini(struct expiry *e)
 {
-    free(e->list);
+    forget(e);
     *e = (struct expiry){0};
 }

@@ -10,12 +10,13 @@
 #define EXPIRY_NEVER   ((time_t)INT64_MAX)
 
 struct expiring {
-    struct presented presented; /* of the published snapshot */
-    int level;                  /* that was said */
+    struct cert_pair *pair; /* referenced, so that its address stays its own */
+    int level;              /* that was said */
 };
 
 struct expiry {
-    struct expiring *list; /* in the order of addresses */
+    const struct snapshot *snapshot; /* the published one */
+    struct expiring *list;           /* those that are near their end, in the order of addresses */
     size_t count;
     time_t next; /* nothing is to be said before */
     time_t last; /* time of the tick before */
@@ -26,8 +27,8 @@ int expiry_level(time_t not_after, time_t now);
 /* When a certificate of this level reaches the next one. */
 time_t expiry_next(time_t not_after, int level);
 
-/* After a snapshot was published, and before the one of before is given back. */
-void expiry_update(struct expiry *e, const struct snapshot *s);
+/* After a snapshot was published in place of `before` (NULL: nothing), which is still there. */
+void expiry_update(struct expiry *e, const struct snapshot *before, const struct snapshot *s);
 /* Says what is due. True when the files should be looked at again: one has expired, and there may
  * be another for its tenants; or the clock went back, and what was refused may be valid. */
 bool expiry_tick(struct expiry *e, time_t now);

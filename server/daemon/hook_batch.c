@@ -23,7 +23,7 @@ static bool is_ready(const struct snapshot *s, const struct ledger_instance *ins
         return !t;
     if (!t || t->state != TENANT_SERVED)
         return false;
-    sts_policy_digest(&t->policy, digest);
+    sts_policy_digest(tenant_policy(t), digest);
     return memcmp(digest, instance->digest, sizeof(digest)) == 0;
 }
 

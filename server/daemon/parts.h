@@ -41,6 +41,9 @@ struct daemon {
     struct watch *watch;
     struct watch_state watch_said; /* what the log was told of it */
     int watch_descriptor;          /* in the loop; -1: none */
+    struct sts_source *watched;    /* the main file whose targets are watched */
+    bool watched_now;              /* since nothing was looked at */
+    bool wide;                     /* the next look is at everything, whatever the watch was told */
     struct retire retire;
     struct expiry expiry;
     struct hook *hook;
@@ -50,6 +53,7 @@ struct daemon {
     struct said said;
     struct admin *admin; /* NULL: nobody can ask */
     bool admin_said;     /* why not */
+    int index_error;     /* why certificates could not be remembered, as it was said last */
 };
 
 /* --- reload.c --- */
@@ -62,10 +66,14 @@ void reload(struct daemon *d, bool asked);
 void reload_commit(struct daemon *d, const struct snapshot *before);
 /* The second half of it: the ledger may have learned of it. */
 void reload_committed(struct daemon *d);
+/* Writes what was found out about certificates, for the next start and instead of memory. Nothing
+ * else is missing without it. */
+void reload_remember(struct daemon *d);
 /* Says which certificates run out; when one has, the files are looked at soon. */
 void reload_check_expiry(struct daemon *d);
-/* From now on changed files are looked at by themselves. */
+/* What is served has begun; afterwards changed files are looked at by themselves. */
 void reload_start(struct daemon *d);
+void reload_go_on(struct daemon *d);
 /* Sets the timer for whatever the schedule says. */
 void reload_plan(struct daemon *d);
 /* Tells the service manager how things stand. */
@@ -78,12 +86,19 @@ void reload_fini(struct daemon *d);
 
 /* --- watching.c --- */
 void watching_start(struct daemon *d);
+/* Whether a look at a few files is enough: that something happened to these alone is known. What
+ * comes after this call counts for the next look. */
+bool watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out);
+/* After such a look: what happened meanwhile. */
+void watching_go_on(struct daemon *d);
 /* Before the files are read: a change from here on makes an event, or is seen by the next
  * watching_compare. */
 void watching_begin(struct daemon *d);
-/* Makes an event of what changed unseen since the last of these calls. The configuration may lead
- * elsewhere meanwhile. */
-void watching_compare(struct daemon *d);
+/* After any other look: makes an event of what changed unseen meanwhile. The configuration may lead
+ * elsewhere now; `anew`: what is watched may not be all. */
+void watching_compare(struct daemon *d, bool anew);
+/* The same at times when nothing is known to have happened. */
+void watching_rescan(struct daemon *d);
 /* What inotify lacks, and what to do about it; NULL when it lacks nothing. */
 const char *watching_why(const struct daemon *d, const char **help);
 

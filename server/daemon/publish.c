@@ -57,7 +57,7 @@ static void open_ledger(struct publisher *p, const struct snapshot *s, struct st
 
 static struct ledger_entry entry_of(const struct tenant *t)
 {
-    return (struct ledger_entry){t->domain, &t->policy};
+    return (struct ledger_entry){t->domain, tenant_policy(t)};
 }
 
 /* All of it: at the start, and whenever the ledger may not know what was before. */
@@ -92,7 +92,7 @@ static void find_changes(const struct snapshot *from, const struct snapshot *to,
         k += order >= 0;
         old = order <= 0 && tenant_is_current(old) ? old : NULL;
         new = order >= 0 && tenant_is_current(new) ? new : NULL;
-        if (new && !(old && sts_str_eq(old->body, new->body)))
+        if (new && !(old && tenant_same_body(old, new)))
             entries[out->count++] = entry_of(new);
         else if (old && !new)
             ended[out->ended_count++] = old->domain;

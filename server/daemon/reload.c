@@ -1,10 +1,12 @@
 /* Reload: look, build, publish, commit, in this order: served first, announced second (RFC 8461
  * §8.1). Every event, signal or retry ends here, and only says "look again". */
+#include <errno.h>
 #include <stdio.h>
 
 #include "server/daemon/parts.h"
 #include "server/snapshot/report.h"
 #include "server/sys/clock.h"
+#include "server/sys/file.h"
 #include "server/sys/log.h"
 #include "server/sys/notify.h"
 
@@ -34,11 +36,14 @@ const struct attempt *reload_reasons(const struct daemon *d)
     return d->attempt.usable ? &d->attempt : &d->good;
 }
 
-static struct snapshot *build(struct daemon *d)
+static struct snapshot *build(struct daemon *d, enum snapshot_look look,
+                              struct snapshot_touched touched)
 {
     struct sts_source *main_source = NULL;
     struct snapshot_input input = input_of(d);
 
+    input.look = look;
+    input.touched = touched;
     input.main_source = &main_source;
     begin_attempt(d, input.now);
     struct snapshot *s = snapshot_build(&input, &d->attempt.diags);
@@ -70,13 +75,18 @@ static void log_result(const struct daemon *d, const char *event)
         log_int(&line, "changed", (long long)s->changes.changed);
         log_int(&line, "removed", (long long)s->changes.removed);
         log_int(&line, "renewed", (long long)s->changes.renewed);
+        log_int(&line, "files_read", (long long)s->work.read);
+        log_int(&line, "files_parsed", (long long)s->work.parsed);
+        log_int(&line, "tenants_resolved", (long long)s->work.resolved);
+        log_int(&line, "certificates_read", (long long)s->work.certificates.read);
+        log_cstr(&line, "certificate_folders", s->searched ? "all" : "told");
     }
     log_end(&line);
 }
 
 struct snapshot *reload_first(struct daemon *d)
 {
-    struct snapshot *s = build(d);
+    struct snapshot *s = build(d, LOOK_STAT, (struct snapshot_touched){0});
 
     said_log(&d->said, &d->attempt.diags);
     d->attempt.result = s ? "done" : "refused";
@@ -144,13 +154,33 @@ void reload_committed(struct daemon *d)
         hook_changed(d->hook, d->snapshot);
 }
 
+void reload_remember(struct daemon *d)
+{
+    struct cert_store *store = d->snapshot->certificates;
+    struct sts_arena *arena = sts_arena_new();
+    struct sts_str path = snapshot_certificate_index(d->snapshot, arena);
+    struct log_line line;
+    int error = 0;
+
+    if (store && d->publisher.lock >= 0 && cert_store_remember(store, path.ptr) != 0)
+        error = errno;
+    if (error && error != d->index_error) {
+        log_begin(&line, LOG_LEVEL_WARNING, "certificate-index");
+        log_str(&line, "file", path);
+        log_cstr(&line, "message", file_error(error));
+        log_end(&line);
+    }
+    d->index_error = error;
+    sts_arena_free(arena);
+}
+
 static void publish(struct daemon *d, struct snapshot *next)
 {
     struct snapshot *old = d->snapshot;
 
     http_server_publish(d->http, next);
     d->snapshot = next;
-    expiry_update(&d->expiry, next);
+    expiry_update(&d->expiry, old, next);
     reload_commit(d, old);
     snapshot_unref(old);
 }
@@ -165,7 +195,7 @@ static void on_look(void *data)
         reload(d, false);
         return;
     case SCHEDULE_COMPARE:
-        watching_compare(d);
+        watching_rescan(d);
         break;
     case SCHEDULE_WAIT:
         break;
@@ -184,6 +214,7 @@ void reload_check_expiry(struct daemon *d)
 {
     if (!expiry_tick(&d->expiry, clock_wall()))
         return;
+    d->wide = true;
     schedule_event(&d->schedule, clock_monotonic_ms());
     reload_plan(d);
 }
@@ -195,18 +226,36 @@ static void configure(struct daemon *d)
                        clock_monotonic_ms());
 }
 
+/* Who asks gets every file read. Else stat tells which to read; and when all that happened since a
+ * look that left nothing open was told by events, only those files are looked at. */
+static enum snapshot_look prepare(struct daemon *d, bool asked, struct sts_arena *scratch,
+                                  struct snapshot_touched *touched)
+{
+    bool open = d->wide || !d->attempt.usable || d->schedule.retry != SCHEDULE_NEVER;
+
+    if (!asked && !open && watching_told(d, scratch, touched))
+        return LOOK_TOLD;
+    d->wide = false;
+    watching_begin(d);
+    return asked ? LOOK_READ : LOOK_STAT;
+}
+
 void reload(struct daemon *d, bool asked)
 {
     struct attempt *a = &d->attempt;
+    struct sts_arena *scratch = sts_arena_new();
+    struct snapshot_touched touched = {0};
 
     if (asked)
         notify_reloading();
-    watching_begin(d);
-    struct snapshot *next = build(d);
+    enum snapshot_look look = prepare(d, asked, scratch, &touched);
+    struct snapshot *next = build(d, look, touched);
     if (next)
         compare_settings(d, next, &a->diags);
     size_t news = said_log(&d->said, &a->diags);
     bool incomplete = !next || next->incomplete;
+    /* Then folders may be there that nothing watches. */
+    bool wide = next && next->searched;
     bool done = next && !snapshot_same(d->snapshot, next);
     a->result = done                   ? "done"
                 : next                 ? "unchanged"
@@ -224,10 +273,17 @@ void reload(struct daemon *d, bool asked)
         log_result(d, "reload");
     configure(d);
     schedule_looked(&d->schedule, clock_monotonic_ms(), incomplete, done);
-    watching_compare(d); /* files may have changed while they were read */
+    /* Files may have changed while they were read. */
+    if (look == LOOK_TOLD && !wide)
+        watching_go_on(d);
+    else
+        watching_compare(d, look == LOOK_TOLD);
+    sts_arena_free(scratch);
     reload_plan(d);
     reload_check_expiry(d);
     reload_say_ready(d);
+    if (done)
+        reload_remember(d);
 }
 
 void reload_start(struct daemon *d)
@@ -236,10 +292,16 @@ void reload_start(struct daemon *d)
     log_result(d, "start");
     schedule_init(&d->schedule, clock_monotonic_ms());
     configure(d);
+    d->watch = watch_new();
+    d->watch_descriptor = -1;
+    expiry_update(&d->expiry, NULL, d->snapshot);
+    reload_check_expiry(d);
+}
+
+void reload_go_on(struct daemon *d)
+{
     watching_start(d);
     reload_plan(d);
-    expiry_update(&d->expiry, d->snapshot);
-    reload_check_expiry(d);
 }
 
 json_t *reload_predict(const struct daemon *d)
@@ -272,4 +334,5 @@ void reload_fini(struct daemon *d)
     expiry_fini(&d->expiry);
     sts_source_unref(d->origin);
     sts_source_unref(d->looked_at);
+    sts_source_unref(d->watched);
 }

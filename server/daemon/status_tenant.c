@@ -106,23 +106,24 @@ static void explain_id(const struct view *v, const struct tenant *t, const struc
 {
     const struct publisher *p = &v->d->publisher;
     const struct hook_state *hook = hook_state(v->d->hook);
+    const struct sts_pos where = tenant_where(v->d->snapshot, t);
     struct sts_diag *diag;
     char text[CLOCK_TEXT];
 
     if (t->state != TENANT_SERVED || (k->committed && !k->unpublished))
         return;
     if (!k->committed) {
-        diag = sts_diag_add(out, STS_ERROR, "id-pending", t->where, "no id is announced: %s",
+        diag = sts_diag_add(out, STS_ERROR, "id-pending", where, "no id is announced: %s",
                             *p->why ? p->why : "the ledger does not tell it");
         sts_diag_help(out, diag, "mend the ledger; it is tried again each minute");
     } else if (hook->phase == HOOK_WAITING) {
-        diag = sts_diag_add(out, STS_ERROR, "id-unpublished", t->where,
+        diag = sts_diag_add(out, STS_ERROR, "id-unpublished", where,
                             "on_change has not published id %s: %s; next try at %s", k->id,
                             *hook->result ? hook->result : "not tried yet",
                             clock_text(hook->next_try, text));
         sts_diag_help(out, diag, "the log says more; systemctl reload mta-stsd tries at once");
     } else {
-        sts_diag_add(out, STS_WARNING, "id-unpublished", t->where,
+        sts_diag_add(out, STS_WARNING, "id-unpublished", where,
                      "on_change is about to publish id %s", k->id);
     }
 }
@@ -131,7 +132,7 @@ static void find_reasons(const struct view *v, const struct tenant *t, struct st
 {
     find_diags(v, t->domain, true, true, out);
     if (t->kept != KEPT_NOT || t->state == TENANT_REFUSED)
-        find_diags(v, t->where.source, false, true, out);
+        find_diags(v, tenant_where(v->d->snapshot, t).source, false, true, out);
     explain_id(v, t, &v->known[t - v->d->snapshot->tenants], out);
 }
 
@@ -151,7 +152,7 @@ static void learn(void *data, const struct ledger_history *history)
     const struct tenant *t = snapshot_find_domain(v->d->snapshot, latest->domain);
     struct known *k = known_of(v, latest->domain);
 
-    if (!t || latest->last_served || !sts_str_eq(latest->body, t->body))
+    if (!t || latest->last_served || !sts_str_eq(latest->body, tenant_body(t)))
         return;
     k->committed = true;
     memcpy(k->id, latest->id, sizeof(k->id));
@@ -171,18 +172,19 @@ static void on_unpublished(void *data, const struct ledger_instance *instance)
 
 static json_t *policy_json(const struct tenant *t)
 {
+    const struct sts_policy *policy = tenant_policy(t);
     json_t *object = json_object(), *mx = json_array();
 
-    if (!t->body.len) {
+    if (!t->body) {
         json_decref(object);
         json_decref(mx);
         return json_null();
     }
-    for (size_t i = 0; i < t->policy.mx_count; i++)
-        json_array_append_new(mx, sts_json_str(t->policy.mx[i]));
-    json_object_set_new(object, "mode", json_string(sts_mode_name(t->policy.mode)));
+    for (size_t i = 0; i < policy->mx_count; i++)
+        json_array_append_new(mx, sts_json_str(policy->mx[i]));
+    json_object_set_new(object, "mode", json_string(sts_mode_name(policy->mode)));
     json_object_set_new(object, "mx", mx);
-    json_object_set_new(object, "max_age", json_integer(t->policy.max_age));
+    json_object_set_new(object, "max_age", json_integer(policy->max_age));
     return object;
 }
 
@@ -236,7 +238,7 @@ static json_t *tenant_json(const struct view *v, const struct tenant *t,
     json_t *object = json_object();
 
     json_object_set_new(object, "domain", sts_json_str(t->domain));
-    json_object_set_new(object, "host", sts_json_str(t->host));
+    json_object_set_new(object, "host", sts_json_str(tenant_host(t)));
     json_object_set_new(object, "state", json_string(tenant_state_name(t)));
     json_object_set_new(object, "ready", json_boolean(is_ready(v, t)));
     json_object_set_new(object, "policy", policy_json(t));

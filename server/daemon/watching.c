@@ -11,8 +11,10 @@ static void on_event(void *data)
 {
     struct daemon *d = data;
 
-    if (watch_read(d->watch))
+    if (watch_read(d->watch)) {
+        d->watched_now = false;
         schedule_event(&d->schedule, clock_monotonic_ms());
+    }
     reload_plan(d);
 }
 
@@ -63,8 +65,9 @@ static void say_polling(struct daemon *d)
     log_end(&line);
 }
 
-/* Everything that the configuration leads to, also one that was refused. */
-static void set_targets(struct daemon *d)
+/* Everything that the configuration leads to, also one that was refused. True when that is not as
+ * it was at the comparison before. */
+static bool set_targets(struct daemon *d)
 {
     const struct snapshot *s = d->snapshot;
     const struct sts_settings *c = &d->looked_at->settings;
@@ -79,8 +82,10 @@ static void set_targets(struct daemon *d)
     for (size_t i = 0; i < c->certificate_count; i++)
         targets[count++] = (struct watch_target){
             WATCH_TREE, file_resolve(scratch, s->base_dir, c->certificates[i].path).ptr};
-    watch_set(d->watch, targets, count);
+    bool changed = watch_set_changed(d->watch, targets, count);
     sts_arena_free(scratch);
+    sts_source_unref(d->watched);
+    d->watched = sts_source_ref(d->looked_at);
     /* The descriptor is another one when inotify came only now. */
     if (d->watch_descriptor != watch_descriptor(d->watch)) {
         loop_forget(d->loop, d->watch_descriptor);
@@ -89,26 +94,85 @@ static void set_targets(struct daemon *d)
             loop_watch(d->loop, d->watch_descriptor, POLLIN, on_event, d);
     }
     say_polling(d);
+    return changed;
+}
+
+static void copy_told(struct sts_arena *arena, const struct watch_told *told,
+                      struct snapshot_touched *out)
+{
+    struct file_name *files = STS_ARRAY(arena, told->file_count, struct file_name);
+    struct file_entry *entries = STS_ARRAY(arena, told->entry_count, struct file_entry);
+
+    for (size_t i = 0; i < told->file_count; i++)
+        files[i] =
+            (struct file_name){told->files[i].directory, sts_arena_dup(arena, told->files[i].name)};
+    for (size_t i = 0; i < told->entry_count; i++)
+        entries[i] = (struct file_entry){sts_arena_dup(arena, told->entries[i].directory),
+                                         sts_arena_dup(arena, told->entries[i].name)};
+    *out = (struct snapshot_touched){files, told->file_count, entries, told->entry_count};
+}
+
+bool watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out)
+{
+    struct watch_told told;
+
+    watch_read(d->watch);
+    if (!watch_told(d->watch, &told) || !(told.file_count + told.entry_count) ||
+        d->watch_said.polling)
+        return false;
+    copy_told(arena, &told, out);
+    if (!snapshot_knows(d->snapshot, out))
+        return false;
+    watch_settle(d->watch);
+    say_polling(d);
+    return true;
+}
+
+void watching_go_on(struct daemon *d)
+{
+    d->watched_now = false;
+    if (watch_read(d->watch))
+        schedule_event(&d->schedule, clock_monotonic_ms());
 }
 
 void watching_begin(struct daemon *d)
 {
-    watch_read(d->watch); /* whatever it was, it is looked at now */
+    /* Whatever it was, it is looked at now. */
+    if (!watch_read(d->watch) && d->watched_now)
+        return;
+    watch_forget(d->watch);
     set_targets(d);
-    watch_changed(d->watch);
 }
 
-void watching_compare(struct daemon *d)
+static void want_wide_look(struct daemon *d)
 {
-    set_targets(d);
-    if (watch_changed(d->watch))
-        schedule_event(&d->schedule, clock_monotonic_ms());
+    d->wide = true;
+    schedule_event(&d->schedule, clock_monotonic_ms());
+}
+
+void watching_compare(struct daemon *d, bool anew)
+{
+    /* Events tell of all that came since the look began, and when others are to be watched. */
+    if (!anew && d->watched == d->looked_at && !d->watch_said.polling) {
+        watching_go_on(d);
+        return;
+    }
+    d->watched_now = set_targets(d);
+    if (d->watched_now)
+        want_wide_look(d);
+}
+
+void watching_rescan(struct daemon *d)
+{
+    d->watched_now = false;
+    if (d->watch_said.polling ? set_targets(d) : watch_changed(d->watch))
+        want_wide_look(d);
 }
 
 void watching_start(struct daemon *d)
 {
-    d->watch = watch_new();
-    d->watch_descriptor = -1;
-    /* Files were read before anything was watched: the first comparison asks for one more look. */
-    watching_compare(d);
+    set_targets(d);
+    /* Files were read before anything was watched. */
+    d->watched_now = true;
+    want_wide_look(d);
 }

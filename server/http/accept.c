@@ -149,11 +149,10 @@ static bool identify(void *transport, struct sts_str host, struct cert_identity 
     struct connection *c = connection_of(transport);
     const struct tenant *tenant = snapshot_find_host(c->worker->snapshot, host);
 
-    if (!tenant || (!tenant->identity.ec && !tenant->identity.rsa) ||
-        tenant->host.len >= sizeof(c->host))
+    if (!tenant || (!tenant->identity.ec && !tenant->identity.rsa) || host.len >= sizeof(c->host))
         return false;
-    memcpy(c->host, tenant->host.ptr, tenant->host.len);
-    c->host_len = tenant->host.len;
+    memcpy(c->host, host.ptr, host.len);
+    c->host_len = host.len;
     *out = tenant->identity;
     return true;
 }

@@ -133,7 +133,7 @@ static const struct answer *decide(struct connection *c, h2o_req_t *req,
     case ROUTE_POLICY:
         break;
     }
-    if (!*tenant || (*tenant)->state == TENANT_REFUSED || (*tenant)->body.len == 0)
+    if (!*tenant || (*tenant)->state == TENANT_REFUSED || tenant_body(*tenant).len == 0)
         return &no_tenant;
     return NULL;
 }
@@ -158,7 +158,7 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
         return 0;
     }
     add_field(req, "cache-control", "Cache-Control", "max-age=60");
-    send_answer(req, 200, "OK", tenant->body);
+    send_answer(req, 200, "OK", tenant_body(tenant));
     return 0;
 }
 

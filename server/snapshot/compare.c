@@ -3,10 +3,9 @@
 
 static bool same_tenant(const struct tenant *a, const struct tenant *b)
 {
-    return sts_str_eq(a->domain, b->domain) && sts_str_eq(a->body, b->body) &&
-           a->state == b->state && a->held == b->held && a->kept == b->kept &&
-           a->retiring == b->retiring && a->identity.ec == b->identity.ec &&
-           a->identity.rsa == b->identity.rsa;
+    return sts_str_eq(a->domain, b->domain) && tenant_same_body(a, b) && a->state == b->state &&
+           a->held == b->held && a->kept == b->kept && a->retiring == b->retiring &&
+           a->identity.ec == b->identity.ec && a->identity.rsa == b->identity.rsa;
 }
 
 bool snapshot_same(const struct snapshot *a, const struct snapshot *b)
@@ -53,7 +52,7 @@ static bool next_before(struct before *before, struct sts_str *domain, struct st
         return false;
     const struct tenant *t = &p->tenants[before->next++];
     *domain = t->domain;
-    *body = t->body;
+    *body = tenant_body(t);
     return true;
 }
 
@@ -70,7 +69,7 @@ static void visit_other(struct sts_str domain, struct sts_str body, const struct
 {
     const struct snapshot_change change = {
         .kind = t ? CHANGE_CHANGED : CHANGE_REMOVED, .domain = domain, .body = body, .tenant = t};
-    if (!t || !sts_str_eq(body, t->body))
+    if (!t || !sts_str_eq(body, tenant_body(t)))
         visit(data, &change);
 }
 

@@ -57,7 +57,7 @@ static bool has_mx(const struct sts_policy *policy, struct sts_str mx)
 
 static void guard_changed(struct build *b, const struct tenant *t, const struct sts_policy *was)
 {
-    const struct sts_policy *is = &t->policy;
+    const struct sts_policy *is = tenant_policy(t);
     char what[STS_DOMAIN_MAX + 160];
 
     if (was->mode == STS_MODE_NONE || t->retiring)
@@ -68,13 +68,13 @@ static void guard_changed(struct build *b, const struct tenant *t, const struct 
             continue;
         snprintf(what, sizeof(what), "senders may hold the policy with mx %.*s",
                  STS_ARG(was->mx[i]));
-        warn(b, t->where, t->domain, "mx-removed", what,
+        warn(b, tenant_where(b->snapshot, t), t->domain, "mx-removed", what,
              "this host must accept mail until then, or keep its mx in the policy", until);
     }
     if (is->max_age >= was->max_age)
         return;
     snprintf(what, sizeof(what), "senders may hold the policy with max_age %u", was->max_age);
-    warn(b, t->where, t->domain, "max-age-shortened", what,
+    warn(b, tenant_where(b->snapshot, t), t->domain, "max-age-shortened", what,
          "until then the longer one counts, also for a removal", until);
 }
 

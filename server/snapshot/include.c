@@ -99,7 +99,7 @@ void sources_include(struct build *b, const struct sts_path *pattern)
     globfree(&found);
 }
 
-static const struct sts_path *pattern_of(const struct build *b, struct sts_str name)
+const struct sts_path *source_pattern(const struct build *b, struct sts_str name)
 {
     const struct snapshot *s = b->snapshot;
 
@@ -131,7 +131,7 @@ static bool is_other_and_empty(const char *path, struct file_id before)
 static void vanished(struct build *b, const struct snapshot_source *old)
 {
     struct sts_str name = old->source->name;
-    const struct sts_path *pattern = pattern_of(b, name);
+    const struct sts_path *pattern = source_pattern(b, name);
     int error = b->unlisted;
 
     if (!pattern)
@@ -158,10 +158,13 @@ static void vanished(struct build *b, const struct snapshot_source *old)
 
 void sources_keep_vanished(struct build *b)
 {
-    const struct snapshot *previous = b->input->previous;
+    const struct snapshot *s = b->snapshot, *previous = b->input->previous;
+    bool *there = STS_ARRAY(s->arena, previous ? previous->source_count : 0, bool);
 
+    for (size_t i = 0; i < s->source_count; i++)
+        if (s->sources[i].before)
+            there[s->sources[i].before - 1] = true;
     for (size_t i = 0; previous && i < previous->source_count; i++)
-        if (!previous->sources[i].source->is_main &&
-            !source_find(b->snapshot, previous->sources[i].source->name))
+        if (!previous->sources[i].source->is_main && !there[i])
             vanished(b, &previous->sources[i]);
 }

@@ -37,25 +37,26 @@ bool body_policy(struct sts_arena *arena, struct sts_str body, struct sts_policy
     return good;
 }
 
-/* What was served of this domain last: body and policy, in the snapshot's arena. */
-static bool last_good(struct build *b, struct tenant *t)
+/* What was served of this domain last, in the snapshot's arena; NULL: nothing. */
+static const struct body *last_good(struct build *b, struct sts_str domain)
 {
     struct sts_arena *arena = b->snapshot->arena;
+    struct body *body = STS_NEW(arena, struct body);
 
     if (b->input->previous) {
-        const struct tenant *good = snapshot_find_domain(b->input->previous, t->domain);
+        const struct tenant *good = snapshot_find_domain(b->input->previous, domain);
         if (!good || good->state == TENANT_REFUSED)
-            return false;
-        t->policy = good->policy;
-        t->policy.mx = copy_mx(arena, &good->policy);
-        t->body = sts_arena_dup(arena, good->body);
-        return true;
+            return NULL;
+        *body = *good->body;
+        body->policy.mx = copy_mx(arena, &body->policy);
+        body->text = sts_arena_dup(arena, body->text);
+        return body;
     }
-    const struct served_tenant *good = b->served ? served_find(b->served, t->domain) : NULL;
-    if (!good || !body_policy(arena, good->body, &t->policy))
-        return false;
-    t->body = sts_arena_dup(arena, good->body);
-    return true;
+    const struct served_tenant *good = b->served ? served_find(b->served, domain) : NULL;
+    if (!good || !body_policy(arena, good->body, &body->policy))
+        return NULL;
+    body->text = sts_arena_dup(arena, good->body);
+    return body;
 }
 
 bool tenant_is_as_before(const struct build *b, const struct tenant *t)
@@ -64,9 +65,9 @@ bool tenant_is_as_before(const struct build *b, const struct tenant *t)
     const struct tenant *old = previous ? snapshot_find_domain(previous, t->domain) : NULL;
     const struct served_tenant *served =
         !previous && b->served ? served_find(b->served, t->domain) : NULL;
-    struct sts_str body = old ? old->body : served ? served->body : (struct sts_str){0};
+    struct sts_str body = old ? tenant_body(old) : served ? served->body : (struct sts_str){0};
 
-    return body.len && sts_str_eq(body, t->body);
+    return body.len && sts_str_eq(body, tenant_body(t));
 }
 
 bool tenant_is_current(const struct tenant *t)
@@ -78,10 +79,10 @@ bool tenant_was_current(const struct build *b, const struct tenant *t)
 {
     if (!b->input->previous) {
         const struct served_tenant *old = b->served ? served_find(b->served, t->domain) : NULL;
-        return old && sts_str_eq(old->body, t->body);
+        return old && sts_str_eq(old->body, tenant_body(t));
     }
     const struct tenant *old = snapshot_find_domain(b->input->previous, t->domain);
-    return old && tenant_is_current(old) && sts_str_eq(old->body, t->body);
+    return old && tenant_is_current(old) && tenant_same_body(old, t);
 }
 
 bool tenant_keep(struct build *b, struct sts_diags *diags, struct tenant *t, enum tenant_kept why)
@@ -90,13 +91,15 @@ bool tenant_keep(struct build *b, struct sts_diags *diags, struct tenant *t, enu
         [KEPT_BROKEN] = "has errors: its last good policy stays",
         [KEPT_MISSING] = "is in none of the files that can be read: its last good policy stays"};
 
-    if (!last_good(b, t))
+    t->body = last_good(b, t->domain);
+    if (!t->body)
         return false;
     t->state = TENANT_SERVED;
     t->kept = why;
-    t->retiring &= t->policy.mode == STS_MODE_NONE;
-    struct sts_diag *diag = sts_diag_add(diags, STS_WARNING, "tenant-kept", t->where, "%.*s %s",
-                                         STS_ARG(t->domain), messages[why]);
+    t->retiring &= t->body->policy.mode == STS_MODE_NONE;
+    struct sts_diag *diag =
+        sts_diag_add(diags, STS_WARNING, "tenant-kept", tenant_where(b->snapshot, t), "%.*s %s",
+                     STS_ARG(t->domain), messages[why]);
     diag->tenant = t->domain;
     sts_diag_help(diags, diag,
                   "mend its configuration; until then this policy is served, "
@@ -111,11 +114,7 @@ static void add_missing(struct build *b, struct sts_str domain)
 
     struct sts_str host = sts_arena_join(s->arena, STS_STR(STS_HOST_LABEL), domain);
     *t = (struct tenant){.domain = sts_str_sub(host, strlen(STS_HOST_LABEL), host.len),
-                         .host = host,
                          .hash = tenant_hash(host),
-                         .where = {s->main_file, 0, 0},
-                         .tls_reports = s->settings.tls_reports,
-                         .tls_report_count = s->settings.tls_report_count,
                          .orphan = true,
                          .file = UINT32_MAX};
     if (tenant_keep(b, b->diags, t, KEPT_MISSING))

@@ -21,6 +21,11 @@ struct build {
     struct ledger *ledger;       /* for dates and last good; NULL when not readable */
     const struct served *served; /* instead of a previous snapshot; may be NULL */
     size_t source_capacity;
+    enum snapshot_look look;
+    size_t near;              /* place where the source before is expected that comes next */
+    struct sts_str directory; /* of the last file, and which one it is */
+    struct file_id directory_id;
+    size_t said;        /* diagnostics that are of sources themselves */
     bool missing;       /* a file is not there or not readable, and what was in it is not known */
     int unlisted;       /* errno of a directory that could not be listed, or 0 */
     bool same_policies; /* all named policies are those of the snapshot before */
@@ -37,8 +42,12 @@ struct build {
  * is none either. */
 struct sts_source *sources_add(struct build *b, struct sts_str path, bool is_main,
                                struct sts_pos where);
+/* The include pattern that names the file, or NULL. */
+const struct sts_path *source_pattern(const struct build *b, struct sts_str name);
 /* Adds every file that an include pattern names. */
 void sources_include(struct build *b, const struct sts_path *pattern);
+/* Instead of them, with LOOK_TOLD: the files of before, the touched ones looked at again. */
+void sources_told(struct build *b);
 /* After all patterns: files that are gone, but not as somebody removes a file. */
 void sources_keep_vanished(struct build *b);
 /* Uses the file as it was before, with a warning. */

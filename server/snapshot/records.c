@@ -42,6 +42,8 @@ void snapshot_records(struct sts_arena *arena, const struct snapshot *s,
 {
     const struct sts_settings *settings = &s->settings;
     const struct tenant *t = in->tenant;
+    size_t rua_count;
+    const struct sts_str *rua = tenant_reports(s, t, &rua_count);
     const struct sts_record_input input = {
         .domain = t->domain,
         .id = sts_str_from(in->id),
@@ -58,12 +60,12 @@ void snapshot_records(struct sts_arena *arena, const struct snapshot *s,
         .address_count = settings->address_count,
         .caa = settings->caa,
         .caa_count = settings->caa_count,
-        .rua = t->tls_reports,
-        .rua_count = t->tls_report_count,
+        .rua = rua,
+        .rua_count = rua_count,
     };
 
     sts_record_set_make(arena, &input, out);
     out->state = tenant_state_name(t);
-    out->mode = sts_mode_name(t->policy.mode);
-    out->max_age = t->policy.max_age;
+    out->mode = sts_mode_name(tenant_policy(t)->mode);
+    out->max_age = tenant_policy(t)->max_age;
 }

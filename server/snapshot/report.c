@@ -41,7 +41,7 @@ static void list_change(void *list, const struct snapshot_change *change)
 {
     static const char *const words[] = {
         [CHANGE_ADDED] = "added", [CHANGE_CHANGED] = "changed", [CHANGE_REMOVED] = "removed"};
-    struct sts_str after = change->tenant ? change->tenant->body : (struct sts_str){0};
+    struct sts_str after = change->tenant ? tenant_body(change->tenant) : (struct sts_str){0};
     json_t *object = json_object();
 
     json_object_set_new(object, "domain", sts_json_str(change->domain));

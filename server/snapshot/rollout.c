@@ -56,7 +56,8 @@ static void say_configuration(struct plan *p)
     if (t->state == TENANT_REFUSED || t->kept)
         plan_step(p, STS_STEP_NOW, "mend", 0,
                   "mend its configuration, which cannot be used; see mta-stsd check");
-    else if (p->current && !p->current->damaged && !same_policy(&t->policy, &p->current->policy))
+    else if (p->current && !p->current->damaged &&
+             !same_policy(tenant_policy(t), &p->current->policy))
         plan_step(p, STS_STEP_NOW, "load", 0,
                   "the configuration says another policy than the one that is served%s; see "
                   "mta-stsd check --diff, and whether the server runs",
@@ -75,9 +76,7 @@ static void say_served(struct plan *p)
 
 static void say_tls_reports(struct plan *p)
 {
-    const struct tenant *t = p->in->tenant;
-
-    if (t->tls_report_count)
+    if (p->in->reports)
         plan_step(p, STS_STEP_DONE, "tls-reports", 0, "senders are told where to send TLS reports");
     else
         plan_step(p, STS_STEP_NOW, "tls-reports", 0,
@@ -156,7 +155,7 @@ static void testing_steps(struct plan *p)
     const struct rollout_input *in = p->in;
     time_t since = observed_since(p), until = since + OBSERVED;
     bool seen = in->announced || !in->announces;
-    bool reports = in->tenant->tls_report_count > 0;
+    bool reports = in->reports;
     char day[ROLLOUT_TIME_SIZE];
 
     if (!seen)

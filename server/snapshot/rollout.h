@@ -21,6 +21,7 @@ struct rollout_policy {
 struct rollout_input {
     struct sts_str domain;
     const struct tenant *tenant;           /* NULL: not configured */
+    bool reports;                          /* it says where TLS reports go (RFC 8460) */
     const struct rollout_policy *policies; /* all that were ever served, the oldest first */
     size_t count;
     const char *announced; /* the id that is in DNS by somebody's word; NULL: the ledger was not

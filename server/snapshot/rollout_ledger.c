@@ -62,8 +62,11 @@ bool rollout_make(struct sts_arena *arena, struct ledger *ledger, const struct s
                                .tenant = snapshot_find_domain(s, domain),
                                .announces = s->settings.on_change_count > 0,
                                .now = now};
-    size_t errors = diags->errors;
+    size_t errors = diags->errors, reports = 0;
 
+    if (in.tenant)
+        tenant_reports(s, in.tenant, &reports);
+    in.reports = reports > 0;
     if (ledger) {
         ledger_each_entry(ledger, domain, add, &r, diags);
         if (ledger_announced(ledger, domain, &announced, diags)) {

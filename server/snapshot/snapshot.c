@@ -36,7 +36,7 @@ const struct tenant *snapshot_find_host(const struct snapshot *s, struct sts_str
 
     for (size_t i = hash & (s->index_size - 1); s->index[i]; i = (i + 1) & (s->index_size - 1)) {
         const struct tenant *t = &s->tenants[s->index[i] - 1];
-        if (t->hash == hash && sts_str_eq(t->host, host))
+        if (t->hash == hash && sts_str_eq(tenant_host(t), host))
             return t;
     }
     return NULL;
@@ -95,6 +95,27 @@ static void remember(struct build *b, struct served *served)
     sts_arena_free(scratch);
 }
 
+static void read_sources(struct build *b)
+{
+    const struct snapshot *previous = b->input->previous;
+    struct snapshot *s = b->snapshot;
+    size_t before = b->diags->errors + b->diags->warnings + b->diags->notes;
+
+    /* Another main file may have other patterns. */
+    b->look = b->input->look;
+    if (b->look == LOOK_TOLD && previous->sources[0].source != s->sources[0].source)
+        b->look = LOOK_STAT;
+    b->said = 0;
+    if (b->look == LOOK_TOLD) {
+        sources_told(b);
+    } else {
+        for (size_t i = 0; i < s->settings.include_count; i++)
+            sources_include(b, &s->settings.include[i]);
+        sources_keep_vanished(b);
+    }
+    s->plain = b->diags->errors + b->diags->warnings + b->diags->notes == before + b->said;
+}
+
 static bool build(struct build *b)
 {
     struct snapshot *s = b->snapshot;
@@ -108,9 +129,7 @@ static bool build(struct build *b)
     if (b->input->main_source)
         *b->input->main_source = sts_source_ref(main_source);
     served_init(&served);
-    for (size_t i = 0; i < s->settings.include_count; i++)
-        sources_include(b, &s->settings.include[i]);
-    sources_keep_vanished(b);
+    read_sources(b);
     remember(b, b->input->served ? b->input->served : &served);
     tenants_build(b);
     warn_no_tenants(b);

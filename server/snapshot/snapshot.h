@@ -27,23 +27,20 @@ enum tenant_kept {
     KEPT_MISSING, /* its file cannot be read, or is gone together with its directory */
 };
 
+/* There may be a million, in two snapshots while one takes the place of the other: what is the same
+ * for many, or said by the source, is not repeated here. */
 struct tenant {
-    struct sts_str domain; /* canonical policy domain */
-    struct sts_str host;   /* "mta-sts." + domain, RFC 8461 §3.2 */
-    struct sts_pos where;  /* where it is declared */
-    struct sts_policy policy;
-    struct sts_str body; /* rendered, one for all who have it; empty when refused */
-    const struct sts_str *tls_reports;
-    size_t tls_report_count;
-    uint32_t file, nth; /* of which source it is which tenant, from 0 */
-    uint32_t hash;      /* of `host` */
+    struct sts_str domain;         /* canonical policy domain; the end of its host's name */
+    const struct body *body;       /* one for all who have it; NULL when refused */
+    struct cert_identity identity; /* empty when no certificate */
+    uint32_t file, nth;            /* of which source it is which tenant, from 0 */
+    uint32_t hash;                 /* of its host */
     enum tenant_state state : 8;
     enum tenant_kept kept : 8;
-    bool held; /* without certificate for the moment, but its policy of before: senders hold it, and
-                  its id stays */
-    bool retiring; /* `retire`: serves mode none, RFC 8461 §8.3 */
-    bool orphan;   /* no file that can be read declares it: known from before a start only */
-    struct cert_identity identity; /* empty when no certificate */
+    bool held : 1;     /* without certificate for the moment, but its policy of before: senders hold
+                          it, and its id stays */
+    bool retiring : 1; /* `retire`: serves mode none, RFC 8461 §8.3 */
+    bool orphan : 1;   /* no file that can be read declares it: known from before a start only */
 };
 
 /* What a reload changed, against the snapshot before (or against what the ledger says was served).
@@ -57,16 +54,20 @@ struct snapshot_changes {
 struct snapshot_work {
     size_t read, parsed; /* files */
     size_t resolved;     /* tenants */
+    struct cert_work certificates;
 };
 
 /* One file, and the SHA-256 of its bytes by which the next snapshot knows it again. */
 struct snapshot_source {
     struct sts_source *source; /* referenced */
     unsigned char digest[STS_DIGEST_LEN];
-    enum tenant_kept kept;    /* of before, because the file cannot be used now */
-    struct file_id directory; /* where it was found; another one there is no removal */
-    struct shard *shard;      /* its tenants; referenced */
-    size_t before;            /* its place in the snapshot before, + 1; 0: it was not there */
+    enum tenant_kept kept;              /* of before, because the file cannot be used now */
+    struct file_id directory;           /* where it was found; another one there is no removal */
+    struct shard *shard;                /* its tenants; referenced */
+    struct file_stamp stamp;            /* of what was read... */
+    bool settled;                       /* ...and while that is the same, so are the bytes */
+    unsigned long long hash, base_hash; /* of its name, and of the name without the directory */
+    size_t before; /* its place in the snapshot before, + 1; 0: it was not there */
 };
 
 struct snapshot {
@@ -88,6 +89,8 @@ struct snapshot {
     const struct sts_named_policy **policies; /* sorted by name, over all sources */
     size_t policy_count;
     struct body_pool *bodies; /* referenced */
+    bool plain;               /* nothing was said of files, but by what is in them */
+    bool searched;            /* all certificate folders were */
     size_t duplicates;        /* tenants left out, because another file has them too */
     struct snapshot_work work;
     /* Kept and retiring ones are also among served. */
@@ -96,11 +99,28 @@ struct snapshot {
     bool incomplete; /* what is missing may mend itself without an event: look again soon */
 };
 
+/* How files are found to be as they were in the snapshot before. The main file is always read. But
+ * for LOOK_READ without a snapshot before, SIGIO must be ignored: see file_read_settled. */
+enum snapshot_look {
+    LOOK_READ, /* by their bytes */
+    LOOK_STAT, /* by what stat says, when that is old enough to tell; else by their bytes */
+    LOOK_TOLD, /* by `touched`; the others are as they were */
+};
+
+struct snapshot_touched {
+    const struct file_name *files; /* of sources */
+    size_t count;
+    const struct file_entry *entries; /* of certificate folders */
+    size_t entry_count;
+};
+
 struct snapshot_input {
     const char *main_file;
     time_t now;
     const struct snapshot *previous; /* its sources and certificates are reused, and last good;
                                         may be NULL */
+    enum snapshot_look look;
+    struct snapshot_touched touched; /* for LOOK_TOLD; `previous` must know them */
     struct served *served;           /* last good where there is no previous one; when empty, it is
                                         filled from the ledger; may be NULL */
     struct ledger *ledger;           /* dates, and last good without the two above; may be NULL */
@@ -119,6 +139,10 @@ void snapshot_unref(struct snapshot *s);
 
 /* The file beside the ledger where what is known of certificates stands for the next start. */
 struct sts_str snapshot_certificate_index(const struct snapshot *s, struct sts_arena *arena);
+
+/* Whether a look at these files alone sees every change there is, if others did not change: they
+ * are of this snapshot, and are still there as regular files. */
+bool snapshot_knows(const struct snapshot *s, const struct snapshot_touched *touched);
 
 /* Whether `b` says what `a` says: the same files, tenants, states and certificates. */
 bool snapshot_same(const struct snapshot *a, const struct snapshot *b);
@@ -147,6 +171,17 @@ struct presented {
 struct presented *snapshot_presented(const struct snapshot *s, const struct snapshot *previous,
                                      size_t *count);
 
+/* "mta-sts." + domain, RFC 8461 §3.2 */
+struct sts_str tenant_host(const struct tenant *t);
+/* As it is served; empty when refused. */
+struct sts_str tenant_body(const struct tenant *t);
+bool tenant_same_body(const struct tenant *a, const struct tenant *b);
+const struct sts_policy *tenant_policy(const struct tenant *t); /* all zero when refused */
+/* Where it is declared. */
+struct sts_pos tenant_where(const struct snapshot *s, const struct tenant *t);
+/* The rua URIs of its TLS-RPT record. */
+const struct sts_str *tenant_reports(const struct snapshot *s, const struct tenant *t,
+                                     size_t *count);
 /* Whether the ledger calls its policy current: it is served, or held. */
 bool tenant_is_current(const struct tenant *t);
 

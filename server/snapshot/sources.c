@@ -10,19 +10,39 @@
 #include "server/snapshot/parts.h"
 #include "server/sys/file.h"
 
-static size_t *slot_of(const struct snapshot *s, struct sts_str name)
+static size_t *slot_of(const struct snapshot *s, struct sts_str name, unsigned long long hash)
 {
-    size_t i = (size_t)sts_str_hash(name) & (s->source_index_size - 1);
+    size_t i = (size_t)hash & (s->source_index_size - 1);
 
-    while (s->source_index[i] && !sts_str_eq(s->sources[s->source_index[i] - 1].source->name, name))
-        i = (i + 1) & (s->source_index_size - 1);
+    for (; s->source_index[i]; i = (i + 1) & (s->source_index_size - 1)) {
+        const struct snapshot_source *source = &s->sources[s->source_index[i] - 1];
+        if (source->hash == hash && sts_str_eq(source->source->name, name))
+            break;
+    }
     return &s->source_index[i];
 }
 
 const struct snapshot_source *source_find(const struct snapshot *s, struct sts_str name)
 {
-    size_t place = s->source_index_size ? *slot_of(s, name) : 0;
+    size_t place = s->source_index_size ? *slot_of(s, name, sts_str_hash(name)) : 0;
     return place ? &s->sources[place - 1] : NULL;
+}
+
+/* The source that this file had before. Files come in the same order each time. */
+static const struct snapshot_source *before(struct build *b, struct sts_str name)
+{
+    const struct snapshot *previous = b->input->previous;
+
+    if (!previous)
+        return NULL;
+    const struct snapshot_source *old =
+        b->near < previous->source_count &&
+                sts_str_eq(previous->sources[b->near].source->name, name)
+            ? &previous->sources[b->near]
+            : source_find(previous, name);
+    if (old)
+        b->near = (size_t)(old - previous->sources) + 1;
+    return old;
 }
 
 static void grow(struct build *b)
@@ -30,30 +50,56 @@ static void grow(struct build *b)
     struct snapshot *s = b->snapshot;
 
     b->source_capacity = b->source_capacity ? b->source_capacity * 2 : 16;
+    while (b->input->previous && b->source_capacity < b->input->previous->source_count)
+        b->source_capacity *= 2;
     s->sources = sts_must(
         realloc(s->sources, sts_mul_size(b->source_capacity, sizeof(struct snapshot_source))));
     free(s->source_index);
     s->source_index_size = b->source_capacity * 2;
     s->source_index = sts_must(calloc(s->source_index_size, sizeof(*s->source_index)));
     for (size_t i = 0; i < s->source_count; i++)
-        *slot_of(s, s->sources[i].source->name) = i + 1;
+        *slot_of(s, s->sources[i].source->name, s->sources[i].hash) = i + 1;
 }
 
-/* Takes the caller's reference. */
-static struct sts_source *append(struct build *b, struct snapshot_source source)
+static struct sts_str base_name(struct sts_str path)
+{
+    size_t from = path.len;
+
+    while (from > 0 && path.ptr[from - 1] != '/')
+        from--;
+    return sts_str_sub(path, from, path.len);
+}
+
+/* Takes the caller's reference. `old`: what the file was before, or NULL. */
+static struct sts_source *append(struct build *b, struct snapshot_source source,
+                                 const struct snapshot_source *old)
 {
     struct snapshot *s = b->snapshot;
-    const struct snapshot *previous = b->input->previous;
-    const struct snapshot_source *old =
-        previous ? source_find(previous, source.source->name) : NULL;
+    struct sts_str name = source.source->name;
 
     if (s->source_count == b->source_capacity)
         grow(b);
-    source.before = old ? (size_t)(old - previous->sources) + 1 : 0;
+    source.hash = old ? old->hash : sts_str_hash(name);
+    source.base_hash = old ? old->base_hash : sts_str_hash(base_name(name));
+    source.before = old ? (size_t)(old - b->input->previous->sources) + 1 : 0;
     source.shard = NULL;
     s->sources[s->source_count++] = source;
-    *slot_of(s, source.source->name) = s->source_count;
+    *slot_of(s, name, source.hash) = s->source_count;
     return source.source;
+}
+
+static void say(struct build *b, const struct sts_diags *diags)
+{
+    sts_diags_append(b->diags, diags);
+    b->said += diags->errors + diags->warnings + diags->notes;
+}
+
+/* As it was, without a look at its bytes. */
+static struct sts_source *take_over(struct build *b, const struct snapshot_source *old)
+{
+    say(b, &old->source->diags);
+    sts_source_ref(old->source);
+    return append(b, *old, old);
 }
 
 void sources_fini(struct snapshot *s)
@@ -79,11 +125,11 @@ struct sts_source *source_keep(struct build *b, const struct snapshot_source *ol
                   "mend it; to end its tenants, remove the file and leave its directory");
     kept.kept = why;
     sts_source_ref(kept.source);
-    return append(b, kept);
+    return append(b, kept, old);
 }
 
 /* The source that this file had before, when it is of any use. */
-static const struct snapshot_source *good_before(const struct build *b, struct sts_str name)
+static const struct snapshot_source *good_before(struct build *b, struct sts_str name)
 {
     const struct snapshot_source *old =
         b->input->previous ? source_find(b->input->previous, name) : NULL;
@@ -117,7 +163,7 @@ static struct sts_source *busy(struct build *b, struct sts_str name, bool is_mai
         return NULL;
     }
     sts_source_ref(old->source);
-    return append(b, *old);
+    return append(b, *old, old);
 }
 
 static struct sts_source *unreadable(struct build *b, struct sts_str name, bool is_main,
@@ -132,44 +178,152 @@ static struct sts_source *unreadable(struct build *b, struct sts_str name, bool 
     return is_main ? NULL : keep_or_miss(b, name, KEPT_MISSING);
 }
 
-static struct sts_source *unchanged(const struct snapshot *previous, struct sts_str name,
-                                    bool is_main, const unsigned char *digest)
+/* The directory of `name`, which lives as long as the build; neighbours have the same. */
+static struct file_id directory_of(struct build *b, struct sts_str name)
 {
-    const struct snapshot_source *old = previous ? source_find(previous, name) : NULL;
+    struct sts_str directory = sts_str_sub(name, 0, name.len - base_name(name).len);
 
-    if (!old || old->source->is_main != is_main ||
-        memcmp(old->digest, digest, sizeof(old->digest)) != 0)
-        return NULL;
-    return sts_source_ref(old->source);
+    if (!b->directory.ptr || !sts_str_eq(directory, b->directory))
+        b->directory_id = file_identify(file_dirname(b->snapshot->arena, name).ptr);
+    b->directory = directory.ptr ? directory : STS_STR("");
+    return b->directory_id;
+}
+
+/* Content decides; this is when stat is enough to know it. */
+static bool is_as_before(const struct build *b, const struct snapshot_source *old)
+{
+    struct stat st;
+
+    if (b->look != LOOK_STAT || !old->settled || stat(old->source->name.ptr, &st) != 0)
+        return false;
+    struct file_stamp stamp = file_stamp_of(&st);
+    return file_stamp_same(&stamp, &old->stamp);
+}
+
+/* What a writer has open is never taken half-way; but without a last good one to fall back to, what
+ * is there must do. */
+static int read_file(struct build *b, struct sts_str name, struct sts_buf *text,
+                     struct snapshot_source *read)
+{
+    struct stat st;
+
+    bool ask = b->input->previous || b->input->look != LOOK_READ;
+
+    b->snapshot->work.read++;
+    read->settled = ask && file_read_settled(name.ptr, STS_SOURCE_MAX, text, &st) == 0;
+    if (!read->settled && ask && (b->input->previous || errno != EAGAIN))
+        return -1;
+    if (!read->settled && file_read(name.ptr, STS_SOURCE_MAX, text, &st) != 0)
+        return -1;
+    read->stamp = file_stamp_of(&st);
+    read->settled = read->settled && file_stamp_is_old(&read->stamp, b->input->now);
+    return 0;
+}
+
+static struct sts_source *parse(struct build *b, struct sts_str name, bool is_main,
+                                const struct snapshot_source *old, struct sts_str text,
+                                const unsigned char *digest)
+{
+    if (old && old->source->is_main == is_main &&
+        memcmp(old->digest, digest, sizeof(old->digest)) == 0)
+        return sts_source_ref(old->source);
+    b->snapshot->work.parsed++;
+    return sts_source_parse(text, name, is_main);
 }
 
 struct sts_source *sources_add(struct build *b, struct sts_str path, bool is_main,
                                struct sts_pos where)
 {
-    const struct snapshot *previous = b->input->previous;
-    struct sts_str name = sts_arena_dup(b->snapshot->arena, path);
+    const struct snapshot_source *old = before(b, path);
     struct snapshot_source read = {0};
     struct sts_buf text = {0};
 
-    /* Without a last good one to fall back to, what is there must do. */
-    if ((previous ? file_read_settled : file_read)(name.ptr, STS_SOURCE_MAX, &text, NULL) != 0)
-        return previous && errno == EAGAIN ? busy(b, name, is_main)
-                                           : unreadable(b, name, is_main, where, errno);
-    b->snapshot->work.read++;
+    if (!is_main && old && !old->kept && is_as_before(b, old) &&
+        file_id_same(directory_of(b, old->source->name), old->directory))
+        return take_over(b, old);
+    struct sts_str name = old ? old->source->name : sts_arena_dup(b->snapshot->arena, path);
+    if (read_file(b, name, &text, &read) != 0)
+        return b->input->previous && errno == EAGAIN ? busy(b, name, is_main)
+                                                     : unreadable(b, name, is_main, where, errno);
     SHA256((const unsigned char *)text.ptr, text.len, read.digest);
-    read.source = unchanged(previous, name, is_main, read.digest);
-    if (!read.source) {
-        read.source = sts_source_parse(sts_buf_str(&text), name, is_main);
-        b->snapshot->work.parsed++;
-    }
+    read.source = parse(b, name, is_main, old, sts_buf_str(&text), read.digest);
     sts_buf_fini(&text);
-    sts_diags_append(b->diags, &read.source->diags);
     struct sts_source *kept = NULL;
-    if (!is_main && (read.source->broken || read.source->empty))
+    if (!is_main && (read.source->broken || read.source->empty)) {
+        sts_diags_append(b->diags, &read.source->diags);
         kept = keep_or_miss(b, name, read.source->broken ? KEPT_BROKEN : KEPT_MISSING);
-    read.directory = file_identify(file_dirname(b->snapshot->arena, name).ptr);
+    } else {
+        say(b, &read.source->diags);
+    }
+    read.directory = directory_of(b, name);
     if (!kept)
-        return append(b, read);
+        return append(b, read, old);
     sts_source_unref(read.source);
     return kept;
+}
+
+/* Links lead elsewhere, and what was removed is not there: that asks for a look at everything. */
+static bool is_there(const struct snapshot_source *source)
+{
+    struct stat st;
+    return lstat(source->source->name.ptr, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static bool is_file(const struct snapshot_source *source, const struct file_name *file,
+                    unsigned long long hash)
+{
+    return source->base_hash == hash && file_id_same(source->directory, file->directory) &&
+           sts_str_eq(base_name(source->source->name), file->name);
+}
+
+static bool knows(const struct snapshot *s, const struct file_name *file)
+{
+    unsigned long long hash = sts_str_hash(file->name);
+    bool any = false;
+
+    for (size_t i = 0; i < s->source_count; i++) {
+        if (!is_file(&s->sources[i], file, hash))
+            continue;
+        if (s->sources[i].source->is_main || !is_there(&s->sources[i]))
+            return false;
+        any = true;
+    }
+    return any;
+}
+
+bool snapshot_knows(const struct snapshot *s, const struct snapshot_touched *touched)
+{
+    bool good = s->plain;
+
+    for (size_t i = 0; good && i < touched->count; i++)
+        good = knows(s, &touched->files[i]);
+    return good;
+}
+
+static void look_again(struct build *b, const struct snapshot_source *old)
+{
+    struct sts_str name = old->source->name;
+    const struct sts_path *pattern = source_pattern(b, name);
+
+    sources_add(b, name, false, pattern ? pattern->where : (struct sts_pos){name, 0, 0});
+}
+
+void sources_told(struct build *b)
+{
+    const struct snapshot_touched *touched = &b->input->touched;
+    const struct snapshot *previous = b->input->previous;
+    unsigned long long *hashes = STS_ARRAY(b->snapshot->arena, touched->count, unsigned long long);
+
+    for (size_t i = 0; i < touched->count; i++)
+        hashes[i] = sts_str_hash(touched->files[i].name);
+    for (size_t i = 1; i < previous->source_count; i++) {
+        const struct snapshot_source *old = &previous->sources[i];
+        bool hit = false;
+        for (size_t j = 0; !hit && j < touched->count; j++)
+            hit = is_file(old, &touched->files[j], hashes[j]);
+        if (hit)
+            look_again(b, old);
+        else
+            take_over(b, old);
+    }
 }

@@ -19,12 +19,7 @@ static bool resolve(struct build *b, const struct snapshot_source *from,
     struct sts_policy policy;
 
     t->domain = decl->domain;
-    t->host = decl->host;
-    t->hash = tenant_hash(t->host);
-    t->where = decl->where;
-    t->tls_reports = decl->has_tls_reports ? decl->tls_reports : s->settings.tls_reports;
-    t->tls_report_count =
-        decl->has_tls_reports ? decl->tls_report_count : s->settings.tls_report_count;
+    t->hash = tenant_hash(tenant_host(t));
     t->state = TENANT_REFUSED;
     t->retiring = decl->retire;
     /* Of a file with an error outside its tenants nothing is used; its hosts stay known. */
@@ -40,8 +35,7 @@ static bool resolve(struct build *b, const struct snapshot_source *from,
     t->state = TENANT_SERVED;
     t->kept = from->kept;
     *entry = (struct shard_tenant){body_take(s->bodies, &policy), named};
-    t->policy = entry->body->policy;
-    t->body = entry->body->text;
+    t->body = entry->body;
     return true;
 }
 
@@ -148,10 +142,11 @@ static void drop_duplicates(struct build *b)
             *first = *t;
             *t = swap;
         }
-        struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, "tenant-duplicate", t->where,
-                                             "the tenant %.*s is there twice", STS_ARG(t->domain));
+        struct sts_diag *diag =
+            sts_diag_add(b->diags, STS_ERROR, "tenant-duplicate", tenant_where(s, t),
+                         "the tenant %.*s is there twice", STS_ARG(t->domain));
         diag->tenant = t->domain;
-        diag->related = first->where;
+        diag->related = tenant_where(s, first);
         sts_diag_help(b->diags, diag, "remove one of the two; %s counts",
                       is_earlier(first, t) ? "the first one" : "the one that was served before");
     }
@@ -191,7 +186,8 @@ static size_t seek(const struct tenant *all, size_t at, size_t count, struct sts
     return at;
 }
 
-/* Those of shards taken over, as they were before certificates were looked at. */
+/* Those of shards taken over, as they were before certificates were looked at, but for the
+ * identity: that may be the same again. */
 static void take_over(struct build *b, const struct tenant *from, size_t count)
 {
     struct snapshot *s = b->snapshot;
@@ -206,7 +202,6 @@ static void take_over(struct build *b, const struct tenant *from, size_t count)
         t->state = TENANT_SERVED;
         t->kept = s->sources[t->file].kept;
         t->held = false;
-        t->identity = (struct cert_identity){0};
     }
 }
 
@@ -302,8 +297,9 @@ static bool is_kept(const struct cert_store *store, const struct cert_identity *
 static void certify(struct build *b, struct tenant *t)
 {
     struct snapshot *s = b->snapshot;
+    struct sts_str host = tenant_host(t);
 
-    if (cert_store_find(s->certificates, t->host, &t->identity)) {
+    if (cert_store_find(s->certificates, host, &t->identity)) {
         s->incomplete |= is_kept(s->certificates, &t->identity);
         return;
     }
@@ -312,19 +308,61 @@ static void certify(struct build *b, struct tenant *t)
     t->state = TENANT_NO_CERTIFICATE;
     s->incomplete |= cert_store_may_mend(s->certificates);
     t->held = tenant_was_current(b, t);
-    struct sts_str why = cert_store_why_not(s->certificates, s->arena, t->host);
+    struct sts_str why = cert_store_why_not(s->certificates, s->arena, host);
     struct sts_diag *diag =
-        sts_diag_add(b->diags, STS_ERROR, "tenant-no-certificate", t->where,
-                     "%.*s has no usable certificate: %.*s", STS_ARG(t->host), STS_ARG(why));
+        sts_diag_add(b->diags, STS_ERROR, "tenant-no-certificate", tenant_where(s, t),
+                     "%.*s has no usable certificate: %.*s", STS_ARG(host), STS_ARG(why));
     diag->tenant = t->domain;
     sts_diag_help(b->diags, diag,
-                  "put a certificate for %.*s below one of certificates:", STS_ARG(t->host));
+                  "put a certificate for %.*s below one of certificates:", STS_ARG(host));
 }
 
 struct sts_str snapshot_certificate_index(const struct snapshot *s, struct sts_arena *arena)
 {
     struct sts_str ledger = file_resolve(arena, s->base_dir, s->settings.ledger.path);
     return sts_arena_printf(arena, "%.*s.certs", STS_ARG(ledger));
+}
+
+/* Whose host has this name, pattern or not: a pattern stands for one label. */
+static struct tenant *of_name(const struct snapshot *s, struct sts_str name)
+{
+    bool host = sts_str_starts(name, STS_STR(STS_HOST_LABEL));
+    size_t dot = sts_str_find(name, '.', 0);
+
+    if (!host && !sts_str_starts(name, STS_STR("*.")))
+        return NULL;
+    return (struct tenant *)tenant_among(s, s->tenant_count, sts_str_sub(name, dot + 1, name.len));
+}
+
+/* The short way, when the certificates are those of before but for a few folders; false when it
+ * does not lead there. */
+static bool update_certificates(struct build *b)
+{
+    struct snapshot *s = b->snapshot;
+    struct cert_store *before = b->input->previous->certificates;
+    struct cert_update update = {.paths = s->settings.certificates,
+                                 .path_count = s->settings.certificate_count,
+                                 .base_dir = s->base_dir,
+                                 .previous = before,
+                                 .entries = b->input->touched.entries,
+                                 .entry_count = b->input->touched.entry_count,
+                                 .now = b->input->now,
+                                 .arena = s->arena};
+
+    s->certificates = cert_store_update(&update, b->diags);
+    if (!s->certificates)
+        return false;
+    if (s->certificates != before)
+        s->work.certificates = cert_store_work(s->certificates);
+    for (size_t i = 0; i < update.name_count; i++) {
+        struct tenant *t = of_name(s, update.names[i]);
+        if (t)
+            t->identity = (struct cert_identity){0};
+    }
+    for (size_t i = 0; i < s->tenant_count; i++)
+        if (!s->tenants[i].identity.ec && !s->tenants[i].identity.rsa)
+            certify(b, &s->tenants[i]);
+    return true;
 }
 
 void tenants_certify(struct build *b)
@@ -334,10 +372,16 @@ void tenants_certify(struct build *b)
 
     if (!b->input->with_certificates || !any_tls(&s->settings))
         return;
+    if (b->look == LOOK_TOLD && previous->certificates && update_certificates(b))
+        return;
+    s->searched = true;
     s->certificates =
         cert_store_load(s->settings.certificates, s->settings.certificate_count, s->base_dir,
                         snapshot_certificate_index(s, s->arena).ptr,
                         previous ? previous->certificates : NULL, b->input->now, b->diags);
-    for (size_t i = 0; i < s->tenant_count; i++)
+    s->work.certificates = cert_store_work(s->certificates);
+    for (size_t i = 0; i < s->tenant_count; i++) {
+        s->tenants[i].identity = (struct cert_identity){0};
         certify(b, &s->tenants[i]);
+    }
 }

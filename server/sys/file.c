@@ -54,6 +54,22 @@ int file_read_all(int fd, size_t max, struct sts_buf *out)
     return result;
 }
 
+/* A file of `size` bytes into the empty buffer, by one call as a rule: less than what was asked for
+ * is all there is. */
+static int read_sized(int fd, size_t size, size_t max, struct sts_buf *out)
+{
+    out->ptr = malloc(size + 2); /* one more, and the NUL of buffers */
+    if (!out->ptr)
+        return -1;
+    out->cap = size + 2;
+    ssize_t n = read(fd, out->ptr, size + 1);
+    if (n < 0 && errno != EINTR)
+        return -1;
+    out->len = n > 0 ? (size_t)n : 0;
+    out->ptr[out->len] = '\0';
+    return out->len == size ? 0 : file_read_all(fd, max, out);
+}
+
 /* A read lease is not given while anybody has the file open for writing. */
 static bool is_being_written(int fd)
 {
@@ -76,14 +92,24 @@ static int read_once(int fd, size_t max, bool settled, struct sts_buf *out, stru
         return fail(EAGAIN);
     if (before.st_size > 0 && (size_t)before.st_size > max)
         return fail(EFBIG);
-    if (file_read_all(fd, max, out) != 0 || fstat(fd, &after) != 0)
+    if (read_sized(fd, (size_t)before.st_size, max, out) != 0 || fstat(fd, &after) != 0)
         return -1;
     *st = after;
     /* The length too: a network file system may show old attributes. Size 0 is /proc's way. */
     return same(&before, &after) && (after.st_size == 0 || (size_t)after.st_size == out->len);
 }
 
-static int read_file(const char *path, size_t max, bool settled, struct sts_buf *out,
+static void hand_over(struct sts_buf *text, struct sts_buf *out)
+{
+    if (out->ptr) {
+        sts_buf_add(out, sts_buf_str(text));
+    } else {
+        *out = *text;
+        *text = (struct sts_buf){0};
+    }
+}
+
+static int read_file(int folder, const char *path, size_t max, bool settled, struct sts_buf *out,
                      struct stat *st)
 {
     int result = 0, error = EAGAIN;
@@ -92,18 +118,17 @@ static int read_file(const char *path, size_t max, bool settled, struct sts_buf 
         struct sts_buf text = {0};
         struct stat now;
         /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-        int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+        int fd = openat(folder, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
         if (fd < 0)
             return fail(errno == ENXIO || errno == ENODEV ? ENOTSUP : errno);
         result = read_once(fd, max, settled, &text, &now);
         if (result < 0)
             error = errno;
         close(fd);
-        if (result > 0) {
-            sts_buf_add(out, sts_buf_str(&text));
-            if (st)
-                *st = now;
-        }
+        if (result > 0 && st)
+            *st = now;
+        if (result > 0)
+            hand_over(&text, out);
         sts_buf_fini(&text);
     }
     return result > 0 ? 0 : fail(error);
@@ -111,12 +136,17 @@ static int read_file(const char *path, size_t max, bool settled, struct sts_buf 
 
 int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st)
 {
-    return read_file(path, max, false, out, st);
+    return read_file(AT_FDCWD, path, max, false, out, st);
+}
+
+int file_read_in(int folder, const char *path, size_t max, struct sts_buf *out, struct stat *st)
+{
+    return read_file(folder, path, max, false, out, st);
 }
 
 int file_read_settled(const char *path, size_t max, struct sts_buf *out, struct stat *st)
 {
-    return read_file(path, max, true, out, st);
+    return read_file(AT_FDCWD, path, max, true, out, st);
 }
 
 int64_t file_clock_ns(void)
@@ -171,6 +201,29 @@ struct file_id file_identify(const char *path)
     return (struct file_id){
         ((uint64_t)st.stx_dev_major << 32) | st.stx_dev_minor, st.stx_ino,
         st.stx_mask & STATX_BTIME ? st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec : 0};
+}
+
+static int64_t nanoseconds(struct timespec t)
+{
+    return t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+struct file_stamp file_stamp_of(const struct stat *st)
+{
+    return (struct file_stamp){st->st_dev, st->st_ino, st->st_size, nanoseconds(st->st_mtim),
+                               nanoseconds(st->st_ctim)};
+}
+
+bool file_stamp_same(const struct file_stamp *a, const struct file_stamp *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->modified == b->modified && a->changed == b->changed;
+}
+
+bool file_stamp_is_old(const struct file_stamp *stamp, time_t now)
+{
+    enum { MARGIN = 2 };
+    return stamp->changed < (now - MARGIN) * 1000000000;
 }
 
 bool file_id_same(struct file_id a, struct file_id b)

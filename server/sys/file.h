@@ -13,6 +13,9 @@
  * three tries. `st` (may be NULL) receives the fstat of what was read. */
 int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st);
 
+/* The same of `path` as seen from an open folder (openat(2)). */
+int file_read_in(int folder, const char *path, size_t max, struct sts_buf *out, struct stat *st);
+
 /* As file_read, and EAGAIN also while some process has the file open for writing: what is being
  * written in place is never taken half-way. The kernel tells (read leases, fcntl(2)) for files of
  * the own user, or with CAP_LEASE, on local file systems; elsewhere this is file_read. The caller
@@ -36,6 +39,25 @@ struct file_id {
     int64_t born; /* nanoseconds, because numbers of inodes are used again; 0 when not known */
 };
 struct file_id file_identify(const char *path);
+/* A file by its directory, and its name there. */
+struct file_name {
+    struct file_id directory;
+    struct sts_str name;
+};
+/* The same by the path of the directory, which has no links in it. */
+struct file_entry {
+    struct sts_str directory, name;
+};
+/* Which state of which file: while it is the same, so are the bytes, if it is old enough. */
+struct file_stamp {
+    uint64_t device, inode;
+    int64_t size, modified, changed; /* ns; what changes contents changes ctime, mtime or not */
+};
+struct file_stamp file_stamp_of(const struct stat *st);
+bool file_stamp_same(const struct file_stamp *a, const struct file_stamp *b);
+/* Whether a file that was read after `now` cannot have changed again within the same tick of its
+ * clock, which may run behind ours a little. */
+bool file_stamp_is_old(const struct file_stamp *stamp, time_t now);
 bool file_id_same(struct file_id a, struct file_id b);
 
 /* The directory part of a path ("." when there is none). */

@@ -27,10 +27,14 @@ struct watch {
     struct watch_path *paths; /* the targets */
     size_t path_count;
     struct watch_table table;
-    struct watch_sum sum; /* of the last watch_changed */
+    struct watch_sums sums; /* of the last watch_changed */
     bool summed;
+    struct watch_sums *summing; /* of this walk; NULL: none */
+    struct sts_str below;       /* only what is not on the way to this directory is summed up */
     size_t failed;
     int error;
+    struct watch_list told;
+    bool more; /* than that has changed */
 };
 
 /* --- the targets --------------------------------------------------------------------------- */
@@ -113,16 +117,49 @@ static void on_names(void *to, struct watch_place *place, const char *pattern, b
     struct watch *w = to;
     struct watch_dir *dir = watched(w, place, last);
 
+    if (dir)
+        dir->deeper = dir->deeper || !last;
     if (dir && pattern)
-        watch_table_pattern(&w->table, dir, pattern);
+        watch_table_pattern(&w->table, dir, place->path, pattern);
     else if (dir)
-        dir->visible = true;
+        watch_table_visible(&w->table, dir, place->path);
+}
+
+static void on_linked(void *to, struct watch_place *place)
+{
+    struct watch *w = to;
+    struct watch_dir *dir = watch_table_find(&w->table, place->wd);
+
+    if (dir)
+        dir->linked = true;
+}
+
+static bool is_on_the_way(const struct watch *w, struct sts_str path)
+{
+    return path.len < w->below.len && sts_str_starts(w->below, path);
+}
+
+static void on_seen(void *to, const struct watch_seen *seen)
+{
+    struct watch *w = to;
+    bool directory = seen->st && S_ISDIR(seen->st->st_mode);
+
+    if (w->summing && !is_on_the_way(w, directory ? seen->path : seen->in))
+        watch_sums_seen(w->summing, seen);
+}
+
+static void on_unlisted(void *to, struct sts_str path, int error)
+{
+    struct watch *w = to;
+
+    if (w->summing)
+        watch_sums_blind(w->summing, path, error);
 }
 
 static void on_blind(void *to, struct sts_str path, int error)
 {
-    (void)path;
     fail(to, error);
+    on_unlisted(to, path, error);
 }
 
 /* Watches of `old` that are not in use any more. One whose directory is gone has none to remove. */
@@ -133,10 +170,16 @@ static void drop_unused(const struct watch *w, const struct watch_table *old)
             inotify_rm_watch(w->fd, old->dirs[i].wd);
 }
 
+static const struct watch_visitor setting = {.enter = on_enter,
+                                             .name = on_name,
+                                             .names = on_names,
+                                             .linked = on_linked,
+                                             .seen = on_seen,
+                                             .blind = on_blind};
+static const struct watch_visitor looking = {.seen = on_seen, .blind = on_unlisted};
+
 void watch_set(struct watch *w, const struct watch_target *targets, size_t count)
 {
-    static const struct watch_visitor visitor = {
-        .enter = on_enter, .name = on_name, .names = on_names, .blind = on_blind};
     struct watch_table old = w->table;
     struct sts_arena *old_arena = w->arena; /* the patterns of `old` are there */
 
@@ -146,26 +189,122 @@ void watch_set(struct watch *w, const struct watch_target *targets, size_t count
     w->error = 0;
     if (w->fd < 0 && (w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) < 0)
         w->error = errno;
-    if (w->fd >= 0 && count)
-        watch_walk(w->paths, count, &visitor, w);
+    if (count)
+        watch_walk(w->paths, count, w->fd >= 0 ? &setting : &looking, w);
     drop_unused(w, &old);
     watch_table_fini(&old);
     sts_arena_free(old_arena);
 }
 
+/* Whether the targets lead to what they led to before; takes `now`. */
+static bool compare(struct watch *w, struct watch_sums *now)
+{
+    bool changed = !w->summed || !watch_sums_same(&w->sums, now);
+
+    watch_sums_fini(&w->sums);
+    w->sums = *now;
+    w->summed = true;
+    return changed;
+}
+
+bool watch_set_changed(struct watch *w, const struct watch_target *targets, size_t count)
+{
+    struct watch_sums now = {0};
+
+    w->summing = &now;
+    watch_set(w, targets, count);
+    w->summing = NULL;
+    return compare(w, &now);
+}
+
+bool watch_changed(struct watch *w)
+{
+    struct watch_sums now = {0};
+
+    w->summing = &now;
+    watch_walk(w->paths, w->path_count, &looking, w);
+    w->summing = NULL;
+    return compare(w, &now);
+}
+
+static void settle_entries(struct watch *w)
+{
+    const struct watch_list *told = &w->told;
+
+    for (size_t i = 0; i < told->entry_count; i++) {
+        if (!watch_list_is_first(told, i))
+            continue;
+        const char *path = told->entries[i].directory.ptr;
+        const struct watch_path tree = {.parts = split(told->arena, path, false), .absolute = true};
+        w->below = told->entries[i].directory;
+        watch_walk(&tree, 1, &setting, w);
+    }
+    w->below = (struct sts_str){0};
+}
+
+static void settle_files(struct watch *w)
+{
+    const struct watch_list *told = &w->told;
+
+    for (size_t i = 0; i < told->file_count; i++) {
+        struct sts_str in = told->paths[i], name = told->files[i].name;
+        struct sts_str path =
+            sts_arena_printf(told->arena, "%.*s/%.*s", STS_ARG(in), STS_ARG(name));
+        struct stat st;
+        struct watch_seen seen = {.path = path, .in = in, .by_pattern = true};
+        seen.st = lstat(path.ptr, &st) == 0 ? &st : NULL;
+        watch_sums_seen(w->summing, &seen);
+    }
+}
+
+void watch_settle(struct watch *w)
+{
+    struct watch_sums now = {0};
+
+    w->summing = &now;
+    settle_entries(w);
+    settle_files(w);
+    w->summing = NULL;
+    watch_sums_replace(&w->sums, &now);
+    watch_sums_fini(&now);
+    watch_forget(w);
+}
+
 /* --- events -------------------------------------------------------------------------------- */
+
+bool watch_told(const struct watch *w, struct watch_told *out)
+{
+    *out = (struct watch_told){w->told.files, w->told.file_count, w->told.entries,
+                               w->told.entry_count};
+    return !w->more;
+}
+
+void watch_forget(struct watch *w)
+{
+    watch_list_reset(&w->told);
+    w->more = false;
+}
 
 static bool concerns(struct watch *w, const struct inotify_event *event)
 {
     if (event->mask & IN_Q_OVERFLOW)
-        return true;
+        return w->more = true;
     /* Unknown: a watch that was dropped, its end (IN_IGNORED) included. */
     struct watch_dir *dir = watch_table_find(&w->table, event->wd);
     if (!dir)
         return false;
     if (event->mask & IN_IGNORED)
         dir->gone = true;
-    return !event->len || watch_table_counts(&w->table, dir, event->name);
+    if (event->len && !watch_table_counts(&w->table, dir, event->name))
+        return false;
+    bool file = event->len && !(event->mask & IN_ISDIR);
+    if (file && watch_table_is_file(&w->table, dir, event->name))
+        w->more |= !watch_list_file(&w->told, dir->path, sts_str_from(event->name));
+    else if (file && watch_table_is_entry(&w->table, dir, event->name))
+        w->more |= !watch_list_entry(&w->told, dir->path, sts_str_from(event->name));
+    else
+        w->more = true;
+    return true;
 }
 
 bool watch_read(struct watch *w)
@@ -178,8 +317,10 @@ bool watch_read(struct watch *w)
         ssize_t n = read(w->fd, events, sizeof(events));
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno != EAGAIN)
+            any = w->more = true;
         if (n < 0)
-            return any || errno != EAGAIN;
+            return any;
         for (ssize_t at = 0; at < n;) {
             const struct inotify_event *event = (const void *)(events + at);
             any = concerns(w, event) || any;
@@ -189,17 +330,6 @@ bool watch_read(struct watch *w)
     return any;
 }
 
-bool watch_changed(struct watch *w)
-{
-    struct watch_sum sum;
-
-    watch_sum(w->paths, w->path_count, &sum);
-    bool changed = !w->summed || memcmp(&sum, &w->sum, sizeof(sum)) != 0;
-    w->sum = sum;
-    w->summed = true;
-    return changed;
-}
-
 /* --- the whole ----------------------------------------------------------------------------- */
 
 struct watch *watch_new(void)
@@ -207,6 +337,7 @@ struct watch *watch_new(void)
     struct watch *w = sts_must(calloc(1, sizeof(*w)));
 
     w->fd = -1;
+    watch_forget(w);
     watch_set(w, NULL, 0);
     return w;
 }
@@ -218,7 +349,9 @@ void watch_free(struct watch *w)
     if (w->fd >= 0)
         close(w->fd);
     watch_table_fini(&w->table);
+    watch_sums_fini(&w->sums);
     sts_arena_free(w->arena);
+    sts_arena_free(w->told.arena);
     free(w);
 }
 

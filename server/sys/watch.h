@@ -1,9 +1,11 @@
 /* Watch: tells that something below the configured paths may have changed. Events are hints only:
- * they say "look again", never what happened. inotify watches directories, each one that a path
- * passes through: its parents up to the root, and for every symbolic link the directories that the
- * link leads through. So a link that is swapped far away, a directory replaced by another and one
- * that does not exist yet are all noticed. In a directory that is merely passed through only the
- * names that matter there count.
+ * they say "look again", and at best where to look first (watch_told), never what happened. What
+ * they do not tell is found by the slow comparison (watch_changed) and by whoever asks for a look
+ * at everything; that is why a look at what was told alone is sound. inotify watches directories,
+ * each one that a path passes through: its parents up to the root, and for every symbolic link the
+ * directories that the link leads through. So a link that is swapped far away, a directory replaced
+ * by another and one that does not exist yet are all noticed. In a directory that is merely passed
+ * through only the names that matter there count.
  *
  * inotify sees nothing of what others do on an NFS server or the host of a virtual machine (9p,
  * virtiofs), of the lower layers of an overlay, and of something mounted on the way. For these, and
@@ -20,13 +22,16 @@
  *
  * A change before the first watch_changed is read; a later one is seen by an event or by the last
  * watch_changed. A file that changes all the time would make this endless: the caller bounds it.
+ * watch_set_changed is both calls in one walk. The last two are of no use where targets are the
+ * same and events cover all: they tell of each change since the first two.
+ *
+ * When all that happened was told: watch_settle, read those files alone, and go on.
  *
  * For one thread. */
 #ifndef MTASTS_SYS_WATCH_H
 #define MTASTS_SYS_WATCH_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "server/sys/file.h"
 
 struct watch;
 
@@ -67,10 +72,30 @@ void watch_set(struct watch *w, const struct watch_target *targets, size_t count
  * events were lost. Then watch_set is due: a watch may have gone with its directory. */
 bool watch_read(struct watch *w);
 
+/* What watch_read has found since watch_forget, WATCH_TOLD_MAX of each kind at most. What
+ * watch_changed finds is not in it. */
+#define WATCH_TOLD_MAX 256
+struct watch_told {
+    const struct file_name *files; /* that a target lists by a pattern */
+    size_t file_count;
+    const struct file_entry *entries; /* names in directories of a tree, which no link leads to */
+    size_t entry_count;
+};
+/* True when all that happened is in *out; false when more may have changed, links and directories
+ * on the way included. Borrowed until watch_read and watch_forget. */
+bool watch_told(const struct watch *w, struct watch_told *out);
+void watch_forget(struct watch *w);
+
+/* Instead, before what was told is read: watches what links there lead to now, and lets
+ * watch_changed compare with what is there now. All the rest is as it was. */
+void watch_settle(struct watch *w);
+
 /* The slow way, by stat alone: true when what the targets lead to differs from the call before
  * (identity, size, times, mode and owner of files, the links on the way, the names in directories),
  * at the first call, and when the targets of watch_set are others. */
 bool watch_changed(struct watch *w);
+/* watch_set, and what watch_changed says then, by one walk. */
+bool watch_set_changed(struct watch *w, const struct watch_target *targets, size_t count);
 
 void watch_state(const struct watch *w, struct watch_state *out);
 

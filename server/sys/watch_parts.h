@@ -1,5 +1,5 @@
-/* Between the files of the watch: one walk along the targets, and two visitors of it. The one sets
- * watches (watch.c), the other sums up what it sees (watch_sum.c). */
+/* Between the files of the watch: one walk along the targets, and its visitor, which sets
+ * watches (watch.c) and sums up what it sees (watch_sum.c). */
 #ifndef MTASTS_SYS_WATCH_PARTS_H
 #define MTASTS_SYS_WATCH_PARTS_H
 
@@ -30,6 +30,14 @@ struct watch_place {
     int wd;              /* of the visitor in watch.c; -1 without a watch */
 };
 
+/* Something that was looked at. */
+struct watch_seen {
+    struct sts_str path, in; /* and that of its directory; no links in either */
+    const struct stat *st;   /* its lstat; NULL: errno */
+    struct sts_str link;     /* what a link says */
+    bool by_pattern;         /* it is among what a pattern lists */
+};
+
 /* What a walk reports; any may be NULL. */
 struct watch_visitor {
     /* A directory, before anything in it is looked at. */
@@ -38,8 +46,10 @@ struct watch_visitor {
     void (*name)(void *to, struct watch_place *place, struct sts_str name, bool last);
     /* All names of `place` that match `pattern` (NULL: that are not hidden) are. */
     void (*names)(void *to, struct watch_place *place, const char *pattern, bool last);
-    /* `path` was looked at: NULL and errno, or its lstat, and for a link what it says. */
-    void (*seen)(void *to, struct sts_str path, const struct stat *st, struct sts_str link);
+    /* A directory of a tree that is reached in several ways or through a link, or holds that link.
+     */
+    void (*linked)(void *to, struct watch_place *place);
+    void (*seen)(void *to, const struct watch_seen *seen);
     /* A directory whose names could not be listed: what is below is not known. */
     void (*blind)(void *to, struct sts_str path, int error);
 };
@@ -51,12 +61,38 @@ void watch_walk(const struct watch_path *paths, size_t count, const struct watch
 bool watch_matches(const char *pattern, const char *name);
 bool watch_is_visible(const char *name);
 
-/* The sum of digests of all that a walk sees. */
+/* Sums of digests of all that a walk sees, by directory (watch_sum.c). */
 struct watch_sum {
-    uint64_t lanes[4];
+    uint64_t key, sum; /* key 0: an empty slot */
+};
+struct watch_sums {
+    struct watch_sum *slots; /* open addressing */
+    size_t size, count;
+    struct sts_buf record; /* scratch */
 };
 
-void watch_sum(const struct watch_path *paths, size_t count, struct watch_sum *out);
+void watch_sums_fini(struct watch_sums *sums);
+void watch_sums_seen(struct watch_sums *sums, const struct watch_seen *seen);
+void watch_sums_blind(struct watch_sums *sums, struct sts_str path, int error);
+bool watch_sums_same(const struct watch_sums *a, const struct watch_sums *b);
+/* Takes over all that is in `some`; the rest stays. */
+void watch_sums_replace(struct watch_sums *sums, const struct watch_sums *some);
+
+/* What was told (watch_list.c). */
+struct watch_list {
+    struct sts_arena *arena;
+    struct file_name files[WATCH_TOLD_MAX];
+    struct sts_str paths[WATCH_TOLD_MAX]; /* of their directories */
+    struct file_entry entries[WATCH_TOLD_MAX];
+    size_t file_count, entry_count;
+};
+
+void watch_list_reset(struct watch_list *l);
+/* Once each; false when there are too many. */
+bool watch_list_file(struct watch_list *l, struct sts_str directory, struct sts_str name);
+bool watch_list_entry(struct watch_list *l, struct sts_str directory, struct sts_str name);
+/* Whether no entry before it is in the same directory. */
+bool watch_list_is_first(const struct watch_list *l, size_t entry);
 
 /* --- what is watched for ------------------------------------------------------------------- */
 
@@ -71,8 +107,11 @@ struct watch_dir {
     unsigned pattern_count;
     bool visible, all;
     bool contents; /* writing counts too, not names alone */
+    bool deeper;   /* patterns stand for directories too */
     bool gone;     /* the kernel dropped the watch */
+    bool linked;   /* see struct watch_visitor */
     struct watch_pattern *patterns;
+    struct sts_str path; /* of one that is listed */
 };
 
 struct watch_table {
@@ -90,7 +129,16 @@ struct watch_dir *watch_table_find(const struct watch_table *t, int wd); /* or N
 /* Good until the next one is added. */
 struct watch_dir *watch_table_add(struct watch_table *t, int wd);
 void watch_table_name(struct watch_table *t, int wd, struct sts_str name);
-void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, const char *pattern);
+void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
+                         const char *pattern);
+/* All names that are not hidden count. */
+void watch_table_visible(struct watch_table *t, struct watch_dir *dir, struct sts_str path);
+/* Whether the name counts as that of a file alone that a pattern stands for. */
+bool watch_table_is_file(const struct watch_table *t, const struct watch_dir *dir,
+                         const char *name);
+/* Whether it counts for what is listed in this directory of a tree alone. */
+bool watch_table_is_entry(const struct watch_table *t, const struct watch_dir *dir,
+                          const char *name);
 bool watch_table_counts(const struct watch_table *t, const struct watch_dir *dir, const char *name);
 
 #endif

@@ -1,84 +1,129 @@
-/* What the targets lead to, as one number: the sum of the digests of all that is seen, so that the
- * order in which directories list their names does not matter, and nothing is kept per file. */
+/* What the targets lead to, as numbers: for each directory the sum of the digests of all that is
+ * seen in it, so that the order in which it lists its names does not matter. A directory itself
+ * counts with what is in it, and each file that a pattern lists for itself, because there may be
+ * many. */
 #include <errno.h>
 #include <openssl/sha.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "server/base/memory.h"
 #include "server/sys/watch_parts.h"
 
-struct summing {
-    struct watch_sum *sum;
-    struct sts_buf record;
-};
+enum { SMALLEST = 16 };
 
-static void add_record(struct summing *s)
+void watch_sums_fini(struct watch_sums *sums)
 {
-    union {
-        unsigned char bytes[SHA256_DIGEST_LENGTH];
-        uint64_t lanes[4];
-    } digest;
-
-    SHA256((const unsigned char *)s->record.ptr, s->record.len, digest.bytes);
-    for (size_t i = 0; i < 4; i++)
-        s->sum->lanes[i] += digest.lanes[i];
+    free(sums->slots);
+    sts_buf_fini(&sums->record);
+    *sums = (struct watch_sums){0};
 }
 
-static void put(struct summing *s, long long value)
+static struct watch_sum *slot_of(const struct watch_sums *sums, uint64_t key)
 {
-    sts_buf_add(&s->record, (struct sts_str){(const char *)&value, sizeof(value)});
+    size_t at = (size_t)key & (sums->size - 1);
+
+    while (sums->slots[at].key && sums->slots[at].key != key)
+        at = (at + 1) & (sums->size - 1);
+    return &sums->slots[at];
 }
 
-static void begin(struct summing *s, struct sts_str path, int what)
+static struct watch_sum *at_key(struct watch_sums *sums, uint64_t key)
 {
-    s->record.len = 0;
-    put(s, what);
-    put(s, (long long)path.len);
-    sts_buf_add(&s->record, path);
+    if (sums->count + 1 > sums->size / 2) {
+        struct watch_sums bigger = {.size = sums->size ? sts_mul_size(sums->size, 2) : SMALLEST};
+        bigger.slots = sts_must(calloc(bigger.size, sizeof(*bigger.slots)));
+        for (size_t i = 0; i < sums->size; i++)
+            if (sums->slots[i].key)
+                *slot_of(&bigger, sums->slots[i].key) = sums->slots[i];
+        free(sums->slots);
+        sums->slots = bigger.slots;
+        sums->size = bigger.size;
+    }
+    struct watch_sum *slot = slot_of(sums, key);
+    sums->count += !slot->key;
+    slot->key = key;
+    return slot;
 }
 
-static void add_seen(void *to, struct sts_str path, const struct stat *st, struct sts_str link)
+/* Never 0. */
+static uint64_t key_of(struct sts_str path)
 {
-    struct summing *s = to;
+    uint64_t key = sts_str_hash(path);
+    return key ? key : 1;
+}
+
+static void add_record(struct watch_sums *sums, struct sts_str of)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    uint64_t number;
+
+    SHA256((const unsigned char *)sums->record.ptr, sums->record.len, digest);
+    memcpy(&number, digest, sizeof(number));
+    at_key(sums, key_of(of))->sum += number;
+}
+
+static void put(struct watch_sums *sums, long long value)
+{
+    sts_buf_add(&sums->record, (struct sts_str){(const char *)&value, sizeof(value)});
+}
+
+static void begin(struct watch_sums *sums, struct sts_str path, int what)
+{
+    sums->record.len = 0;
+    put(sums, what);
+    put(sums, (long long)path.len);
+    sts_buf_add(&sums->record, path);
+}
+
+void watch_sums_seen(struct watch_sums *sums, const struct watch_seen *seen)
+{
+    const struct stat *st = seen->st;
+    bool directory = st && S_ISDIR(st->st_mode);
     int error = errno;
 
-    begin(s, path, st ? 0 : 1);
-    if (!st) {
-        put(s, error);
-        add_record(s);
-        return;
+    begin(sums, seen->path, st ? 0 : 1);
+    if (st) {
+        put(sums, (long long)st->st_dev);
+        put(sums, (long long)st->st_ino);
+        put(sums, st->st_mode);
+        put(sums, st->st_uid);
+        put(sums, st->st_gid);
+    } else {
+        put(sums, error);
     }
-    put(s, (long long)st->st_dev);
-    put(s, (long long)st->st_ino);
-    put(s, st->st_mode);
-    put(s, st->st_uid);
-    put(s, st->st_gid);
     /* Size and times of a directory change with names in it that do not matter. */
-    if (!S_ISDIR(st->st_mode)) {
-        put(s, st->st_size);
-        put(s, st->st_mtim.tv_sec);
-        put(s, st->st_mtim.tv_nsec);
-        put(s, st->st_ctim.tv_sec);
-        put(s, st->st_ctim.tv_nsec);
+    if (st && !directory) {
+        put(sums, st->st_size);
+        put(sums, st->st_mtim.tv_sec);
+        put(sums, st->st_mtim.tv_nsec);
+        put(sums, st->st_ctim.tv_sec);
+        put(sums, st->st_ctim.tv_nsec);
     }
-    sts_buf_add(&s->record, link);
-    add_record(s);
+    sts_buf_add(&sums->record, seen->link);
+    add_record(sums, directory || seen->by_pattern ? seen->path : seen->in);
 }
 
-static void add_blind(void *to, struct sts_str path, int error)
+void watch_sums_blind(struct watch_sums *sums, struct sts_str path, int error)
 {
-    struct summing *s = to;
-
-    begin(s, path, 2);
-    put(s, error);
-    add_record(s);
+    begin(sums, path, 2);
+    put(sums, error);
+    add_record(sums, path);
 }
 
-void watch_sum(const struct watch_path *paths, size_t count, struct watch_sum *out)
+bool watch_sums_same(const struct watch_sums *a, const struct watch_sums *b)
 {
-    static const struct watch_visitor visitor = {.seen = add_seen, .blind = add_blind};
-    struct summing s = {.sum = out};
+    bool same = a->count == b->count;
 
-    *out = (struct watch_sum){0};
-    watch_walk(paths, count, &visitor, &s);
-    sts_buf_fini(&s.record);
+    for (size_t i = 0; same && i < a->size; i++)
+        if (a->slots[i].key)
+            same = slot_of(b, a->slots[i].key)->sum == a->slots[i].sum;
+    return same;
+}
+
+void watch_sums_replace(struct watch_sums *sums, const struct watch_sums *some)
+{
+    for (size_t i = 0; i < some->size; i++)
+        if (some->slots[i].key)
+            at_key(sums, some->slots[i].key)->sum = some->slots[i].sum;
 }

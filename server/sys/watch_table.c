@@ -99,8 +99,11 @@ void watch_table_name(struct watch_table *t, int wd, struct sts_str name)
     *slot = digest;
 }
 
-void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, const char *pattern)
+void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
+                         const char *pattern)
 {
+    if (!dir->path.len)
+        dir->path = sts_arena_dup(t->arena, path);
     for (const struct watch_pattern *p = dir->patterns; p; p = p->next)
         if (strcmp(p->text, pattern) == 0)
             return;
@@ -115,6 +118,30 @@ void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, const cha
     dir->pattern_count++;
 }
 
+void watch_table_visible(struct watch_table *t, struct watch_dir *dir, struct sts_str path)
+{
+    if (!dir->path.len)
+        dir->path = sts_arena_dup(t->arena, path);
+    dir->visible = true;
+}
+
+static bool is_named(const struct watch_table *t, const struct watch_dir *dir, const char *name)
+{
+    return *name_slot(t->names, t->name_size, digest_of(dir->wd, sts_str_from(name))) != 0;
+}
+
+bool watch_table_is_file(const struct watch_table *t, const struct watch_dir *dir, const char *name)
+{
+    return dir->path.len && dir->contents && !dir->deeper && !dir->visible &&
+           !is_named(t, dir, name);
+}
+
+bool watch_table_is_entry(const struct watch_table *t, const struct watch_dir *dir,
+                          const char *name)
+{
+    return dir->visible && !dir->linked && !dir->pattern_count && !is_named(t, dir, name);
+}
+
 bool watch_table_counts(const struct watch_table *t, const struct watch_dir *dir, const char *name)
 {
     if (dir->all || (dir->visible && watch_is_visible(name)))
@@ -122,5 +149,5 @@ bool watch_table_counts(const struct watch_table *t, const struct watch_dir *dir
     for (const struct watch_pattern *p = dir->patterns; p; p = p->next)
         if (watch_matches(p->text, name))
             return true;
-    return *name_slot(t->names, t->name_size, digest_of(dir->wd, sts_str_from(name))) != 0;
+    return is_named(t, dir, name);
 }

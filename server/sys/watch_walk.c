@@ -31,6 +31,8 @@ struct cursor {
     const struct watch_part *parts; /* then these */
     int links;                      /* passed so far */
     int levels;                     /* to be listed at the end; -1: it is a file */
+    struct watch_place *from;       /* the directory of a tree whose listing it is from... */
+    bool linked;                    /* ...and it came through a link since */
     bool announced;                 /* the next name was reported with its directory's */
 };
 
@@ -158,6 +160,10 @@ static void list_tree(struct walk *w, const struct cursor *c)
     struct sts_buf names = {0};
     bool certbot = false;
 
+    if (w->visitor->linked && (c->linked || c->at->listed))
+        w->visitor->linked(w->to, c->at);
+    if (w->visitor->linked && c->linked)
+        w->visitor->linked(w->to, c->from);
     if (c->at->listed > c->levels)
         return; /* links may lead in circles */
     c->at->listed = c->levels + 1;
@@ -173,6 +179,8 @@ static void list_tree(struct walk *w, const struct cursor *c)
         bool deeper = c->levels > 0 && !(certbot && strcmp(name, "archive") == 0);
         next.text = sts_str_from(name);
         next.levels = deeper ? c->levels - 1 : -1;
+        next.from = c->at;
+        next.linked = false;
         next.announced = true;
         follow(w, next);
     }
@@ -205,18 +213,28 @@ static bool next_name(struct cursor *c, struct sts_str *name)
     return true;
 }
 
+static void report(const struct walk *w, const struct cursor *c, bool listed,
+                   struct watch_seen seen)
+{
+    seen.in = c->at->path;
+    seen.by_pattern = listed && !c->from;
+    if (w->visitor->seen)
+        w->visitor->seen(w->to, &seen);
+}
+
 /* A link at `path`: what it says is to be followed next. `kept` owns c->text. */
-static bool pass_link(struct walk *w, struct cursor *c, struct sts_str path, const struct stat *st,
-                      struct sts_buf *kept)
+static bool pass_link(struct walk *w, struct cursor *c, bool listed, struct sts_str path,
+                      const struct stat *st, struct sts_buf *kept)
 {
     ssize_t n = readlink(path.ptr, w->target, sizeof(w->target));
     struct sts_str target = {w->target, n > 0 ? (size_t)n : 0};
     struct sts_buf text = {0};
 
-    if (w->visitor->seen)
-        w->visitor->seen(w->to, path, n < 0 ? NULL : st, target);
+    report(w, c, listed,
+           (struct watch_seen){.path = path, .st = n < 0 ? NULL : st, .link = target});
     if (n <= 0 || n == sizeof(w->target) || ++c->links > LINKS_MAX)
         return false;
+    c->linked = c->from != NULL;
     if (w->target[0] == '/')
         c->at = w->root;
     sts_buf_add(&text, target);
@@ -248,9 +266,8 @@ static bool step(struct walk *w, struct cursor *c, struct sts_str name, struct s
     if (!place) {
         bool there = lstat(path.ptr, &st) == 0;
         if (there && S_ISLNK(st.st_mode))
-            return pass_link(w, c, path, &st, kept);
-        if (w->visitor->seen)
-            w->visitor->seen(w->to, path, there ? &st : NULL, (struct sts_str){0});
+            return pass_link(w, c, announced, path, &st, kept);
+        report(w, c, announced, (struct watch_seen){.path = path, .st = there ? &st : NULL});
         if (!there || !S_ISDIR(st.st_mode))
             return false;
         place = enter(w, path);

@@ -8,28 +8,26 @@
  *   NAME.pem + NAME-key.pem             mkcert
  *   NAME.pem                            certificate and key in one file
  */
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "server/base/memory.h"
 #include "server/sys/file.h"
+#include "server/tls/cert_folder.h"
 #include "server/tls/cert_pair.h"
+#include "server/tls/cert_threads.h"
 
-enum { DEPTH_MAX = 2 };
+enum { DEPTH_MAX = 2, WORTH_A_THREAD = 64 /* folders */ };
 
-static bool exists(struct sts_str path)
-{
-    struct stat st;
-    return lstat(path.ptr, &st) == 0; /* a dangling link counts: its target may be on the way */
-}
-
-static struct sts_str in_dir(struct sts_arena *a, struct sts_str dir, const char *name)
-{
-    return sts_arena_printf(a, "%.*s/%s", STS_ARG(dir), name);
-}
+/* The folder that a file is in. */
+struct place {
+    struct sts_arena *arena;
+    struct sts_str path;         /* ends with a slash, or is empty */
+    const struct folder *folder; /* NULL: the file system is asked */
+};
 
 static struct sts_str base_name(struct sts_str path)
 {
@@ -39,12 +37,17 @@ static struct sts_str base_name(struct sts_str path)
     return sts_str_sub(path, from, path.len);
 }
 
-/* `path` with its last `cut` bytes replaced by `ending`. */
-static struct sts_str sibling(struct sts_arena *a, struct sts_str path, size_t cut,
-                              const char *ending)
+static struct sts_str in_place(const struct place *p, struct sts_str name)
 {
-    struct sts_str stem = sts_str_sub(path, 0, path.len - cut);
-    return sts_arena_printf(a, "%.*s%s", STS_ARG(stem), ending);
+    return sts_arena_join(p->arena, p->path, name);
+}
+
+/* A dangling link counts: its target may be on the way. */
+static bool exists(const struct place *p, struct sts_str name)
+{
+    struct stat st;
+
+    return p->folder ? folder_has(p->folder, name.ptr) : lstat(in_place(p, name).ptr, &st) == 0;
 }
 
 static void add(struct cert_candidates *list, const struct cert_candidate *candidate)
@@ -59,101 +62,93 @@ static void add(struct cert_candidates *list, const struct cert_candidate *candi
 
 void cert_candidates_fini(struct cert_candidates *list)
 {
+    for (size_t i = 0; i < list->count; i++)
+        cert_pair_unref(list->items[i].pair);
+    for (size_t i = 0; i < list->arena_count; i++)
+        sts_arena_free(list->arenas[i]);
+    free(list->arenas);
     free(list->items);
     *list = (struct cert_candidates){0};
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b)
+bool cert_find_is_key(struct sts_str path)
 {
-    return strcmp((*a)->d_name, (*b)->d_name);
+    struct sts_str name = base_name(path);
+
+    return sts_str_is(name, "privkey.pem") || sts_str_is(name, "key.pem") ||
+           sts_str_ends(name, STS_STR("-key.pem")) || sts_str_ends(name, STS_STR(".key"));
 }
 
-/* Also "..data" of Kubernetes is hidden: the links one level up point through it. */
-static int is_visible(const struct dirent *e)
+/* The only "*.key" of a folder (acme.sh names it after the host), or empty. */
+static struct sts_str only_key(const struct place *p)
 {
-    return e->d_name[0] != '.';
-}
-
-static int is_visible_key(const struct dirent *e)
-{
-    return is_visible(e) && sts_str_ends(sts_str_from(e->d_name), STS_STR(".key"));
-}
-
-static void free_entries(struct dirent **entries, int count)
-{
-    for (int i = 0; i < count; i++)
-        free(entries[i]);
-    free(entries);
-}
-
-/* The only "*.key" of a directory (acme.sh names it after the host), or empty. */
-static struct sts_str only_key(struct sts_arena *a, struct sts_str dir)
-{
-    struct dirent **entries = NULL;
+    struct folder own = {.fd = -1};
+    const struct folder *folder = p->folder;
     struct sts_str found = {0};
-    int count = scandir(dir.ptr, &entries, is_visible_key, by_name);
+    size_t count = 0;
 
-    if (count == 1)
-        found = in_dir(a, dir, entries[0]->d_name);
-    free_entries(entries, count);
-    return found;
+    if (!folder) {
+        folder_list(&own, AT_FDCWD, p->path.len ? p->path.ptr : ".");
+        folder = &own;
+    }
+    for (size_t i = 0; i < folder->count; i++) {
+        struct sts_str name = sts_str_from(folder->entries[i].name);
+        if (sts_str_ends(name, STS_STR(".key")) && count++ == 0)
+            found = sts_arena_dup(p->arena, name);
+    }
+    folder_fini(&own);
+    return count == 1 ? found : (struct sts_str){0};
 }
 
-static bool first_that_exists(struct sts_str a, struct sts_str b, struct sts_str *out)
+static struct sts_str first_that_exists(const struct place *p, struct sts_str a, struct sts_str b)
 {
-    if (!exists(a) && !exists(b))
-        return false;
-    *out = exists(a) ? a : b;
-    return true;
+    return exists(p, a) ? a : exists(p, b) ? b : (struct sts_str){0};
+}
+
+/* `name` with its last four bytes replaced by `ending`. */
+static struct sts_str sibling(const struct place *p, struct sts_str name, struct sts_str ending)
+{
+    return sts_arena_join(p->arena, sts_str_sub(name, 0, name.len - 4), ending);
 }
 
 /* Fills in *c by the name of the file; false when it does not look like a certificate's. */
-static bool match_layout(struct sts_arena *a, struct sts_str dir, struct sts_str file,
-                         struct cert_candidate *c)
+static bool match_layout(const struct place *p, struct sts_str name, struct cert_candidate *c)
 {
-    struct sts_str name = base_name(file), folder = base_name(dir);
+    struct sts_str folder = base_name(sts_str_sub(p->path, 0, p->path.len ? p->path.len - 1 : 0));
+    struct sts_str key = {0}; /* its name; none: in the same file */
+    bool own_label = false;
 
-    c->file = c->key_file = file;
+    c->required = true;
+    c->label = folder;
     if (sts_str_is(name, "fullchain.pem")) {
-        c->required = true;
-        c->label = folder;
-        c->key_file = in_dir(a, dir, "privkey.pem");
-        if (!exists(c->key_file) && exists(in_dir(a, dir, "key.pem")))
-            c->key_file = in_dir(a, dir, "key.pem");
+        key = first_that_exists(p, STS_STR("privkey.pem"), STS_STR("key.pem"));
+        key = key.len ? key : STS_STR("privkey.pem");
     } else if (sts_str_is(name, "fullchain.cer")) {
-        c->required = true;
-        c->label =
-            sts_str_ends(folder, STS_STR("_ecc")) ? sts_str_sub(folder, 0, folder.len - 4) : folder;
-        struct sts_str key = only_key(a, dir);
-        c->key_file = key.len ? key : file;
+        if (sts_str_ends(folder, STS_STR("_ecc")))
+            c->label = sts_str_sub(folder, 0, folder.len - 4);
+        key = only_key(p);
     } else if (sts_str_is(name, "tls.crt")) {
-        c->required = true;
-        c->label = folder;
-        c->key_file = in_dir(a, dir, "tls.key");
+        key = STS_STR("tls.key");
     } else if (sts_str_is(name, "cert.pem")) {
-        if (exists(in_dir(a, dir, "fullchain.pem")))
+        if (exists(p, STS_STR("fullchain.pem")))
             return false; /* certbot: the leaf alone */
-        c->label = folder;
-        c->required = first_that_exists(in_dir(a, dir, "key.pem"), in_dir(a, dir, "privkey.pem"),
-                                        &c->key_file);
-    } else if (sts_str_ends(name, STS_STR(".crt"))) {
-        c->label = sts_str_sub(name, 0, name.len - 4);
-        struct sts_str key = sibling(a, file, 4, ".key");
-        c->required = first_that_exists(key, key, &c->key_file);
-    } else if (sts_str_ends(name, STS_STR(".pem"))) {
-        c->label = sts_str_sub(name, 0, name.len - 4);
-        c->required = first_that_exists(sibling(a, file, 4, ".key"),
-                                        sibling(a, file, 4, "-key.pem"), &c->key_file);
+        key = first_that_exists(p, STS_STR("key.pem"), STS_STR("privkey.pem"));
+        c->required = key.len > 0;
+    } else if (sts_str_ends(name, STS_STR(".crt")) || sts_str_ends(name, STS_STR(".pem"))) {
+        own_label = true;
+        struct sts_str dot = sibling(p, name, STS_STR(".key"));
+        key = first_that_exists(
+            p, dot,
+            sts_str_ends(name, STS_STR(".pem")) ? sibling(p, name, STS_STR("-key.pem")) : dot);
+        c->required = key.len > 0;
     } else {
         return false;
     }
+    c->file = in_place(p, name);
+    if (own_label)
+        c->label = sts_str_sub(c->file, p->path.len, c->file.len - 4);
+    c->key_file = key.len ? in_place(p, key) : c->file;
     return true;
-}
-
-static bool is_key_name(struct sts_str name)
-{
-    return sts_str_is(name, "privkey.pem") || sts_str_is(name, "key.pem") ||
-           sts_str_ends(name, STS_STR("-key.pem")) || sts_str_ends(name, STS_STR(".key"));
 }
 
 static void unreadable(struct sts_diags *diags, struct sts_pos where, struct sts_str path)
@@ -168,40 +163,130 @@ static void unreadable(struct sts_diags *diags, struct sts_pos where, struct sts
         sts_diag_help(diags, d, "let the user of the service read it (and enter its folders)");
 }
 
-static void walk(struct cert_candidates *list, struct sts_str dir, int depth, struct sts_pos where,
-                 struct sts_diags *diags)
-{
-    struct dirent **entries = NULL;
-    int count = scandir(dir.ptr, &entries, is_visible, by_name); /* same order in every run */
+/* What one entry of a folder led to. */
+struct branch {
+    size_t thread, from, count; /* that many of the thread's list */
+    struct sts_diags diags;
+};
 
-    if (count < 0) {
-        unreadable(diags, where, dir);
+/* One folder on the way down. */
+struct walk {
+    struct place place;
+    int depth;
+    struct sts_pos where;
+    bool certbot; /* its archive/ holds what live/ links to, old versions included */
+    /* when several threads are at it: */
+    struct branch *branches; /* of each entry */
+    struct cert_candidates lists[CERT_THREADS_MAX];
+};
+
+static void walk_folder(struct cert_candidates *list, int from, const char *name,
+                        struct sts_str path, int depth, struct sts_pos where,
+                        struct sts_diags *diags);
+
+static void walk_entry(const struct walk *w, const struct folder_entry *e,
+                       struct cert_candidates *list, struct sts_diags *diags)
+{
+    struct sts_str name = sts_str_from(e->name);
+    struct cert_candidate c = {.where = w->where};
+    struct place place = w->place;
+
+    place.arena = list->arena;
+    if (!e->is_folder) {
+        if (cert_find_is_key(name) || !match_layout(&place, name, &c))
+            return;
+        if (list->early)
+            list->early(list->early_data, place.folder->fd, &c);
+        add(list, &c);
+    } else if (w->depth < DEPTH_MAX && !(w->certbot && sts_str_is(name, "archive"))) {
+        walk_folder(list, place.folder->fd, e->name, in_place(&place, name), w->depth + 1, w->where,
+                    diags);
+    }
+}
+
+static void walk_branch(void *data, size_t thread, size_t number)
+{
+    struct walk *w = data;
+    struct branch *branch = &w->branches[number];
+    struct cert_candidates *list = &w->lists[thread];
+
+    branch->thread = thread;
+    branch->from = list->count;
+    sts_diags_init(&branch->diags, list->arena);
+    walk_entry(w, &w->place.folder->entries[number], list, &branch->diags);
+    branch->count = list->count - branch->from;
+}
+
+/* What each thread finds stays in an arena of its own, and is put together in order. */
+static void walk_by_threads(struct walk *w, size_t threads, struct cert_candidates *list,
+                            struct sts_diags *diags)
+{
+    size_t count = w->place.folder->count;
+
+    w->branches = sts_must(calloc(count, sizeof(*w->branches)));
+    list->arenas = sts_must(realloc(
+        list->arenas, sts_mul_size(list->arena_count + threads, sizeof(struct sts_arena *))));
+    for (size_t i = 0; i < threads; i++) {
+        w->lists[i] = (struct cert_candidates){
+            .arena = sts_arena_new(), .early = list->early, .early_data = list->early_data};
+        list->arenas[list->arena_count++] = w->lists[i].arena;
+    }
+    cert_threads_run(threads, count, walk_branch, w);
+    for (size_t i = 0; i < count; i++) {
+        const struct branch *branch = &w->branches[i];
+        for (size_t k = 0; k < branch->count; k++)
+            add(list, &w->lists[branch->thread].items[branch->from + k]);
+        sts_diags_append(diags, &branch->diags);
+    }
+    for (size_t i = 0; i < threads; i++)
+        free(w->lists[i].items); /* moved, but for this */
+    free(w->branches);
+}
+
+/* `path` is `name` as seen from `from`. */
+static void walk_folder(struct cert_candidates *list, int from, const char *name,
+                        struct sts_str path, int depth, struct sts_pos where,
+                        struct sts_diags *diags)
+{
+    struct folder folder;
+
+    if (folder_list(&folder, from, name) != 0) {
+        unreadable(diags, where, path);
         return;
     }
-    bool certbot = exists(in_dir(list->arena, dir, "live"));
-    for (int i = 0; i < count; i++) {
-        const char *name = entries[i]->d_name;
-        struct sts_str path = in_dir(list->arena, dir, name);
-        struct cert_candidate c = {.where = where};
-        struct stat st;
-        if (stat(path.ptr, &st) == 0 && S_ISDIR(st.st_mode)) {
-            /* certbot's archive/ holds what live/ links to, old versions included */
-            if (depth < DEPTH_MAX && !(certbot && strcmp(name, "archive") == 0))
-                walk(list, path, depth + 1, where, diags);
-        } else if (!is_key_name(sts_str_from(name)) && match_layout(list->arena, dir, path, &c)) {
-            add(list, &c);
-        }
-    }
-    free_entries(entries, count);
+    bool root = path.len && path.ptr[path.len - 1] == '/';
+    struct walk w = {
+        .place = {list->arena, root ? path : sts_arena_join(list->arena, path, STS_STR("/")),
+                  &folder},
+        .depth = depth,
+        .where = where,
+        .certbot = folder_has(&folder, "live"),
+    };
+    size_t threads = list->by_threads ? cert_threads(folder.count, WORTH_A_THREAD) : 1;
+    if (threads > 1)
+        walk_by_threads(&w, threads, list, diags);
+    else
+        for (size_t i = 0; i < folder.count; i++)
+            walk_entry(&w, &folder.entries[i], list, diags);
+    folder_fini(&folder);
+}
+
+void cert_find_folder(struct cert_candidates *list, struct sts_str path, struct sts_pos where,
+                      struct sts_diags *diags)
+{
+    list->paths++;
+    walk_folder(list, AT_FDCWD, path.ptr, path, DEPTH_MAX, where, diags);
 }
 
 static void add_file(struct cert_candidates *list, struct sts_str path, struct sts_pos where)
 {
     struct cert_candidate c = {.where = where};
-    struct sts_str dir = file_dirname(list->arena, path);
+    struct sts_str name = base_name(path);
+    struct place place = {
+        list->arena, sts_arena_dup(list->arena, sts_str_sub(path, 0, path.len - name.len)), NULL};
 
-    if (!match_layout(list->arena, dir, path, &c))
-        c.file = c.key_file = path;
+    if (!match_layout(&place, name, &c))
+        c = (struct cert_candidate){.where = where, .file = path, .key_file = path};
     c.required = true;
     add(list, &c);
 }
@@ -211,6 +296,7 @@ void cert_find(struct cert_candidates *list, struct sts_str path, struct sts_pos
 {
     struct stat st;
 
+    list->paths++;
     if (stat(path.ptr, &st) != 0) {
         unreadable(diags, where, path);
         return;
@@ -224,7 +310,7 @@ void cert_find(struct cert_candidates *list, struct sts_str path, struct sts_pos
     path = sts_arena_dup(list->arena, path);
     size_t before = list->count;
     size_t errors = diags->errors;
-    walk(list, path, 0, where, diags);
+    walk_folder(list, AT_FDCWD, path.ptr, path, 0, where, diags);
     if (list->count == before && diags->errors == errors) {
         struct sts_diag *d =
             sts_diag_add(diags, STS_WARNING, "certificate-none-found",
@@ -256,29 +342,36 @@ static void join_listed_keys(struct cert_candidates *list)
         struct cert_candidate *c = &list->items[i];
         size_t keys = 0;
         struct sts_str only = {0}, same_stem = {0};
-        if (!c->required || !sts_str_eq(c->file, c->key_file) || is_key_name(base_name(c->file)))
+        if (!c->required || !sts_str_eq(c->file, c->key_file) || cert_find_is_key(c->file))
             continue;
         for (size_t k = 0; k < list->count; k++) {
             struct sts_str key = list->items[k].file;
-            if (!is_key_name(base_name(key)))
+            if (!cert_find_is_key(key))
                 continue;
             keys++;
             only = key;
             if (sts_str_eq(stem(key), stem(c->file)))
                 same_stem = key;
         }
+        if (same_stem.len || keys == 1) {
+            cert_pair_unref(c->pair);
+            c->pair = NULL;
+        }
         if (same_stem.len || keys == 1)
             c->key_file = same_stem.len ? same_stem : only;
     }
 }
 
+/* One folder has each file once, and nothing in it that is another's key; but lists may overlap. */
 void cert_find_finish(struct cert_candidates *list)
 {
     struct cert_table files = {0}, keys = {0};
     size_t kept = 0, listed_keys = 0;
 
+    if (list->paths < 2)
+        return;
     for (size_t i = 0; i < list->count; i++)
-        listed_keys += is_key_name(base_name(list->items[i].file));
+        listed_keys += cert_find_is_key(list->items[i].file);
     if (listed_keys)
         join_listed_keys(list);
     for (size_t i = 0; i < list->count; i++)
@@ -288,6 +381,8 @@ void cert_find_finish(struct cert_candidates *list)
         struct cert_candidate c = list->items[i];
         if (!cert_table_find(&keys, c.file) && cert_table_add(&files, c.file, list))
             list->items[kept++] = c;
+        else
+            cert_pair_unref(c.pair);
     }
     list->count = kept;
     cert_table_fini(&files);

@@ -17,6 +17,9 @@ EVP_PKEY *cert_key_read(const struct cert_block *block);
 /* The bytes to keep of an EC (the scalar) or RSA key (PKCS#1). To be freed with OPENSSL_clear_free;
  * NULL when the key is of another kind. */
 unsigned char *cert_key_pack(const EVP_PKEY *key, size_t *len);
+/* The same bytes without making a key of them, as fast as they can be copied: for what was a good
+ * key before. NULL: it is written in another form. */
+unsigned char *cert_key_peel(const struct cert_block *block, size_t *len);
 /* The key again; `public` is the subjectPublicKey of its certificate. NULL: these are no such
  * bytes. */
 EVP_PKEY *cert_key_unpack(enum cert_key_type type, struct sts_str packed,

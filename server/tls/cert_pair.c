@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,16 +23,92 @@ static struct sts_str put(char **at, struct sts_str s)
     return (struct sts_str){copy, s.len};
 }
 
+/* The part of `path` up to its last slash, that included. */
+static struct sts_str folder_of(struct sts_str path)
+{
+    size_t len = path.len;
+
+    while (len > 0 && path.ptr[len - 1] != '/')
+        len--;
+    return sts_str_sub(path, 0, len);
+}
+
+/* Empty: the certificate's file. A plain name: in the same folder. Else with a slash: a path. */
+struct sts_str cert_key_name(struct sts_str file, struct sts_str key_file)
+{
+    struct sts_str folder = folder_of(file);
+
+    if (sts_str_eq(file, key_file))
+        return (struct sts_str){0};
+    return sts_str_eq(folder, folder_of(key_file)) ? sts_str_sub(key_file, folder.len, key_file.len)
+                                                   : key_file;
+}
+
+struct sts_str cert_pair_key_file(const struct cert_pair *pair, char space[CERT_PATH_MAX])
+{
+    struct sts_str name = pair->key_name, folder = folder_of(pair->info.file);
+
+    if (!name.len)
+        return pair->info.file;
+    if (sts_str_find(name, '/', 0) < name.len)
+        return name;
+    int len = snprintf(space, CERT_PATH_MAX, "%.*s%.*s", STS_ARG(folder), STS_ARG(name));
+    return (struct sts_str){space, (size_t)len < CERT_PATH_MAX ? (size_t)len : CERT_PATH_MAX - 1};
+}
+
 struct cert_pair *cert_pair_new(struct sts_str file, struct sts_str key_file)
 {
-    bool apart = !sts_str_eq(file, key_file);
-    size_t text = sts_add_size(file.len, apart ? key_file.len : 0);
+    struct sts_str key_name = cert_key_name(file, key_file);
+    size_t text = sts_add_size(file.len, key_name.len);
     struct cert_pair *pair = sts_must(calloc(1, sts_add_size(sizeof(*pair), text + 2)));
     char *at = (char *)(pair + 1);
 
     atomic_init(&pair->refs, 1);
     pair->info.file = put(&at, file);
-    pair->info.key_file = apart ? put(&at, key_file) : pair->info.file;
+    pair->key_name = put(&at, key_name);
+    return pair;
+}
+
+static void free_parts(struct cert_pair *pair)
+{
+    free(pair->names);
+    free(pair->lines);
+    OPENSSL_clear_free(pair->key, pair->key_len);
+}
+
+static struct sts_str *copy_names(struct sts_str *to, const struct cert_pair *from, char **text)
+{
+    for (size_t i = 0; i < from->name_count; i++)
+        to[i] = put(text, from->names[i]);
+    return to;
+}
+
+struct cert_pair *cert_pair_seal(struct cert_pair *loose)
+{
+    size_t lines = loose->lines ? loose->info.chain_length : 0, text = 0;
+
+    for (size_t i = 0; i < loose->name_count; i++)
+        text += loose->names[i].len + 1;
+    text += loose->info.file.len + 1 + loose->key_name.len + 1 + loose->key_len;
+    size_t names_len = sts_mul_size(loose->name_count, sizeof(*loose->names));
+    size_t fixed = sizeof(*loose) + sts_add_size(names_len, lines * sizeof(*loose->lines));
+    struct cert_pair *pair = sts_must(malloc(sts_add_size(fixed, text)));
+    char *at = (char *)pair + fixed;
+
+    memcpy(pair, loose, sizeof(*pair));
+    pair->sealed = true;
+    pair->key = (unsigned char *)at;
+    if (pair->key_len)
+        memcpy(pair->key, loose->key, pair->key_len);
+    at += pair->key_len;
+    pair->info.file = put(&at, loose->info.file);
+    pair->key_name = put(&at, loose->key_name);
+    pair->names = copy_names((struct sts_str *)(pair + 1), loose, &at);
+    pair->lines = (uint32_t *)(pair->names + pair->name_count);
+    if (lines)
+        memcpy(pair->lines, loose->lines, lines * sizeof(*pair->lines));
+    free_parts(loose);
+    free(loose);
     return pair;
 }
 
@@ -46,12 +123,12 @@ void cert_pair_unref(struct cert_pair *pair)
 {
     if (!pair || atomic_fetch_sub_explicit(&pair->refs, 1, memory_order_acq_rel) != 1)
         return;
-    free(pair->names);
-    free(pair->lines);
+    cert_leaf_drop(pair);
     cert_chain_unref(pair->chain);
-    if (pair->bytes)
-        OPENSSL_cleanse(pair->bytes + pair->leaf_len, pair->key_len);
-    free(pair->bytes);
+    if (pair->sealed)
+        OPENSSL_cleanse(pair->key, pair->key_len);
+    else
+        free_parts(pair);
     free(pair);
 }
 
@@ -110,7 +187,7 @@ void cert_pair_set_names(struct cert_pair *pair, const struct sts_str *names, si
     char *at = (char *)(pair->names + count);
     for (size_t i = 0; i < count; i++)
         pair->names[i] = put(&at, names[i]);
-    pair->name_count = count;
+    pair->name_count = (uint32_t)count;
 }
 
 void cert_pair_describe(struct cert_pair *pair, X509 *leaf)
@@ -133,32 +210,24 @@ void cert_pair_set_lines(struct cert_pair *pair, const uint32_t *lines, size_t c
     memcpy(pair->lines, lines, count * sizeof(*lines));
 }
 
-void cert_pair_pack(struct cert_pair *pair, struct sts_str leaf, const EVP_PKEY *key)
+void cert_pair_set_key(struct cert_pair *pair, unsigned char *packed, size_t len)
 {
-    size_t len = 0;
-    unsigned char *packed = cert_key_pack(key, &len);
-
-    pair->bytes = sts_must(malloc(sts_add_size(leaf.len, len)));
-    memcpy(pair->bytes, leaf.ptr, leaf.len);
-    if (packed)
-        memcpy(pair->bytes + leaf.len, packed, len);
-    pair->leaf_len = (uint32_t)leaf.len;
+    pair->key = packed;
     pair->key_len = packed ? (uint32_t)len : 0;
-    OPENSSL_clear_free(packed, len);
-    ERR_clear_error();
 }
 
-struct sts_str cert_pair_leaf(const struct cert_pair *pair)
-{
-    return (struct sts_str){(const char *)pair->bytes, pair->leaf_len};
-}
-
+/* The leaf's bytes may have to be read from the pack, one small piece of a file that is most often
+ * in the page cache. Where that fails, cert_leaf_get looks at the certificate's own file; when that
+ * is another one by now, the client is refused until the next look takes the new pair. */
 bool cert_pair_decode(const struct cert_pair *pair, struct cert_objects *out)
 {
-    struct sts_str key = {(const char *)pair->bytes + pair->leaf_len, pair->key_len};
+    struct sts_str key = {(const char *)pair->key, pair->key_len};
     struct cert_objects made = {0};
+    struct sts_buf leaf = {0};
 
-    made.leaf = (pair->bare ? cert_decode_bare : cert_decode)(cert_pair_leaf(pair));
+    if (cert_leaf_get(pair, &leaf))
+        made.leaf = (pair->bare ? cert_decode_bare : cert_decode)(sts_buf_str(&leaf));
+    sts_buf_fini(&leaf);
     if (made.leaf)
         made.key = cert_key_unpack(pair->info.key_type, key, X509_get0_pubkey_bitstr(made.leaf));
     ERR_clear_error();

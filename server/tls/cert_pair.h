@@ -31,42 +31,81 @@ void cert_chain_digest(const struct sts_str *ders, size_t count, unsigned char o
 struct cert_chain *cert_chain_ref(struct cert_chain *chain);
 void cert_chain_unref(struct cert_chain *chain); /* NULL is fine */
 
+struct cert_index;
+struct cert_pack;
+struct cert_slab;
+
+enum { CERT_SEEN = 16 };
+
 /* The bytes of leaf and key are kept, not the objects: a tenth of the memory, and a pair whose
  * files are gone or half-renewed can still be presented. cert_cache makes the objects when a client
- * asks.
+ * asks. The leaf's bytes go out of memory as soon as the pack beside the ledger has them.
+ *
+ * A hundred thousand of these are held: a sealed pair is one piece of the heap.
  */
 struct cert_pair {
     atomic_uint refs;
+    bool sealed;
+    bool stale;               /* its record in the pack says other attributes */
     bool bare;                /* cert_put_key makes the leaf, else only cert_decode does */
     bool self_signed;         /* the leaf */
     bool ca;                  /* it may issue certificates: no host's own */
     struct cert_info info;    /* its strings belong to the pair */
+    struct sts_str key_name;  /* see cert_pair_key_file */
     unsigned char digest[32]; /* SHA-256 of the bytes of both files */
     /* Of the attributes of both files; all 0: they were too young to tell by them that nothing
      * was written since. Only the builder looks at it, and renews it. */
-    unsigned char seen[16];
-    struct sts_str *names; /* DNS names of the leaf, lower case; "*." patterns as they are */
-    size_t name_count;
+    unsigned char seen[CERT_SEEN];
+    struct sts_str *names;    /* DNS names of the leaf, lower case; "*." patterns as they are */
     struct cert_chain *chain; /* referenced; NULL: none */
     uint32_t *lines;          /* where each certificate begins, leaf first */
-    unsigned char *bytes;     /* the leaf as DER, then the key as cert_key_pack gives it */
-    uint32_t leaf_len, key_len;
+    unsigned char *key;       /* as cert_key_pack gives it */
+    uint32_t name_count;
+    uint32_t key_len, leaf_len;
+    uint32_t record; /* bytes of its record in a pack; 0: the leaf is in memory */
+    union {          /* by cert_leaf_* only: it may move at any time */
+        struct {
+            struct cert_pack *pack; /* referenced */
+            uint64_t at;
+        };
+        struct {
+            struct cert_slab *slab; /* referenced */
+            const unsigned char *leaf;
+        };
+    };
 };
 
-struct cert_index;
-
 struct cert_pair *cert_pair_new(struct sts_str file, struct sts_str key_file);
-struct cert_pair *cert_pair_ref(const struct cert_pair *pair);
-void cert_pair_unref(struct cert_pair *pair); /* NULL is fine */
+/* The same in one piece; for the last change. Takes the reference, which must be the only one. */
+struct cert_pair *cert_pair_seal(struct cert_pair *pair);
 /* Reads the DNS names, validity and kind of the leaf into the pair; pair->chain is there. */
 void cert_pair_describe(struct cert_pair *pair, X509 *leaf);
 /* The same from what is known already: names are as they were kept, without duplicates. */
 void cert_pair_set_names(struct cert_pair *pair, const struct sts_str *names, size_t count);
-/* Takes the bytes to keep. The key may be of a kind that is not kept: then it is refused later. */
-void cert_pair_pack(struct cert_pair *pair, struct sts_str leaf, const EVP_PKEY *key);
 void cert_pair_set_lines(struct cert_pair *pair, const uint32_t *lines, size_t count);
+/* Takes bytes from OPENSSL_malloc. */
+void cert_pair_set_key(struct cert_pair *pair, unsigned char *packed, size_t len);
 bool cert_pair_has_name(const struct cert_pair *pair, struct sts_str name);
-struct sts_str cert_pair_leaf(const struct cert_pair *pair); /* DER */
+/* How a pair keeps the path of its key file. */
+struct sts_str cert_key_name(struct sts_str file, struct sts_str key_file);
+/* The path of its key file, in `space` when it has to be put together. */
+#define CERT_PATH_MAX 4096
+struct sts_str cert_pair_key_file(const struct cert_pair *pair, char space[CERT_PATH_MAX]);
+
+/* Where the leaf's bytes are. Many of one load share a slab, so that whole pages become free when
+ * the pack has them. */
+enum { CERT_SLAB = 256 << 10 };
+struct cert_slab *cert_slab_new(size_t size);
+void cert_slab_unref(struct cert_slab *slab); /* NULL is fine */
+/* Keeps a copy of `leaf` for the pair: false when the slab has no more room. */
+bool cert_leaf_keep(struct cert_pair *pair, struct cert_slab *slab, struct sts_str leaf);
+/* The pack has it at `at`. At any time, by one thread. */
+void cert_leaf_settle(struct cert_pair *pair, struct cert_pack *pack, uint64_t at, uint32_t record);
+void cert_leaf_drop(struct cert_pair *pair); /* with the pair */
+bool cert_leaf_is_in(const struct cert_pair *pair, const struct cert_pack *pack);
+/* Appends the leaf as DER: from memory, from the pack, or, when that is not what it was, from the
+ * certificate's file as long as that is what it was. False: it is gone. By any thread. */
+bool cert_leaf_get(const struct cert_pair *pair, struct sts_buf *out);
 
 /* The objects that a handshake needs, besides the chain. */
 struct cert_objects {
@@ -81,6 +120,8 @@ void cert_objects_drop(struct cert_objects *objects);
 void cert_seen_at(struct cert_pair *pair, const struct stat st[2], int64_t now_ns);
 /* Whether nothing was written to them since. */
 bool cert_seen_same(const struct cert_pair *pair);
+/* Whether `seen` is of these attributes. */
+bool cert_seen_is(const unsigned char seen[CERT_SEEN], const struct stat st[2]);
 extern int64_t cert_young_ns; /* changed by tests only */
 
 /* Files that belong together, found by cert_find. */
@@ -89,19 +130,32 @@ struct cert_candidate {
     struct sts_str label;          /* a host name that the path suggests, or empty */
     struct sts_pos where;          /* the configured path */
     bool required; /* it must be a pair; else a file without a key is none of our business */
+    struct cert_pair *pair; /* loaded early (referenced), or NULL */
 };
 
 struct cert_candidates {
     struct sts_arena *arena;
     struct cert_candidate *items; /* on the heap */
     size_t count, capacity;
+    size_t paths; /* that were looked at */
+    /* Called with what is found, as long as its folder is open; by several threads. May be NULL. */
+    void (*early)(void *data, int folder, struct cert_candidate *candidate);
+    void *early_data;
+    bool by_threads;           /* large folders are walked by several */
+    struct sts_arena **arenas; /* theirs */
+    size_t arena_count;
 };
 
 /* Adds what `path` (absolute, NUL-terminated) leads to; directories are walked two levels deep. */
 void cert_find(struct cert_candidates *list, struct sts_str path, struct sts_pos where,
                struct sts_diags *diags);
+/* Adds what is in this one folder, as cert_find does. */
+void cert_find_folder(struct cert_candidates *list, struct sts_str path, struct sts_pos where,
+                      struct sts_diags *diags);
 /* After all paths: joins keys that were configured as files of their own with certificates. */
 void cert_find_finish(struct cert_candidates *list);
+/* Whether a file is taken for a key by its name. */
+bool cert_find_is_key(struct sts_str path);
 void cert_candidates_fini(struct cert_candidates *list);
 
 /* State of one cert_store_load; several threads load with one. */
@@ -110,8 +164,10 @@ struct cert_loader {
     const struct cert_store *previous;
     const struct cert_index *known; /* may be NULL */
     pthread_mutex_t lock;
-    struct cert_table chains;             /* digest -> struct cert_chain, referenced */
-    atomic_size_t read, parsed, recalled; /* pairs: see struct cert_work */
+    bool many;                  /* to be loaded, see cert_check */
+    struct cert_table chains;   /* digest -> struct cert_chain, referenced */
+    struct cert_slab *slab;     /* the one with room, or NULL */
+    atomic_size_t read, parsed; /* pairs: see struct cert_work */
 };
 void cert_loader_init(struct cert_loader *loader, const struct cert_store *previous, time_t now);
 void cert_loader_fini(struct cert_loader *loader);
@@ -122,6 +178,10 @@ enum cert_outcome { CERT_LOADED, CERT_IGNORED, CERT_BROKEN };
  * errors and gives in *out what could be read (for its names), or NULL. */
 enum cert_outcome cert_load(struct cert_loader *loader, const struct cert_candidate *candidate,
                             struct sts_diags *diags, struct cert_pair **out);
+
+/* The part of it that is done best while the folder of both files is open: the pair that the index
+ * knows of files nothing was written to since. `loader` as void *: for cert_candidates. */
+void cert_load_early(void *loader, int folder, struct cert_candidate *candidate);
 
 /* What became of one candidate. */
 struct cert_result {
@@ -137,14 +197,25 @@ void cert_load_all(struct cert_loader *loader, const struct cert_candidates *can
                    struct cert_result *results);
 void cert_result_fini(struct cert_result *result);
 
-/* All rules a pair must meet to be presented; true when no error was added. */
-bool cert_check(const struct cert_pair *pair, const struct cert_objects *objects, time_t now,
-                struct sts_diags *diags);
+/* All rules a pair must meet to be presented; true when no error was added. `der`: the leaf;
+ * `many`: one of more than cert_many that are new at once. To verify its signature takes as long as
+ * all the rest: then identifiers of keys will do, which tell a wrong intermediate, but not a
+ * damaged leaf.
+ */
+bool cert_check(const struct cert_pair *pair, const struct cert_objects *objects,
+                struct sts_str der, bool many, time_t now, struct sts_diags *diags);
+extern size_t cert_many; /* changed by tests only */
 /* The part of cert_check that time or the reader changes, for a pair that is reused. */
 bool cert_check_again(const struct cert_pair *pair, time_t now, struct sts_diags *diags);
 
+/* The digest of the files as they are, and the leaf in them as DER. -1: it cannot be told. */
+int cert_reread(struct sts_str file, struct sts_str key_file, unsigned char digest[32],
+                struct sts_buf *leaf);
+
 /* The pair that came from this certificate file, or NULL. */
 const struct cert_pair *cert_store_by_file(const struct cert_store *store, struct sts_str file);
+/* All of them, to be freed with free(). */
+struct cert_pair **cert_store_pairs(const struct cert_store *store, size_t *count);
 /* The chain of this digest that pairs of the store have, or NULL. */
 struct cert_chain *cert_store_chain(const struct cert_store *store, struct sts_str digest);
 

@@ -1,34 +1,29 @@
 #include "server/tls/cert_store.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "mtasts/domain.h"
 #include "server/base/memory.h"
 #include "server/sys/file.h"
 #include "server/tls/cert_index.h"
-#include "server/tls/cert_pair.h"
+#include "server/tls/cert_store_parts.h"
 
-struct cert_store {
-    atomic_uint refs;
-    struct sts_arena *arena;
-    struct cert_pair **pairs; /* referenced */
-    size_t count, capacity;
-    struct cert_table hosts;   /* name or "*." pattern -> struct cert_identity */
-    struct cert_table files;   /* certificate file -> struct cert_pair */
-    struct cert_table refused; /* name -> struct sts_str, why its certificate was left out */
-    struct cert_table kept;    /* certificate file -> struct cert_pair, of an earlier store */
-    struct cert_table chains;  /* digest -> struct cert_chain, referenced */
-    struct cert_work work;
-    bool remembered; /* the index has these pairs */
-    bool may_mend;
-};
-
-static void add_to(const struct cert_pair **slot, const struct cert_pair *pair)
+const struct cert_pair **cert_store_slot(struct cert_identity *id, const struct cert_pair *pair)
 {
-    if (!*slot || (*slot)->info.not_after < pair->info.not_after)
+    return pair->info.key_type == CERT_RSA ? &id->rsa : &id->ec;
+}
+
+/* True when it is the only one of its key type so far. */
+static bool add_to(struct cert_identity *id, const struct cert_pair *pair)
+{
+    const struct cert_pair **slot = cert_store_slot(id, pair);
+    bool only = !*slot;
+
+    if (only || (*slot)->info.not_after < pair->info.not_after)
         *slot = pair;
+    return only;
 }
 
 static struct sts_str chain_key(const struct cert_chain *chain)
@@ -36,8 +31,7 @@ static struct sts_str chain_key(const struct cert_chain *chain)
     return (struct sts_str){(const char *)chain->digest, sizeof(chain->digest)};
 }
 
-/* Takes the caller's reference. */
-static void store_add(struct cert_store *s, struct cert_pair *pair)
+void cert_store_add_bare(struct cert_store *s, struct cert_pair *pair)
 {
     if (s->count == s->capacity) {
         s->capacity = s->capacity ? sts_mul_size(s->capacity, 2) : 16;
@@ -48,13 +42,22 @@ static void store_add(struct cert_store *s, struct cert_pair *pair)
     cert_table_add(&s->files, pair->info.file, pair);
     if (pair->chain && cert_table_add(&s->chains, chain_key(pair->chain), pair->chain))
         cert_chain_ref(pair->chain);
+    if (pair->info.not_after < s->until)
+        s->until = pair->info.not_after;
+}
+
+/* Takes the caller's reference. */
+static void store_add(struct cert_store *s, struct cert_pair *pair)
+{
+    cert_store_add_bare(s, pair);
     for (size_t i = 0; i < pair->name_count; i++) {
         struct cert_identity *id = cert_table_find(&s->hosts, pair->names[i]);
         if (!id) {
             id = STS_NEW(s->arena, struct cert_identity);
             cert_table_add(&s->hosts, pair->names[i], id);
         }
-        add_to(pair->info.key_type == CERT_RSA ? &id->rsa : &id->ec, pair);
+        if (!add_to(id, pair))
+            cert_table_add(&s->several, pair->names[i], s);
     }
 }
 
@@ -138,8 +141,8 @@ static bool keep_previous(struct cert_store *s, const struct cert_loader *loader
 }
 
 /* Somebody may have put back a backup, or the wrong file: it is obeyed, and said. */
-static void compare_dates(const struct cert_loader *loader, const struct cert_pair *pair,
-                          struct sts_diags *diags)
+static void compare_dates(struct cert_store *s, const struct cert_loader *loader,
+                          const struct cert_pair *pair, struct sts_diags *diags)
 {
     const struct cert_pair *old =
         loader->previous ? cert_store_by_file(loader->previous, pair->info.file) : NULL;
@@ -153,6 +156,7 @@ static void compare_dates(const struct cert_loader *loader, const struct cert_pa
         STS_ARG(day(diags->arena, pair->info.not_after)),
         STS_ARG(day(diags->arena, old->info.not_after)));
     sts_diag_help(diags, d, "it is used; is it the right file, and not an old copy?");
+    s->unusual = true; /* said once */
 }
 
 /* Nobody writes these files again, so no event tells. */
@@ -163,15 +167,36 @@ static bool may_mend(const struct sts_diags *found)
                      strcmp(error->code, "certificate-not-yet-valid") == 0);
 }
 
-static void take_result(struct cert_store *s, struct cert_loader *loader,
-                        const struct cert_candidate *c, struct cert_result *r,
-                        struct sts_diags *diags)
+static void note_name(struct cert_store *s, struct sts_str file, struct sts_str name)
+{
+    struct cert_bare *bare = STS_NEW(s->arena, struct cert_bare);
+
+    if (!cert_name_matters(name))
+        return;
+    *bare = (struct cert_bare){s->bare, file, sts_arena_dup(s->arena, name)};
+    s->bare = bare;
+}
+
+/* Many clients keep older certificates beside the one that counts: of no interest where that one
+ * has the name. */
+static void note_bare(struct cert_store *s, const struct cert_candidate *c,
+                      const struct cert_pair *pair)
+{
+    struct sts_str file = sts_arena_dup(s->arena, c->file);
+
+    note_name(s, file, c->label);
+    for (size_t i = 0; i < pair->name_count; i++)
+        note_name(s, file, pair->names[i]);
+}
+
+static void take_one(struct cert_store *s, struct cert_loader *loader,
+                     const struct cert_candidate *c, struct cert_result *r, struct sts_diags *diags)
 {
     if (r->outcome == CERT_LOADED) {
         store_add(s, cert_pair_ref(r->pair));
         if (r->arena)
             sts_diags_append(diags, &r->diags);
-        compare_dates(loader, r->pair, diags);
+        compare_dates(s, loader, r->pair, diags);
     } else if (!keep_previous(s, loader, c, r->arena ? &r->diags : NULL, diags)) {
         if (r->outcome == CERT_BROKEN) {
             refuse(s, c, r->pair, first_error(&r->diags)->message);
@@ -179,8 +204,20 @@ static void take_result(struct cert_store *s, struct cert_loader *loader,
             sts_diags_append(diags, &r->diags);
         } else if (r->pair && r->pair->info.chain_length && !r->pair->ca) {
             refuse(s, c, r->pair, STS_STR("there is no private key for the certificate"));
+            note_bare(s, c, r->pair);
         }
     }
+}
+
+static void take_result(struct cert_store *s, struct cert_loader *loader,
+                        const struct cert_candidate *c, struct cert_result *r,
+                        struct sts_diags *diags)
+{
+    size_t said = diags->errors + diags->warnings + diags->notes;
+
+    take_one(s, loader, c, r, diags);
+    if (said != diags->errors + diags->warnings + diags->notes)
+        cert_table_add(&s->spoken, sts_arena_dup(s->arena, c->file), s);
 }
 
 static void load(struct cert_store *s, struct cert_loader *loader,
@@ -188,19 +225,36 @@ static void load(struct cert_store *s, struct cert_loader *loader,
 {
     struct cert_result *results = sts_must(calloc(candidates->count + 1, sizeof(*results)));
 
+    cert_table_reserve(&s->files, candidates->count);
+    cert_table_reserve(&s->hosts, candidates->count);
     cert_load_all(loader, candidates, results);
     for (size_t i = 0; i < candidates->count; i++) {
         take_result(s, loader, &candidates->items[i], &results[i], diags);
         cert_result_fini(&results[i]);
     }
     free(results);
+    for (const struct cert_bare *bare = s->bare; bare; bare = bare->next)
+        if (!cert_store_exact(s, bare->name))
+            cert_table_add(&s->spoken, bare->file, s);
     s->work = (struct cert_work){loader->read, loader->parsed};
+}
+
+struct cert_store *cert_store_new(time_t now)
+{
+    struct cert_store *s = sts_must(calloc(1, sizeof(*s)));
+
+    atomic_init(&s->refs, 1);
+    s->arena = sts_arena_new();
+    sts_diags_init(&s->said, s->arena);
+    s->loaded = now;
+    s->until = INT64_MAX;
+    return s;
 }
 
 static bool covered(const struct cert_store *s, const struct cert_pair *pair)
 {
     for (size_t i = 0; i < pair->name_count; i++) {
-        const struct cert_identity *id = cert_table_find(&s->hosts, pair->names[i]);
+        const struct cert_identity *id = cert_store_exact(s, pair->names[i]);
         if (!id || !(pair->info.key_type == CERT_RSA ? id->rsa : id->ec))
             return false;
     }
@@ -220,8 +274,12 @@ static void keep_vanished(struct cert_store *s, const struct cert_loader *loader
                           const struct sts_str *paths, size_t count, const struct cert_table *seen,
                           struct sts_diags *diags)
 {
-    for (size_t i = 0; loader->previous && i < loader->previous->count; i++) {
-        const struct cert_pair *old = loader->previous->pairs[i];
+    size_t pairs = 0;
+    struct cert_pair **before =
+        loader->previous ? cert_store_pairs(loader->previous, &pairs) : NULL;
+
+    for (size_t i = 0; i < pairs; i++) {
+        const struct cert_pair *old = before[i];
         bool configured = false;
         for (size_t k = 0; k < count; k++)
             configured |= below(old->info.file, paths[k]);
@@ -232,13 +290,7 @@ static void keep_vanished(struct cert_store *s, const struct cert_loader *loader
              STS_STR("the certificate is gone"), "to forget it at once, restart the service",
              diags);
     }
-}
-
-/* Candidates come in the same order in each load. */
-static bool same_pairs(const struct cert_store *a, const struct cert_store *b)
-{
-    return a->count == b->count &&
-           (!a->count || memcmp(a->pairs, b->pairs, a->count * sizeof(*a->pairs)) == 0);
+    free(before);
 }
 
 struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
@@ -246,38 +298,45 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
                                    const struct cert_store *previous, time_t now,
                                    struct sts_diags *diags)
 {
-    struct cert_store *s = sts_must(calloc(1, sizeof(*s)));
+    struct cert_store *s = cert_store_new(now);
     struct sts_arena *scratch = sts_arena_new();
-    struct cert_candidates found = {.arena = scratch};
+    struct cert_candidates found = {.arena = scratch, .by_threads = !previous};
     struct cert_loader loader;
     struct sts_str *resolved = STS_ARRAY(scratch, count, struct sts_str);
     struct cert_table seen = {0};
+    struct sts_diags said;
 
     cert_loader_init(&loader, previous, now);
-    atomic_init(&s->refs, 1);
-    s->arena = sts_arena_new();
-    for (size_t i = 0; i < count; i++) {
-        resolved[i] = file_resolve(scratch, base_dir, paths[i].path);
-        size_t errors = diags->errors;
-        cert_find(&found, resolved[i], paths[i].where, diags);
-        s->may_mend |= diags->errors > errors; /* a folder that cannot be listed */
-    }
-    cert_find_finish(&found);
-    for (size_t i = 0; i < found.count; i++)
-        cert_table_add(&seen, found.items[i].file, s);
+    sts_diags_init(&said, scratch);
     struct cert_index *known = index && !previous ? cert_index_read(index) : NULL;
     loader.known = known;
-    load(s, &loader, &found, diags);
-    keep_vanished(s, &loader, resolved, count, &seen, diags);
-    s->remembered = known ? loader.recalled == s->count && s->count == cert_index_count(known)
-                          : previous && previous->remembered && same_pairs(s, previous);
+    if (known) {
+        found.early = cert_load_early;
+        found.early_data = &loader;
+    }
+    for (size_t i = 0; i < count; i++) {
+        resolved[i] = file_resolve(scratch, base_dir, paths[i].path);
+        size_t errors = said.errors;
+        cert_find(&found, resolved[i], paths[i].where, &said);
+        s->may_mend |= said.errors > errors; /* a folder that cannot be listed */
+    }
+    s->unusual = said.first != NULL;
+    cert_find_finish(&found);
+    for (size_t i = 0; previous && i < found.count; i++)
+        cert_table_add(&seen, found.items[i].file, s);
+    load(s, &loader, &found, &said);
+    keep_vanished(s, &loader, resolved, count, &seen, &said);
+    sts_diags_append(&s->said, &said);
+    sts_diags_append(diags, &said);
+    struct cert_pack *pack = known ? cert_index_pack(known) : previous ? previous->pack : NULL;
+    s->pack = pack ? cert_pack_ref(pack) : NULL;
     cert_index_free(known);
-    if (!previous)
-        malloc_trim(0); /* texts of files, and the index: nothing as large is wanted again */
     cert_table_fini(&seen);
     cert_loader_fini(&loader);
     cert_candidates_fini(&found);
     sts_arena_free(scratch);
+    if (!previous)
+        malloc_trim(0); /* candidates and the index: nothing as large is wanted again */
     return s;
 }
 
@@ -298,16 +357,20 @@ void cert_store_unref(struct cert_store *store)
     for (size_t i = 0; i < store->chains.size; i++)
         cert_chain_unref(store->chains.slots[i].value);
     cert_table_fini(&store->chains);
+    cert_table_fini(&store->several);
+    cert_table_fini(&store->spoken);
     for (size_t i = 0; i < store->count; i++)
         cert_pair_unref(store->pairs[i]);
+    cert_pack_unref(store->pack);
     free(store->pairs);
+    cert_store_unref(store->base);
     sts_arena_free(store->arena);
     free(store);
 }
 
 size_t cert_store_count(const struct cert_store *store)
 {
-    return store->count;
+    return store->base ? store->base->count + store->added : store->count;
 }
 
 bool cert_store_is_kept(const struct cert_store *store, const struct cert_pair *pair)
@@ -322,63 +385,20 @@ struct cert_work cert_store_work(const struct cert_store *store)
 
 int cert_store_remember(struct cert_store *store, const char *index)
 {
-    if (store->remembered)
-        return 0;
-    int result = cert_index_write(index, store->pairs, store->count);
-    store->remembered = result == 0;
+    const struct cert_pack *before = store->pack;
+    size_t count;
+    struct cert_pair **pairs = cert_store_pairs(store, &count);
+    int result = cert_index_write(&store->pack, index, pairs, count);
+    int error = errno;
+
+    free(pairs);
+    if (store->pack != before)
+        malloc_trim(0); /* leaves that are in the file now */
+    errno = error;
     return result;
 }
 
 bool cert_store_may_mend(const struct cert_store *store)
 {
     return store->may_mend;
-}
-
-const struct cert_pair *cert_store_by_file(const struct cert_store *store, struct sts_str file)
-{
-    return cert_table_find(&store->files, file);
-}
-
-struct cert_chain *cert_store_chain(const struct cert_store *store, struct sts_str digest)
-{
-    return cert_table_find(&store->chains, digest);
-}
-
-/* "*." and everything after the first label, in `space`; empty when there is no second label. */
-static struct sts_str wildcard_of(struct sts_str host, char space[STS_DOMAIN_MAX + 1])
-{
-    size_t dot = sts_str_find(host, '.', 0);
-
-    if (dot == host.len || dot == 0 || host.len - dot + 1 > STS_DOMAIN_MAX)
-        return (struct sts_str){0};
-    space[0] = '*';
-    memcpy(space + 1, host.ptr + dot, host.len - dot);
-    return (struct sts_str){space, host.len - dot + 1};
-}
-
-/* `table` by exact name, else by wildcard. */
-static void *look_up(const struct cert_table *table, struct sts_str host)
-{
-    char space[STS_DOMAIN_MAX + 1];
-    void *found = cert_table_find(table, host);
-    struct sts_str pattern = wildcard_of(host, space);
-
-    return found || !pattern.len ? found : cert_table_find(table, pattern);
-}
-
-bool cert_store_find(const struct cert_store *store, struct sts_str host, struct cert_identity *out)
-{
-    const struct cert_identity *found = look_up(&store->hosts, host);
-
-    if (!found)
-        return false;
-    *out = *found;
-    return true;
-}
-
-struct sts_str cert_store_why_not(const struct cert_store *store, struct sts_arena *arena,
-                                  struct sts_str host)
-{
-    const struct sts_str *why = look_up(&store->refused, host);
-    return sts_arena_dup(arena, why ? *why : STS_STR("no certificate names it"));
 }

@@ -2,48 +2,92 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/base/memory.h"
 
 enum { SMALLEST = 16 };
 
-static struct cert_slot *slot_of(const struct cert_table *table, struct sts_str key)
+/* By words: paths are long, and there are a hundred thousand of them at a start. */
+static uint32_t hash(struct sts_str key)
 {
-    size_t mask = table->size - 1;
-    size_t at = (size_t)sts_str_hash(key) & mask;
+    uint64_t h = key.len, word;
+    size_t at = 0;
 
-    while (table->slots[at].value && !sts_str_eq(table->slots[at].key, key))
-        at = (at + 1) & mask;
-    return &table->slots[at];
+    for (; key.len - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, key.ptr + at, sizeof(word));
+        h = (h ^ word) * 0x9E3779B97F4A7C15u;
+        h ^= h >> 32;
+    }
+    for (; at < key.len; at++)
+        h = (h ^ (unsigned char)key.ptr[at]) * 0x100000001B3u;
+    h *= 0x9E3779B97F4A7C15u;
+    return (uint32_t)(h >> 32);
 }
 
-static void grow(struct cert_table *table)
+static size_t home(const struct cert_table *table, uint32_t hash)
 {
-    struct cert_table bigger = {.size = table->size ? sts_mul_size(table->size, 2) : SMALLEST,
-                                .count = table->count};
+    return (size_t)((uint64_t)hash * table->size >> 32);
+}
 
-    bigger.slots = sts_must(calloc(bigger.size, sizeof(*bigger.slots)));
-    for (size_t i = 0; i < table->size; i++)
-        if (table->slots[i].value)
-            *slot_of(&bigger, table->slots[i].key) = table->slots[i];
+static size_t next(const struct cert_table *table, size_t at)
+{
+    return at + 1 < table->size ? at + 1 : 0;
+}
+
+/* The slot of this key, or the one that it would be put in. */
+static struct cert_slot *slot_of(const struct cert_table *table, struct sts_str key, uint32_t hash)
+{
+    for (size_t at = home(table, hash);; at = next(table, at)) {
+        struct cert_slot *slot = &table->slots[at];
+        if (!slot->value || (slot->hash == hash && slot->len == key.len &&
+                             (key.len == 0 || memcmp(slot->key, key.ptr, key.len) == 0)))
+            return slot;
+    }
+}
+
+static void resize(struct cert_table *table, size_t size)
+{
+    struct cert_table other = {.size = size, .count = table->count};
+
+    assert(size > table->count && size <= UINT32_MAX);
+    other.slots = sts_must(calloc(size, sizeof(*other.slots)));
+    for (size_t i = 0; i < table->size; i++) {
+        const struct cert_slot *old = &table->slots[i];
+        size_t at = home(&other, old->hash);
+        if (!old->value)
+            continue;
+        while (other.slots[at].value)
+            at = next(&other, at);
+        other.slots[at] = *old;
+    }
     free(table->slots);
-    *table = bigger;
+    *table = other;
+}
+
+void cert_table_reserve(struct cert_table *table, size_t count)
+{
+    size_t size = count + count / 3 + SMALLEST;
+
+    if (size > table->size)
+        resize(table, size);
 }
 
 void *cert_table_find(const struct cert_table *table, struct sts_str key)
 {
-    return table->size ? slot_of(table, key)->value : NULL;
+    return table->size ? slot_of(table, key, hash(key))->value : NULL;
 }
 
 bool cert_table_add(struct cert_table *table, struct sts_str key, void *value)
 {
-    assert(value);
-    if (table->count + 1 > table->size / 2)
-        grow(table);
-    struct cert_slot *slot = slot_of(table, key);
+    assert(value && key.len <= UINT32_MAX);
+    if (table->count + 1 > table->size / 4 * 3)
+        resize(table, table->size ? table->size + table->size / 2 : SMALLEST);
+    uint32_t h = hash(key);
+    struct cert_slot *slot = slot_of(table, key, h);
     if (slot->value)
         return false;
-    *slot = (struct cert_slot){key, value};
+    *slot = (struct cert_slot){key.ptr, (uint32_t)key.len, h, value};
     table->count++;
     return true;
 }

@@ -116,7 +116,7 @@ class Subject:
             if arrange:
                 arrange(self)
 
-        options["settings"] = {"certificates": [*others, "certs"]}
+        options["settings"] = {"certificates": [*others, "certs"], **options.get("settings", {})}
         self.scene = make_scene(arrange=place, **options)
         self.daemon = self.scene.daemon
         self.seen = self.scene.watch(SUBJECT, self.pair.serial, CertificateWatcher)
@@ -309,6 +309,51 @@ def test_burst_of_many(subject, issuer):
     c.scene.hangup()
     assert c.renewed() == len(hosts)
     c.renew()
+
+
+@pytest.mark.parametrize("layout", [certbot, dehydrated, acme_sh], ids=lambda one: one.__name__)
+def test_one_of_many_folders(subject, issuer, layout):
+    """Nothing else is looked at. What others write there is no reason to look."""
+    hosts = [f"mta-sts.t{number}.example.org" for number in range(20)]
+
+    def arrange(c):
+        for host in hosts:
+            folder = c.root / "live" / host if layout is certbot else c.root / host
+            pair = issuer.issue(host)
+            in_place(folder / "fullchain.pem", pair.chain)
+            in_place(folder / "privkey.pem", pair.key)
+
+    c = subject(arrange=arrange, layout=layout)
+    c.stays()
+    for _ in range(3):
+        c.renew()
+        line = c.scene.reloads()[-1]
+        assert line["certificate_folders"] == "told", line
+        assert int(line["certificates_read"]) < 10, line
+    c.scene.hangup()
+    assert not c.scene.diagnostics(level="error")
+
+
+def test_more_folders_than_are_told(subject, issuer):
+    hosts = [f"mta-sts.t{number}.example.org" for number in range(300)]
+
+    def write(c):
+        pairs = {host: issuer.issue(host) for host in hosts}
+        for host, pair in pairs.items():
+            in_place(c.root / host / "fullchain.pem", pair.chain)
+            in_place(c.root / host / "privkey.pem", pair.key)
+        return pairs
+
+    def arrange(c):
+        tenants = {host.removeprefix("mta-sts."): policy(1) for host in hosts}
+        (c.root.parent / "other.d" / "many.yaml").write_text(yaml.safe_dump({"tenants": tenants}))
+        write(c)
+
+    c = subject(arrange=arrange)
+    pairs = {}
+    c.scene.change(lambda: pairs.update(write(c)))
+    c.scene.hangup()
+    assert all(c.presented(host) == pair.serial for host, pair in pairs.items())
 
 
 # --- More pairs than the cache holds -------------------------------------------------------------
@@ -508,6 +553,20 @@ def test_restart_with_an_index(subject, fault):
             assert c.presented() == pair.serial
             refused = c.daemon.log(event="certificate-index")
             assert bool(refused) == (fault is INDEX_FAULTS["fifo"])
+
+
+def test_index_damaged_while_it_is_used(subject):
+    """Nothing is kept ready, so each handshake looks for its certificate there."""
+    c = subject(settings={"limits": {"certificate_cache": 0}})
+    index = c.scene.ledger.with_name(c.scene.ledger.name + ".certs")
+    for damage in turn_a_bit, lambda path: os.truncate(path, 100), remove:
+        c.renew()
+        damage(index)
+        for host in HOST, f"mta-sts.{NEIGHBOUR}", HOST:
+            assert c.presented(host)
+        assert c.presented() == c.pair.serial
+    c.daemon = c.scene.restart(1).daemon
+    assert c.presented() == c.pair.serial
 
 
 # --- Without a further event ---------------------------------------------------------------------

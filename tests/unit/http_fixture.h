@@ -56,11 +56,13 @@ UNUSED_FN void add_tenant(struct snapshot *s, const char *domain, enum tenant_st
                           const char *body)
 {
     struct tenant *t = &s->tenants[s->tenant_count++];
-    t->domain = sts_arena_dup(s->arena, sts_str_from(domain));
-    t->host = sts_arena_printf(s->arena, "mta-sts.%s", domain);
+    struct sts_str host = sts_arena_printf(s->arena, STS_HOST_LABEL "%s", domain);
+    struct body *own = STS_NEW(s->arena, struct body);
+    own->text = sts_arena_dup(s->arena, sts_str_from(body));
+    t->domain = sts_str_sub(host, strlen(STS_HOST_LABEL), host.len);
     t->state = state;
-    t->body = sts_arena_dup(s->arena, sts_str_from(body));
-    t->hash = (uint32_t)sts_str_hash(t->host);
+    t->body = own;
+    t->hash = (uint32_t)sts_str_hash(host);
     size_t at = t->hash & (s->index_size - 1);
     while (s->index[at])
         at = (at + 1) & (s->index_size - 1);

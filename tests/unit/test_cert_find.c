@@ -1,6 +1,8 @@
 /* Unit tests of the certificate store: which files are found to belong together. */
 #include "tests/unit/cert_store_fixture.h"
 
+#include "server/tls/cert_pair.h"
+
 static void every_layout_is_found(void **state)
 {
     (void)state;
@@ -24,7 +26,8 @@ static void every_layout_is_found(void **state)
             const struct cert_pair *pair = find(s, "mta-sts.example.org").ec;
             assert_non_null(pair);
             assert_string_equal(cert_pair_info(pair)->file.ptr, test_path(layouts[i][0]));
-            assert_string_equal(cert_pair_info(pair)->key_file.ptr, test_path(layouts[i][1]));
+            assert_string_equal(cert_pair_key_file(pair, (char[CERT_PATH_MAX]){0}).ptr,
+                                test_path(layouts[i][1]));
             assert_int_equal(cert_pair_info(pair)->chain_length, 2);
             assert_int_equal(cert_pair_info(pair)->not_after, NOW + 90 * DAYS);
             cert_store_unref(s);
@@ -175,6 +178,55 @@ static void permission_is_reported(void **state)
     assert_int_equal(chmod(test_path("d"), 0755), 0);
 }
 
+static struct sts_buf all_found(bool by_threads)
+{
+    struct cert_candidates list = {.arena = sts_arena_new(), .by_threads = by_threads};
+    struct sts_arena *scratch = list.arena;
+    struct sts_buf out = {0};
+
+    sts_diags_init(&diags, arena);
+    cert_find(&list, sts_str_from(test_path("d")), (struct sts_pos){0}, &diags);
+    cert_find_finish(&list);
+    for (size_t i = 0; i < list.count; i++)
+        sts_buf_printf(&out, "%s %s %.*s %d\n", list.items[i].file.ptr, list.items[i].key_file.ptr,
+                       STS_ARG(list.items[i].label), list.items[i].required);
+    for (const struct sts_diag *d = diags.first; d; d = d->next)
+        sts_buf_printf(&out, "%s %s\n", d->code, d->where.source.ptr);
+    cert_candidates_fini(&list);
+    sts_arena_free(scratch);
+    return out;
+}
+
+/* Also what cannot be listed is reported in its place. */
+static void several_threads_find_the_same_as_one(void **state)
+{
+    (void)state;
+    const char *const layouts[][2] = {
+        {"fullchain.pem", "privkey.pem"}, {"tls.crt", "tls.key"},        {"a.crt", "a.key"},
+        {"deep/x.pem", "deep/y"},         {"fullchain.cer", "host.key"}, {"cert.pem", "none"}};
+    char path[80];
+    for (int i = 0; i < 400; i++) {
+        for (int k = 0; k < 2; k++) {
+            snprintf(path, sizeof(path), "d/h%d.example/%s", i, layouts[i % 6][k]);
+            test_write(path, "x", 1);
+        }
+        snprintf(path, sizeof(path), "d/file%d.pem", i);
+        test_write(path, "x", 1);
+    }
+    for (int i = 0; i < 400; i += 50) {
+        snprintf(path, sizeof(path), "d/h%d.example/loop", i);
+        assert_int_equal(symlink("loop", test_path(path)), 0);
+        snprintf(path, sizeof(path), "d/z%d.pem", i);
+        assert_int_equal(symlink("h1.example", test_path(path)), 0); /* a folder */
+    }
+    assert_int_equal(symlink("/proc/self/fd/999", test_path("d/dangling.crt")), 0);
+    struct sts_buf one = all_found(false), several = all_found(true);
+    assert_true(one.len > 800 * 40);
+    assert_string_equal(one.ptr, several.ptr);
+    sts_buf_fini(&one);
+    sts_buf_fini(&several);
+}
+
 static void the_script_makes_what_the_store_takes(void **state)
 {
     (void)state;
@@ -225,6 +277,7 @@ int main(void)
         TEST(listed_keys_join_their_certificates),
         TEST(only_regular_files_are_read),
         TEST(permission_is_reported),
+        TEST(several_threads_find_the_same_as_one),
         TEST(the_script_makes_what_the_store_takes),
     };
     return cmocka_run_group_tests_name("cert_find", tests, group_setup, group_teardown);

@@ -93,8 +93,7 @@ static void each_threshold_once(void **state)
     struct expiry e = {0};
     char text[4096];
 
-    expiry_update(&e, &w->snapshot);
-    assert_int_equal(e.count, 3);
+    expiry_update(&e, NULL, &w->snapshot);
     assert_false(tick(&e, END - 30 * DAY, text, sizeof(text)));
     assert_string_equal(text, "");
     assert_int_equal(e.next, END - 21 * DAY);
@@ -110,7 +109,7 @@ static void each_threshold_once(void **state)
         assert_non_null(strstr(text, "level=warning"));
         assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
         /* Nor by what is published meanwhile. */
-        expiry_update(&e, &w->snapshot);
+        expiry_update(&e, &w->snapshot, &w->snapshot);
         assert_false(tick(&e, END - days[i] * DAY + 60, text, sizeof(text)));
         assert_string_equal(text, "");
     }
@@ -131,7 +130,7 @@ static void short_lives_are_said_later(void **state)
     char text[4096];
 
     w->pairs[SHARED]->info.not_before = END - 6 * DAY;
-    expiry_update(&e, &w->snapshot);
+    expiry_update(&e, NULL, &w->snapshot);
     for (int days = 6; days > 1; days--) {
         assert_false(tick(&e, END - days * DAY, text, sizeof(text)));
         assert_string_equal(text, "");
@@ -149,15 +148,21 @@ static void late_at_the_start(void **state)
     struct expiry e = {0};
     char text[4096];
 
-    expiry_update(&e, &w->snapshot);
+    expiry_update(&e, NULL, &w->snapshot);
     assert_false(tick(&e, END - 2 * DAY + 1, text, sizeof(text)));
     assert_non_null(strstr(text, "days=2"));
     assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
     assert_false(tick(&e, END - 2 * DAY + 2, text, sizeof(text)));
     assert_string_equal(text, "");
     /* A renewed one begins anew. */
-    w->tenants[0].identity.ec = w->tenants[1].identity.ec = w->pairs[RENEWED];
-    expiry_update(&e, &w->snapshot);
+    struct tenant others[3];
+    struct snapshot next = {.tenants = others, .tenant_count = 3};
+    memcpy(others, w->tenants, sizeof(others));
+    others[0].identity.ec = others[1].identity.ec = w->pairs[RENEWED];
+    e.next = EXPIRY_NEVER;
+    expiry_update(&e, &w->snapshot, &next);
+    assert_int_equal(e.next, END + 69 * DAY);
+    e.next = 0;
     assert_false(tick(&e, END - DAY, text, sizeof(text)));
     assert_string_equal(text, "");
     assert_int_equal(e.next, END + 19 * DAY);
@@ -170,7 +175,7 @@ static void the_clock_goes_back(void **state)
     struct expiry e = {0};
     char text[4096];
 
-    expiry_update(&e, &w->snapshot);
+    expiry_update(&e, NULL, &w->snapshot);
     assert_true(tick(&e, END + DAY, text, sizeof(text)));
     assert_true(tick(&e, END - 8 * DAY, text, sizeof(text)));
     assert_string_equal(text, ""); /* it was said */
@@ -188,7 +193,7 @@ static void nothing_is_presented(void **state)
     w->tenants[0].state = TENANT_REFUSED;
     w->tenants[1].state = TENANT_NO_CERTIFICATE;
     w->tenants[2].identity = (struct cert_identity){0}; /* listeners without TLS */
-    expiry_update(&e, &w->snapshot);
+    expiry_update(&e, NULL, &w->snapshot);
     assert_int_equal(e.count, 0);
     assert_false(tick(&e, END + DAY, text, sizeof(text)));
     assert_string_equal(text, "");

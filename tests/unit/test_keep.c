@@ -104,7 +104,7 @@ static void commit(struct fixture *f)
     for (size_t i = 0; i < f->snapshot->tenant_count; i++)
         if (f->snapshot->tenants[i].state == TENANT_SERVED)
             entries[count++] = (struct ledger_entry){f->snapshot->tenants[i].domain,
-                                                     &f->snapshot->tenants[i].policy};
+                                                     tenant_policy(&f->snapshot->tenants[i])};
     assert_true(ledger_serve(ledger, entries, count, NOW, &f->diags));
     ledger_close(ledger);
 }
@@ -133,13 +133,13 @@ static enum tenant_kept serves(const struct fixture *f, const char *domain, cons
 
     assert_non_null(t);
     assert_int_equal(t->state, TENANT_SERVED);
-    assert_int_equal(t->policy.mx_count, 1);
-    assert_true(sts_str_is(t->policy.mx[0], mx));
+    assert_int_equal(t->body->policy.mx_count, 1);
+    assert_true(sts_str_is(t->body->policy.mx[0], mx));
     struct sts_buf body = {0};
-    sts_policy_render(&body, &t->policy);
-    assert_true(sts_str_eq(sts_buf_str(&body), t->body));
+    sts_policy_render(&body, &t->body->policy);
+    assert_true(sts_str_eq(sts_buf_str(&body), t->body->text));
     sts_buf_fini(&body);
-    assert_ptr_equal(snapshot_find_host(f->snapshot, t->host), t);
+    assert_ptr_equal(snapshot_find_host(f->snapshot, tenant_host(t)), t);
     return t->kept;
 }
 

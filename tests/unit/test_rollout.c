@@ -35,7 +35,7 @@ enum flags {
 struct scene {
     struct sts_arena *arena;
     struct tenant tenant;
-    struct sts_str reports[1];
+    struct body body; /* of the tenant */
     struct rollout_policy policies[SERVED_MAX];
     struct rollout_input in;
     struct rollout out;
@@ -77,13 +77,12 @@ static void configure(struct scene *s, unsigned flags)
     struct tenant *t = &s->tenant;
     const struct rollout_policy *last = s->in.count ? &s->policies[s->in.count - 1] : NULL;
 
-    *t = (struct tenant){.domain = STS_STR("example.org"), .tls_reports = s->reports};
-    s->reports[0] = STS_STR("mailto:a@example.org");
-    t->tls_report_count = !(flags & NO_REPORTS);
+    *t = (struct tenant){.domain = STS_STR("example.org"), .body = &s->body};
+    s->in.reports = !(flags & NO_REPORTS);
     if (last)
-        t->policy = last->policy;
+        s->body.policy = last->policy;
     if (flags & OTHER)
-        t->policy.max_age++;
+        s->body.policy.max_age++;
     if (flags & REFUSED)
         t->state = TENANT_REFUSED;
     if (flags & KEPT)

@@ -2,7 +2,9 @@
  * over from the snapshot before is what resolving it anew would give. */
 #include "tests/unit/test.h"
 
+#include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +31,7 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
+    signal(SIGIO, SIG_IGN); /* of file_read_settled */
     strcpy(f->dir, "/tmp/scale-XXXXXX");
     f->arena = sts_arena_new();
     *state = f;
@@ -76,6 +79,18 @@ static void put_tenants(int file, int count, const char *policy)
     assert_int_equal(fclose(out), 0);
 }
 
+/* Its bytes are others, and nothing that anybody can set tells of it. */
+static void put_unseen(const char *name, const char *text)
+{
+    struct stat st;
+
+    assert_int_equal(stat(name, &st), 0);
+    assert_int_equal(st.st_size, strlen(text));
+    put(name, text);
+    const struct timespec times[] = {st.st_atim, st.st_mtim};
+    assert_int_equal(utimensat(AT_FDCWD, name, times, 0), 0);
+}
+
 static struct snapshot *build(struct fixture *f, const struct snapshot *previous)
 {
     const struct snapshot_input input = {
@@ -108,20 +123,26 @@ static void assert_same_diags(const struct sts_diags *a, const struct sts_diags 
     sts_buf_fini(&y);
 }
 
-static void assert_same_tenant(const struct tenant *a, const struct tenant *b)
+static void assert_same_tenant(const struct snapshot *s, const struct snapshot *o, size_t i)
 {
+    const struct tenant *a = &s->tenants[i], *b = &o->tenants[i];
+    struct sts_pos where = tenant_where(s, a), other = tenant_where(o, b);
+    size_t reports, other_reports;
+
     assert_true(sts_str_eq(a->domain, b->domain));
-    assert_true(sts_str_eq(a->host, b->host));
-    assert_true(sts_str_eq(a->body, b->body));
-    assert_true(sts_str_eq(a->where.source, b->where.source));
-    assert_int_equal(a->where.line, b->where.line);
+    assert_true(sts_str_eq(tenant_host(a), tenant_host(b)));
+    assert_true(sts_str_eq(tenant_body(a), tenant_body(b)));
+    assert_true(sts_str_eq(where.source, other.source));
+    assert_int_equal(where.line, other.line);
     assert_int_equal(a->state, b->state);
     assert_int_equal(a->kept, b->kept);
     assert_int_equal(a->retiring, b->retiring);
-    assert_int_equal(a->policy.mode, b->policy.mode);
-    assert_int_equal(a->policy.max_age, b->policy.max_age);
-    assert_int_equal(a->policy.mx_count, b->policy.mx_count);
-    assert_int_equal(a->tls_report_count, b->tls_report_count);
+    assert_int_equal(tenant_policy(a)->mode, tenant_policy(b)->mode);
+    assert_int_equal(tenant_policy(a)->max_age, tenant_policy(b)->max_age);
+    assert_int_equal(tenant_policy(a)->mx_count, tenant_policy(b)->mx_count);
+    tenant_reports(s, a, &reports);
+    tenant_reports(o, b, &other_reports);
+    assert_int_equal(reports, other_reports);
     assert_int_equal(a->file, b->file);
     assert_int_equal(a->nth, b->nth);
 }
@@ -142,8 +163,8 @@ static const struct snapshot *next(struct fixture *f)
     assert_int_equal(s->duplicates, f->anew->duplicates);
     assert_int_equal(body_pool_count(s->bodies), body_pool_count(f->anew->bodies));
     for (size_t i = 0; i < s->tenant_count; i++) {
-        assert_same_tenant(&s->tenants[i], &f->anew->tenants[i]);
-        assert_ptr_equal(snapshot_find_host(s, s->tenants[i].host), &s->tenants[i]);
+        assert_same_tenant(s, f->anew, i);
+        assert_ptr_equal(snapshot_find_host(s, tenant_host(&s->tenants[i])), &s->tenants[i]);
         assert_ptr_equal(snapshot_find_domain(s, s->tenants[i].domain), &s->tenants[i]);
     }
     f->diags = said;
@@ -153,6 +174,14 @@ static const struct snapshot *next(struct fixture *f)
 static const struct tenant *tenant(const struct fixture *f, const char *domain)
 {
     return snapshot_find_domain(f->snapshot, sts_str_from(domain));
+}
+
+static size_t reports(const struct fixture *f, const char *domain)
+{
+    size_t count;
+
+    tenant_reports(f->snapshot, tenant(f, domain), &count);
+    return count;
 }
 
 static size_t said(const struct fixture *f, const char *code)
@@ -242,14 +271,14 @@ static void a_named_policy_changes_for_those_who_name_it(void **state)
     next(f);
     put("t.d/p.yaml", "policies: {p: {mode: enforce, mx: [mx.example.org]}}\n");
     assert_int_equal(next(f)->work.resolved, 2);
-    assert_int_equal(tenant(f, "t1-0.example")->policy.mode, STS_MODE_ENFORCE);
+    assert_int_equal(tenant_policy(tenant(f, "t1-0.example"))->mode, STS_MODE_ENFORCE);
     /* One of the same name that comes later, and takes the place of the first when that goes. */
     put("t.d/r.yaml", "policies: {p: {mode: none}}\n");
     assert_int_equal(next(f)->work.resolved, 0);
     assert_int_equal(said(f, "policy-duplicate"), 1);
     assert_int_equal(unlink("t.d/p.yaml"), 0);
     assert_int_equal(next(f)->work.resolved, 2);
-    assert_int_equal(tenant(f, "t1-0.example")->policy.mode, STS_MODE_NONE);
+    assert_int_equal(tenant_policy(tenant(f, "t1-0.example"))->mode, STS_MODE_NONE);
 }
 
 static void settings_count_for_all(void **state)
@@ -259,10 +288,10 @@ static void settings_count_for_all(void **state)
     put("main.yaml", MAIN);
     put_tenants(1, 2, "mode: none");
     next(f);
-    assert_int_equal(tenant(f, "t1-0.example")->tls_report_count, 0);
+    assert_int_equal(reports(f, "t1-0.example"), 0);
     put("main.yaml", MAIN "contact: {tls_reports: \"mailto:a@example.org\"}\n");
     assert_int_equal(next(f)->work.resolved, 2);
-    assert_int_equal(tenant(f, "t1-0.example")->tls_report_count, 1);
+    assert_int_equal(reports(f, "t1-0.example"), 1);
 }
 
 /* A warning of a policy of many is said once: by the next when the first one goes. */
@@ -298,7 +327,7 @@ static void the_other_of_two_comes_back(void **state)
     put("t.d/1.yaml", "tenants: {a.example: {mode: none}}\n");
     next(f);
     assert_int_equal(f->snapshot->duplicates, 0);
-    assert_true(sts_str_is(tenant(f, "b.example")->where.source, "t.d/2.yaml"));
+    assert_true(sts_str_is(tenant_where(f->snapshot, tenant(f, "b.example")).source, "t.d/2.yaml"));
     /* And again, with one of the two taken over. */
     put("t.d/1.yaml", "tenants: {a.example: {mode: none}, b.example: {mode: none}}\n");
     assert_int_equal(next(f)->duplicates, 1);
@@ -341,6 +370,151 @@ static void random_edits(void **state)
     }
 }
 
+/* As a server looks, `later` seconds from now. */
+static const struct snapshot *look(struct fixture *f, enum snapshot_look how, time_t later,
+                                   const char *touched)
+{
+    const struct file_name file = {file_identify("t.d"), sts_str_from(touched)};
+    const struct snapshot_input input = {.main_file = "main.yaml",
+                                         .now = time(NULL) + later,
+                                         .previous = f->snapshot,
+                                         .look = how,
+                                         .touched = {.files = &file, .count = touched != NULL}};
+
+    sts_diags_init(&f->diags, f->arena);
+    struct snapshot *s = snapshot_build(&input, &f->diags);
+    assert_non_null(s);
+    snapshot_unref(f->snapshot);
+    f->snapshot = s;
+    return s;
+}
+
+static enum sts_mode mode_of(const struct fixture *f, const char *domain)
+{
+    assert_non_null(tenant(f, domain));
+    return tenant_policy(tenant(f, domain))->mode;
+}
+
+#define NONE "tenants: {b.example: {mode: none, mx: [m.example.org]}, c.example: {mode: none}}\n"
+#define TESTING                                                                                    \
+    "tenants: {b.example: {mode: testing, mx: [m.example.org]}}\n#....................\n"
+
+static void stat_is_enough_when_it_is_old(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    put("t.d/b.yaml", NONE);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 3);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 1);
+    assert_int_equal(f->snapshot->source_count, 3);
+    put_unseen("t.d/b.yaml", TESTING);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 2);
+    assert_int_equal(f->snapshot->work.parsed, 1);
+    assert_int_equal(mode_of(f, "b.example"), STS_MODE_TESTING);
+    /* Who asks gets them read. */
+    assert_int_equal(look(f, LOOK_READ, 100, NULL)->work.read, 3);
+    assert_int_equal(f->snapshot->work.parsed, 0);
+}
+
+static void what_is_young_is_read(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    look(f, LOOK_STAT, 0, NULL);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 2);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 1);
+}
+
+static void what_is_broken_is_read_each_time(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    look(f, LOOK_STAT, 100, NULL);
+    put("t.d/a.yaml", "tenants: [\n");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 2);
+        assert_int_equal(said(f, "source-kept"), 1);
+        assert_int_equal(tenant(f, "a.example")->kept, KEPT_BROKEN);
+    }
+}
+
+/* What a writer has open says nothing by its stat. */
+static void what_is_open_is_not_trusted(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    int fd = open("t.d/a.yaml", O_WRONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->served, 1);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 2);
+}
+
+static bool knows(const struct fixture *f, const char *directory, const char *name)
+{
+    const struct file_name touched = {file_identify(directory), sts_str_from(name)};
+    return snapshot_knows(f->snapshot, &(struct snapshot_touched){.files = &touched, .count = 1});
+}
+
+static void only_touched_files_are_looked_at(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    put("t.d/b.yaml", NONE);
+    put("t.d/d.yaml", "tenants: {d.example: {mode: none}}\n");
+    look(f, LOOK_STAT, 0, NULL);
+    assert_true(knows(f, "t.d", "a.yaml"));
+    put("t.d/b.yaml", TESTING);
+    put("t.d/d.yaml", "tenants: {e.example: {mode: none}}\n");
+    assert_int_equal(look(f, LOOK_TOLD, 0, "b.yaml")->work.read, 2);
+    assert_int_equal(f->snapshot->work.parsed, 1);
+    assert_int_equal(f->snapshot->work.resolved, 1);
+    assert_int_equal(mode_of(f, "b.example"), STS_MODE_TESTING);
+    assert_null(tenant(f, "c.example"));
+    assert_non_null(tenant(f, "d.example")); /* nobody told */
+    look(f, LOOK_STAT, 0, NULL);
+    assert_null(tenant(f, "d.example"));
+    assert_non_null(tenant(f, "e.example"));
+    /* Other settings: everything. */
+    put("main.yaml", MAIN "strict: on\n");
+    put("t.d/a.yaml", "tenants: {f.example: {mode: none}}\n");
+    look(f, LOOK_TOLD, 0, "b.yaml");
+    assert_non_null(tenant(f, "f.example"));
+}
+
+static void what_asks_for_more_is_not_known(void **state)
+{
+    struct fixture *f = *state;
+
+    put("main.yaml", MAIN);
+    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    put("t.d/b.yaml", NONE);
+    look(f, LOOK_STAT, 0, NULL);
+    assert_true(knows(f, "t.d", "a.yaml") && knows(f, "t.d", "b.yaml"));
+    assert_false(knows(f, ".", "main.yaml"));
+    assert_false(knows(f, "t.d", "c.yaml"));
+    assert_false(knows(f, ".", "a.yaml")); /* a new one of that name */
+    assert_int_equal(rename("t.d/a.yaml", "elsewhere"), 0);
+    assert_false(knows(f, "t.d", "a.yaml"));
+    assert_int_equal(symlink("../elsewhere", "t.d/a.yaml"), 0);
+    assert_false(knows(f, "t.d", "a.yaml"));
+    assert_true(knows(f, "t.d", "b.yaml"));
+    put("t.d/b.yaml", "");
+    look(f, LOOK_STAT, 0, NULL);
+    assert_int_equal(said(f, "source-kept"), 1);
+    assert_false(knows(f, "t.d", "b.yaml"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -354,6 +528,12 @@ int main(void)
         TEST(what_was_said_is_said_again),
         TEST(the_other_of_two_comes_back),
         TEST(random_edits),
+        TEST(stat_is_enough_when_it_is_old),
+        TEST(what_is_young_is_read),
+        TEST(what_is_broken_is_read_each_time),
+        TEST(what_is_open_is_not_trusted),
+        TEST(only_touched_files_are_looked_at),
+        TEST(what_asks_for_more_is_not_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,8 +79,9 @@ static void builds_a_served_tenant(void **state)
     assert_non_null(t);
     assert_ptr_equal(t, snapshot_find_domain(s, STS_STR("example.org")));
     assert_int_equal(t->state, TENANT_SERVED);
-    assert_true(sts_str_is(t->body, "version: STSv1\r\nmode: testing\r\nmx: a.x\r\nmx: b.x\r\n"
-                                    "max_age: 2419200\r\n"));
+    assert_true(sts_str_is(tenant_body(t),
+                           "version: STSv1\r\nmode: testing\r\nmx: a.x\r\nmx: b.x\r\n"
+                           "max_age: 2419200\r\n"));
     assert_null(snapshot_find_host(s, STS_STR("example.org")));
     assert_null(snapshot_find_domain(s, STS_STR("mta-sts.example.org")));
     assert_int_equal(s->generation, 1);
@@ -119,7 +120,7 @@ static void duplicates_across_files_are_errors(void **state)
     assert_true(sts_str_ends(tenant->where.source, STS_STR("b.yaml")));
     assert_true(sts_str_ends(tenant->related.source, STS_STR("a.yaml")));
     assert_int_equal(s->tenant_count, 1);
-    assert_int_equal(snapshot_find_domain(s, STS_STR("example.org"))->policy.mode,
+    assert_int_equal(snapshot_find_domain(s, STS_STR("example.org"))->body->policy.mode,
                      STS_MODE_TESTING);
     snapshot_unref(s);
 }
@@ -136,7 +137,7 @@ static void a_broken_tenant_is_known_and_refused(void **state)
     assert_int_equal(s->refused, 1);
     const struct tenant *t = snapshot_find_host(s, STS_STR("mta-sts.a.example"));
     assert_int_equal(t->state, TENANT_REFUSED);
-    assert_int_equal(t->body.len, 0);
+    assert_int_equal(tenant_body(t).len, 0);
     snapshot_unref(s);
 }
 
@@ -209,7 +210,7 @@ static void unchanged_files_are_shared(void **state)
     assert_ptr_not_equal(source_of(first, "b.yaml"), source_of(second, "b.yaml"));
     snapshot_unref(first); /* what is shared lives on in the second */
     assert_int_equal(snapshot_find_domain(second, STS_STR("a.example"))->state, TENANT_SERVED);
-    assert_int_equal(snapshot_find_domain(second, STS_STR("b.example"))->policy.mode,
+    assert_int_equal(snapshot_find_domain(second, STS_STR("b.example"))->body->policy.mode,
                      STS_MODE_TESTING);
     snapshot_unref(second);
 }
@@ -224,21 +225,21 @@ static void a_tenant_that_breaks_keeps_its_last_good_policy(void **state)
                      "  b.example: {mode: x}}\n");
     struct snapshot *second = build(f, first);
     assert_non_null(find(f, "tenant-kept"));
-    struct sts_str body = sts_arena_dup(f->arena, first->tenants[0].body);
+    struct sts_str body = sts_arena_dup(f->arena, tenant_body(&first->tenants[0]));
     snapshot_unref(first); /* what is kept is a copy */
     struct snapshot *third = build(f, second);
     snapshot_unref(second);
     const struct tenant *t = snapshot_find_domain(third, STS_STR("a.example"));
     assert_int_equal(t->state, TENANT_SERVED);
     assert_true(t->kept);
-    assert_true(sts_str_eq(t->body, body));
-    assert_true(sts_str_is(t->policy.mx[0], "m.example"));
+    assert_true(sts_str_eq(tenant_body(t), body));
+    assert_true(sts_str_is(tenant_policy(t)->mx[0], "m.example"));
     assert_int_equal(third->kept, 1);
     assert_int_equal(third->refused, 1); /* b.example was never good */
     write_file(f, "main.yaml", PLAIN "tenants: {a.example: {mode: none, mx: [n.example]}}\n");
     struct snapshot *mended = build(f, third);
     assert_false(mended->tenants[0].kept);
-    assert_int_equal(mended->tenants[0].policy.mode, STS_MODE_NONE);
+    assert_int_equal(mended->tenants[0].body->policy.mode, STS_MODE_NONE);
     snapshot_unref(third);
     snapshot_unref(mended);
 }
@@ -260,7 +261,7 @@ static void many_tenants_are_found(void **state)
         struct sts_str host = sts_arena_printf(f->arena, "mta-sts.t%d.example", i);
         const struct tenant *t = snapshot_find_host(s, host);
         assert_non_null(t);
-        assert_true(sts_str_eq(t->host, host));
+        assert_true(sts_str_eq(tenant_host(t), host));
     }
     assert_null(snapshot_find_host(s, STS_STR("mta-sts.t5000.example")));
     snapshot_unref(s);

@@ -42,6 +42,190 @@ static void other_names_are_ignored(void **state)
     watch_free(w);
 }
 
+/* Whether what happened since the call before is known to be this one file (NULL: any more). */
+static bool told(struct watch *w, const char *directory, const char *name)
+{
+    struct watch_told now;
+
+    assert_true(watch_read(w));
+    bool all = watch_told(w, &now);
+    bool good = name ? all && now.file_count == 1 && !now.entry_count &&
+                           sts_str_is(now.files[0].name, name) &&
+                           file_id_same(now.files[0].directory, file_identify(in_dir(directory)))
+                     : !all;
+    watch_forget(w);
+    return good;
+}
+
+static void files_of_patterns_are_told_by_name(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+
+    make_dir("tenants.d");
+    make_dir("customers");
+    make_dir("customers/one");
+    put("main.yaml", "x");
+    put("elsewhere.yaml", "x");
+    put("tenants.d/a.yaml", "x");
+    point("tenants.d/link.yaml", "../elsewhere.yaml");
+    put("customers/one/sts.yaml", "x");
+    watch_these(w, WATCH_FILE, "main.yaml", "tenants.d/*.yaml", "customers/*/*.yaml");
+    put("tenants.d/a.yaml", "y");
+    put("tenants.d/a.yaml", "z");
+    assert_true(told(w, "tenants.d", "a.yaml"));
+    put("tenants.d/a.yaml.new", "y");
+    move("tenants.d/a.yaml.new", "tenants.d/a.yaml");
+    assert_true(told(w, "tenants.d", "a.yaml"));
+    put("tenants.d/b.yaml", "y");
+    assert_true(told(w, "tenants.d", "b.yaml"));
+    remove_file("tenants.d/b.yaml");
+    assert_true(told(w, "tenants.d", "b.yaml"));
+    put("customers/one/sts.yaml", "y");
+    assert_true(told(w, "customers/one", "sts.yaml"));
+    put("main.yaml", "y");
+    assert_true(told(w, NULL, NULL));
+    put("elsewhere.yaml", "y"); /* where a link leads */
+    assert_true(told(w, NULL, NULL));
+    make_dir("tenants.d/d.yaml");
+    assert_true(told(w, NULL, NULL));
+    make_dir("customers/two");
+    assert_true(told(w, NULL, NULL));
+    for (int i = 0; i <= WATCH_TOLD_MAX; i++)
+        put(numbered("tenants.d/many%d.yaml", i), "x");
+    assert_true(told(w, NULL, NULL));
+    put("tenants.d/a.yaml", "y");
+    assert_true(told(w, "tenants.d", "a.yaml"));
+    watch_free(w);
+}
+
+/* The same of a name in a directory of a tree. */
+static bool told_entry(struct watch *w, const char *directory, const char *name)
+{
+    struct watch_told now;
+    char *path = realpath(in_dir(directory), NULL);
+
+    assert_true(watch_read(w));
+    bool good = watch_told(w, &now) && now.entry_count > 0 && !now.file_count;
+    for (size_t i = 0; good && i < now.entry_count; i++)
+        good = sts_str_is(now.entries[i].directory, path);
+    bool named = false;
+    for (size_t i = 0; good && i < now.entry_count; i++)
+        named = named || sts_str_is(now.entries[i].name, name);
+    watch_forget(w);
+    free(path);
+    return good && named;
+}
+
+static void entries_of_trees_are_told_with_their_directory(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+
+    make_dir("archive");
+    make_dir("archive/a");
+    make_dir("live");
+    make_dir("live/a");
+    make_dir("live/b");
+    make_dir("elsewhere");
+    put("archive/a/cert1.pem", "x");
+    point("live/a/cert.pem", "../../archive/a/cert1.pem");
+    put("live/b/cert.pem", "x");
+    watch_these(w, WATCH_TREE, "live", NULL, NULL);
+    put("live/b/cert.pem", "y");
+    assert_true(told_entry(w, "live/b", "cert.pem"));
+    put("live/b/.new", "z");
+    move("live/b/.new", "live/b/cert.pem");
+    assert_true(told_entry(w, "live/b", "cert.pem"));
+    remove_file("live/b/cert.pem");
+    assert_true(told_entry(w, "live/b", "cert.pem"));
+    /* As certbot renews. */
+    put("archive/a/cert2.pem", "y");
+    assert_false(watch_read(w));
+    point("live/a/cert.pem", "../../archive/a/cert2.pem");
+    assert_true(told_entry(w, "live/a", "cert.pem"));
+    put("archive/a/cert2.pem", "z");
+    assert_false(watch_read(w));
+    point("live/a/cert.pem", "../../archive/a/cert2.pem");
+    assert_true(watch_read(w));
+    watch_settle(w);
+    put("archive/a/cert2.pem", "y"); /* where a link leads */
+    assert_true(told(w, NULL, NULL));
+    make_dir("live/c");
+    assert_true(told(w, NULL, NULL));
+    point("live/c/more", "../../elsewhere");
+    watch_these(w, WATCH_TREE, "live", NULL, NULL);
+    put("live/c/cert.pem", "x"); /* it holds a link to a directory... */
+    assert_true(told(w, NULL, NULL));
+    point("live/d", "../elsewhere");
+    watch_these(w, WATCH_TREE, "live", NULL, NULL);
+    put("elsewhere/cert.pem", "x"); /* ...and such a link leads here */
+    assert_true(told(w, NULL, NULL));
+    put("live/cert.pem", "x");
+    assert_true(told(w, NULL, NULL));
+    put("live/b/cert.pem", "x");
+    assert_true(told_entry(w, "live/b", "cert.pem"));
+    for (int i = 0; i <= WATCH_TOLD_MAX; i++)
+        put(numbered("live/b/many%d.pem", i), "x");
+    assert_true(told(w, NULL, NULL));
+    watch_free(w);
+}
+
+/* What was told and looked at is no news for the slow way; all else is. */
+static void what_is_settled_is_no_change(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+    char tree[PATH_MAX], pattern[PATH_MAX];
+
+    make_dir("tenants.d");
+    make_dir("archive");
+    make_dir("archive/a");
+    make_dir("live");
+    make_dir("live/a");
+    make_dir("live/b");
+    for (int i = 0; i < 9; i++)
+        put(numbered("tenants.d/%d.yaml", i), "x");
+    put("archive/a/cert1.pem", "x");
+    put("live/b/cert.pem", "x");
+    point("live/a/cert.pem", "../../archive/a/cert1.pem");
+    strcpy(tree, in_dir("live"));
+    strcpy(pattern, in_dir("tenants.d/*.yaml"));
+    const struct watch_target targets[] = {{WATCH_FILE, pattern}, {WATCH_TREE, tree}};
+    assert_true(watch_set_changed(w, targets, 2));
+    assert_false(watch_set_changed(w, targets, 2));
+    assert_false(watch_changed(w));
+    watch_forget(w);
+    for (int i = 0; i < 3; i++) {
+        put("tenants.d/1.yaml", "yy");
+        put("tenants.d/.new", "zzz");
+        move("tenants.d/.new", "tenants.d/2.yaml");
+        put(numbered("archive/a/cert%d.pem", 2 + i), "yy");
+        char target[100];
+        snprintf(target, sizeof(target), "../../archive/a/cert%d.pem", 2 + i);
+        point("live/a/cert.pem", target);
+        put("live/b/cert.pem", "yy");
+        put("live/b/other.pem", "yy");
+        assert_true(watch_read(w));
+        if (i < 2)
+            watch_settle(w);
+        else
+            watch_forget(w);
+        assert_true(watch_changed(w) == (i == 2));
+        assert_false(watch_changed(w));
+    }
+    put("tenants.d/1.yaml", "x");
+    assert_true(watch_read(w));
+    put("tenants.d/3.yaml", "yyyy");
+    watch_settle(w);
+    assert_true(watch_changed(w));
+    remove_file("live/b/other.pem");
+    assert_true(watch_read(w));
+    watch_settle(w);
+    assert_false(watch_changed(w));
+    watch_free(w);
+}
+
 static void the_way_counts_by_name_only(void **state)
 {
     (void)state;
@@ -362,11 +546,19 @@ int main(void)
 {
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        IN_DIR(other_names_are_ignored),    IN_DIR(the_way_counts_by_name_only),
-        IN_DIR(patterns_are_names_too),     IN_DIR(patterns_are_bounded),
-        IN_DIR(odd_writers_are_noticed),    IN_DIR(readers_are_ignored),
-        IN_DIR(a_disguised_change_is_seen), IN_DIR(strange_paths_end_somewhere),
-        IN_DIR(an_overflow_is_a_change),    IN_DIR(dropped_watches_are_silent),
+        IN_DIR(files_of_patterns_are_told_by_name),
+        IN_DIR(entries_of_trees_are_told_with_their_directory),
+        IN_DIR(what_is_settled_is_no_change),
+        IN_DIR(other_names_are_ignored),
+        IN_DIR(the_way_counts_by_name_only),
+        IN_DIR(patterns_are_names_too),
+        IN_DIR(patterns_are_bounded),
+        IN_DIR(odd_writers_are_noticed),
+        IN_DIR(readers_are_ignored),
+        IN_DIR(a_disguised_change_is_seen),
+        IN_DIR(strange_paths_end_somewhere),
+        IN_DIR(an_overflow_is_a_change),
+        IN_DIR(dropped_watches_are_silent),
         IN_DIR(nothing_piles_up),
     };
     return cmocka_run_group_tests_name("watch_events", tests, NULL, NULL);

@@ -1,0 +1,44 @@
+/* What events tell of: files by their directories, up to a limit. */
+#include "server/sys/watch_parts.h"
+
+void watch_list_reset(struct watch_list *l)
+{
+    sts_arena_free(l->arena);
+    l->arena = sts_arena_new();
+    l->file_count = l->entry_count = 0;
+}
+
+bool watch_list_file(struct watch_list *l, struct sts_str directory, struct sts_str name)
+{
+    struct file_id id = file_identify(directory.ptr);
+
+    for (size_t i = 0; i < l->file_count; i++)
+        if (sts_str_eq(l->files[i].name, name) && file_id_same(l->files[i].directory, id))
+            return true;
+    if (l->file_count == WATCH_TOLD_MAX)
+        return false;
+    l->paths[l->file_count] = sts_arena_dup(l->arena, directory);
+    l->files[l->file_count++] = (struct file_name){id, sts_arena_dup(l->arena, name)};
+    return true;
+}
+
+bool watch_list_entry(struct watch_list *l, struct sts_str directory, struct sts_str name)
+{
+    for (size_t i = 0; i < l->entry_count; i++)
+        if (sts_str_eq(l->entries[i].name, name) && sts_str_eq(l->entries[i].directory, directory))
+            return true;
+    if (l->entry_count == WATCH_TOLD_MAX)
+        return false;
+    l->entries[l->entry_count++] =
+        (struct file_entry){sts_arena_dup(l->arena, directory), sts_arena_dup(l->arena, name)};
+    return true;
+}
+
+bool watch_list_is_first(const struct watch_list *l, size_t entry)
+{
+    bool first = true;
+
+    for (size_t i = 0; i < entry && first; i++)
+        first = !sts_str_eq(l->entries[i].directory, l->entries[entry].directory);
+    return first;
+}

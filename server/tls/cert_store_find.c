@@ -1,0 +1,107 @@
+/* Looking things up in a store, and in the one below it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "mtasts/domain.h"
+#include "server/base/memory.h"
+#include "server/tls/cert_store_parts.h"
+
+/* What a store has of its own, else what its base has. */
+static void *find(const struct cert_store *store, const struct cert_table *own,
+                  const struct cert_table *other, struct sts_str key)
+{
+    void *found = cert_table_find(own, key);
+    return found || !store->base ? found : cert_table_find(other, key);
+}
+
+const struct cert_pair *cert_store_by_file(const struct cert_store *store, struct sts_str file)
+{
+    return find(store, &store->files, store->base ? &store->base->files : NULL, file);
+}
+
+struct cert_chain *cert_store_chain(const struct cert_store *store, struct sts_str digest)
+{
+    return find(store, &store->chains, store->base ? &store->base->chains : NULL, digest);
+}
+
+const struct cert_identity *cert_store_exact(const struct cert_store *store, struct sts_str name)
+{
+    const struct cert_identity *id =
+        find(store, &store->hosts, store->base ? &store->base->hosts : NULL, name);
+    return id && (id->ec || id->rsa) ? id : NULL;
+}
+
+/* "*." and everything after the first label, in `space`; empty when there is no second label. */
+static struct sts_str wildcard_of(struct sts_str host, char space[STS_DOMAIN_MAX + 1])
+{
+    size_t dot = sts_str_find(host, '.', 0);
+
+    if (dot == host.len || dot == 0 || host.len - dot + 1 > STS_DOMAIN_MAX)
+        return (struct sts_str){0};
+    space[0] = '*';
+    memcpy(space + 1, host.ptr + dot, host.len - dot);
+    return (struct sts_str){space, host.len - dot + 1};
+}
+
+bool cert_store_find(const struct cert_store *store, struct sts_str host, struct cert_identity *out)
+{
+    char space[STS_DOMAIN_MAX + 1];
+    const struct cert_identity *found = cert_store_exact(store, host);
+    struct sts_str pattern = wildcard_of(host, space);
+
+    if (!found && pattern.len)
+        found = cert_store_exact(store, pattern);
+    if (found)
+        *out = *found;
+    return found != NULL;
+}
+
+struct sts_str cert_store_why_not(const struct cert_store *store, struct sts_arena *arena,
+                                  struct sts_str host)
+{
+    const struct cert_table *refused = &(store->base ? store->base : store)->refused;
+    char space[STS_DOMAIN_MAX + 1];
+    const struct sts_str *why = cert_table_find(refused, host);
+    struct sts_str pattern = wildcard_of(host, space);
+
+    if (!why && pattern.len)
+        why = cert_table_find(refused, pattern);
+    return sts_arena_dup(arena, why ? *why : STS_STR("no certificate names it"));
+}
+
+static int by_address(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t) * (struct cert_pair *const *)a;
+    uintptr_t y = (uintptr_t) * (struct cert_pair *const *)b;
+    return (x > y) - (x < y);
+}
+
+struct cert_pair **cert_store_pairs(const struct cert_store *store, size_t *count)
+{
+    const struct cert_store *base = store->base;
+    struct cert_pair **all =
+        sts_must(calloc(cert_store_count(store) + 1, sizeof(struct cert_pair *)));
+    struct cert_pair **replaced = sts_must(calloc(store->count + 1, sizeof(struct cert_pair *)));
+    size_t n = 0, gone = 0;
+
+    for (size_t i = 0; i < store->count; i++) {
+        struct cert_pair *old =
+            base ? cert_table_find(&base->files, store->pairs[i]->info.file) : NULL;
+        if (old)
+            replaced[gone++] = old;
+        all[n++] = store->pairs[i];
+    }
+    if (gone)
+        qsort(replaced, gone, sizeof(*replaced), by_address);
+    for (size_t i = 0; base && i < base->count; i++)
+        if (!gone || !bsearch(&base->pairs[i], replaced, gone, sizeof(*replaced), by_address))
+            all[n++] = base->pairs[i];
+    free(replaced);
+    *count = n;
+    return all;
+}
+
+bool cert_name_matters(struct sts_str name)
+{
+    return sts_str_starts(name, STS_STR(STS_HOST_LABEL)) || sts_str_starts(name, STS_STR("*."));
+}

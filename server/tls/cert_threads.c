@@ -1,0 +1,54 @@
+#include "server/tls/cert_threads.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+struct run {
+    void (*work)(void *data, size_t thread, size_t number);
+    void *data;
+    size_t count;
+    atomic_size_t next, threads;
+};
+
+size_t cert_threads(size_t count, size_t worth_a_thread)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t wanted = count / worth_a_thread;
+
+    if (processors < 1 || wanted < 1)
+        return 1;
+    if (wanted > (size_t)processors)
+        wanted = (size_t)processors;
+    return wanted > CERT_THREADS_MAX ? CERT_THREADS_MAX : wanted;
+}
+
+static void *run(void *data)
+{
+    struct run *r = data;
+    size_t number, thread = atomic_fetch_add(&r->threads, 1);
+
+    while ((number = atomic_fetch_add(&r->next, 1)) < r->count)
+        r->work(r->data, thread, number);
+    return NULL;
+}
+
+void cert_threads_run(size_t threads, size_t count,
+                      void (*work)(void *data, size_t thread, size_t number), void *data)
+{
+    struct run r = {.work = work, .data = data, .count = count};
+    pthread_t others[CERT_THREADS_MAX];
+    size_t started = 0;
+    sigset_t all, before;
+
+    /* Signals stay with the thread that waits for them; this one works too. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (started + 1 < threads && pthread_create(&others[started], NULL, run, &r) == 0)
+        started++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    run(&r);
+    for (size_t i = 0; i < started; i++)
+        pthread_join(others[i], NULL);
+}
