@@ -114,16 +114,22 @@ void bind_max_age(struct binder *b, const struct yaml_node *node)
     value_seconds(b, node, 0, UINT32_MAX, &b->decl->policy.max_age);
 }
 
+static struct sts_place place_of(struct sts_pos where)
+{
+    return (struct sts_place){where.line, where.column};
+}
+
+/* The name stays in the tree; keep_terms copies it. */
 void bind_policy_name(struct binder *b, const struct yaml_node *node)
 {
-    b->tenant->policy_where = node->where;
-    value_string(b, node, &b->tenant->policy_name);
+    b->tenant->policy_where = place_of(node->where);
+    value_text(b, node, &b->terms->policy_name);
 }
 
 void bind_tenant_reports(struct binder *b, const struct yaml_node *node)
 {
-    b->tenant->has_tls_reports = true;
-    value_reports(b, node, &b->tenant->tls_reports, &b->tenant->tls_report_count);
+    b->terms->has_tls_reports = true;
+    value_reports(b, node, &b->terms->tls_reports, &b->terms->tls_report_count);
 }
 
 void bind_retire(struct binder *b, const struct yaml_node *node)
@@ -202,22 +208,47 @@ static void mark_tenant(struct sts_diag *from, struct sts_str domain)
         from->tenant = domain;
 }
 
+static bool only_names(const struct sts_tenant_terms *terms)
+{
+    return !terms->decl.has_mode && !terms->decl.has_mx && !terms->decl.has_max_age &&
+           !terms->has_tls_reports;
+}
+
+/* Most tenants name one of a few policies, and say no more. */
+static const struct sts_tenant_terms *keep_terms(struct binder *b,
+                                                 const struct sts_tenant_terms *terms)
+{
+    struct sts_str name = terms->policy_name;
+    const struct sts_tenant_terms **shared = &b->shared[sts_str_hash(name) % TERMS_SLOTS];
+
+    if (only_names(terms) && *shared && sts_str_eq((*shared)->policy_name, name))
+        return *shared;
+    struct sts_tenant_terms *kept = STS_NEW(b->arena, struct sts_tenant_terms);
+    *kept = *terms;
+    kept->policy_name = sts_arena_dup(b->arena, name);
+    if (only_names(terms))
+        *shared = kept;
+    return kept;
+}
+
 static void bind_tenant(struct binder *b, const struct yaml_pair *pair,
                         const struct yaml_node *value, struct sts_tenant_decl *tenant)
 {
     size_t errors = b->diags->errors;
     struct sts_diag **first = b->diags->tail;
     struct sts_str domain = STS_STR("");
+    struct sts_tenant_terms terms = {0};
 
-    tenant->where = pair->where;
+    tenant->where = place_of(pair->where);
     b->tenant = tenant;
-    b->decl = &tenant->decl;
+    b->terms = &terms;
+    b->decl = &terms.decl;
     tenant_domain(b, pair, &domain);
-    /* One string for both. */
-    tenant->host = sts_arena_join(b->arena, STS_STR(STS_HOST_LABEL), domain);
-    tenant->domain = (struct sts_str){tenant->host.ptr + strlen(STS_HOST_LABEL), domain.len};
+    struct sts_str host = sts_arena_join(b->arena, STS_STR(STS_HOST_LABEL), domain);
+    tenant->domain = (struct sts_str){host.ptr + strlen(STS_HOST_LABEL), domain.len};
     if (value_is_map_of(b, value, tenant_help))
         schema_bind_map(b, value, "tenants.*");
+    tenant->terms = keep_terms(b, &terms);
     tenant->broken = b->diags->errors != errors;
     mark_tenant(*first, tenant->domain);
 }
@@ -242,10 +273,10 @@ static void check_duplicates(struct binder *b, struct sts_tenant_decl *tenants, 
     for (size_t i = 1; i < count; i++) {
         if (!sorted[i]->domain.len || !sts_str_eq(sorted[i - 1]->domain, sorted[i]->domain))
             continue;
-        struct sts_diag *diag =
-            sts_diag_add(b->diags, STS_ERROR, "tenant-duplicate", sorted[i]->where,
-                         "the tenant %.*s is there twice", STS_ARG(sorted[i]->domain));
-        diag->related = sorted[i - 1]->where;
+        struct sts_diag *diag = sts_diag_add(
+            b->diags, STS_ERROR, "tenant-duplicate", sts_source_pos(b->source, sorted[i]->where),
+            "the tenant %.*s is there twice", STS_ARG(sorted[i]->domain));
+        diag->related = sts_source_pos(b->source, sorted[i - 1]->where);
         sts_diag_help(b->diags, diag, "remove one of the two; the first one counts");
         sorted[i]->broken = true;
         sorted[i]->domain = (struct sts_str){0};
