@@ -5,6 +5,7 @@
 #include "server/daemon/parts.h"
 #include "server/snapshot/report.h"
 #include "server/sys/clock.h"
+#include "server/sys/heap.h"
 #include "server/sys/log.h"
 #include "server/sys/notify.h"
 
@@ -228,6 +229,7 @@ void reload(struct daemon *d, bool asked)
     reload_plan(d);
     reload_check_expiry(d);
     reload_say_ready(d);
+    heap_trim();
 }
 
 void reload_start(struct daemon *d)
