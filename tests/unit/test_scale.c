@@ -92,7 +92,7 @@ static void render(struct sts_buf *out, const struct sts_diags *diags)
 {
     for (const struct sts_diag *d = diags->first; d; d = d->next)
         if (strcmp(d->code, "tenant-removed") != 0 && strcmp(d->code, "mx-removed") != 0 &&
-            strcmp(d->code, "max-age-shortened") != 0)
+            strcmp(d->code, "max-age-shortened") != 0 && strcmp(d->code, "policies-held") != 0)
             sts_diag_render_text(out, d, false);
     sts_buf_add(out, STS_STR("."));
 }
@@ -299,6 +299,39 @@ static void what_was_said_is_said_again(void **state)
     assert_int_equal(said(f, "max-age-below-day"), 0);
 }
 
+/* A policy of more tenants than anybody reads warnings of: the rest is a number. */
+static void a_policy_of_all_changes(void **state)
+{
+    enum { MANY = 1200, SAID = 1000 };
+    struct fixture *f = *state;
+    const struct sts_diag *last = NULL;
+
+    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [a.example.org, b.example.org]}}\n");
+    put_tenants(1, MANY, "policy: p");
+    next(f);
+    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [a.example.org]}}\n");
+    const struct snapshot *s = next(f);
+    assert_int_equal(s->changes.changed, MANY);
+    assert_int_equal(said(f, "mx-removed"), SAID);
+    assert_int_equal(said(f, "policies-held"), 1);
+    for (const struct sts_diag *d = f->diags.first; d; d = d->next)
+        last = strcmp(d->code, "policies-held") == 0 ? d : last;
+    assert_true(sts_str_ends(last->message, STS_STR("of 200 more tenants")));
+    /* Back again nobody is hurt. */
+    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [a.example.org, b.example.org]}}\n");
+    assert_int_equal(next(f)->changes.changed, MANY);
+    assert_int_equal(said(f, "mx-removed") + said(f, "policies-held"), 0);
+    /* Removed ones are counted the same way; those of mode none were held by nobody. */
+    put_tenants(1, 1, "policy: p");
+    assert_int_equal(next(f)->changes.removed, MANY - 1);
+    assert_int_equal(said(f, "tenant-removed"), SAID);
+    put_tenants(1, MANY, "mode: none");
+    next(f);
+    put_tenants(1, 1, "mode: none");
+    assert_int_equal(next(f)->changes.removed, MANY - 1);
+    assert_int_equal(said(f, "tenant-removed") + said(f, "policies-held"), 0);
+}
+
 static void the_other_of_two_comes_back(void **state)
 {
     struct fixture *f = *state;
@@ -366,6 +399,7 @@ int main(void)
         TEST(a_named_policy_changes_for_those_who_name_it),
         TEST(settings_count_for_all),
         TEST(what_was_said_is_said_again),
+        TEST(a_policy_of_all_changes),
         TEST(the_other_of_two_comes_back),
         TEST(random_edits),
     };
