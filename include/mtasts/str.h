@@ -44,6 +44,9 @@ bool sts_is_alpha(char c); /* ASCII, whatever the locale */
 bool sts_is_digit(char c);
 bool sts_is_alnum(char c);
 char sts_lower(char c);
+/* The name of a field in the policy and in the TXT record (sts-ext-name, sts-policy-ext-name; RFC
+ * 8461 §3.1 and §3.2): a letter or digit, then up to 31 of letters, digits, "_", "-", ".". */
+bool sts_is_field_name(struct sts_str name);
 
 /* The candidate nearest to `word` by edit distance (transpositions count one), or NULL when none
  * is near enough to be meant. `candidates` ends with NULL. For "did you mean". */

@@ -124,6 +124,20 @@ bool sts_is_alnum(char c)
     return sts_is_alpha(c) || sts_is_digit(c);
 }
 
+bool sts_is_field_name(struct sts_str name)
+{
+    enum { OCTETS_MAX = 32 };
+
+    if (name.len == 0 || name.len > OCTETS_MAX || !sts_is_alnum(name.ptr[0]))
+        return false;
+    for (size_t i = 1; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (!sts_is_alnum(c) && c != '_' && c != '-' && c != '.')
+            return false;
+    }
+    return true;
+}
+
 char sts_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;

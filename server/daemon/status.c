@@ -75,6 +75,21 @@ static json_t *watch_json(const struct daemon *d)
     return object;
 }
 
+/* For who sizes limits.certificate_cache. */
+static json_t *cache_json(const struct daemon *d)
+{
+    json_t *object = json_object();
+    struct cert_cache_counts counts;
+
+    http_server_certificate_cache(d->http, &counts);
+    set_size(object, "hits", counts.hits);
+    set_size(object, "misses", counts.misses);
+    set_size(object, "evicted", counts.evicted);
+    set_size(object, "entries", counts.entries);
+    set_size(object, "bytes", counts.bytes);
+    return object;
+}
+
 static json_t *ledger_json(const struct daemon *d)
 {
     json_t *object = json_object();
@@ -119,6 +134,7 @@ void status_render(struct sts_buf *out, struct daemon *d, const struct status_qu
     json_object_set_new(top, "snapshot", snapshot_json(d->snapshot));
     json_object_set_new(top, "reload", reload_json(d));
     json_object_set_new(top, "watch", watch_json(d));
+    json_object_set_new(top, "certificate_cache", cache_json(d));
     json_object_set_new(top, "ledger", ledger_json(d));
     json_object_set_new(top, "on_change", hook_json(hook_state(d->hook)));
     sts_json_render(out, top, false);

@@ -104,18 +104,6 @@ bool fields_begin(struct fields *f)
     return true;
 }
 
-static bool is_name(struct sts_str name)
-{
-    if (name.len == 0 || name.len > 32 || !sts_is_alnum(name.ptr[0]))
-        return false;
-    for (size_t i = 1; i < name.len; i++) {
-        char c = name.ptr[i];
-        if (!sts_is_alnum(c) && c != '_' && c != '-' && c != '.')
-            return false;
-    }
-    return true;
-}
-
 bool fields_is_value(struct sts_str value)
 {
     for (size_t i = 0; i < value.len; i++)
@@ -203,7 +191,7 @@ static const char *unknown_help(const struct fields *f, const struct field *fiel
 
 bool fields_check_extension(struct fields *f, const struct field *field, const char *known)
 {
-    if (!is_name(field->name) || !fields_is_value(field->value)) {
+    if (!sts_is_field_name(field->name) || !fields_is_value(field->value)) {
         fields_report(f, STS_ERROR, pick(f, "txt-extension", "tlsrpt-extension"), field->name_at,
                       "this unknown field is malformed",
                       "a name of up to 32 letters, digits, _ - . and a value without space and =");

@@ -6,6 +6,7 @@
 #define MTASTS_HTTP_H
 
 #include "server/snapshot/snapshot.h"
+#include "server/tls/cert_cache.h"
 
 struct http_server;
 
@@ -26,6 +27,9 @@ int http_server_start(struct http_server *server);
  * connections. The listening addresses, the number of workers and the connection caps stay those of
  * http_server_new. */
 void http_server_publish(struct http_server *server, struct snapshot *snapshot);
+
+/* How the certificates that are ready to use did so far; all 0 without a TLS listener. */
+void http_server_certificate_cache(const struct http_server *server, struct cert_cache_counts *out);
 
 /* Stops accepting, finishes requests in flight, closes idle connections; returns true when all
  * connections ended within `deadline_ms`. Call once, also when http_server_start failed; the server

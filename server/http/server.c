@@ -147,6 +147,13 @@ void http_server_publish(struct http_server *server, struct snapshot *snapshot)
 }
 
 /* True when all drained before the deadline. */
+void http_server_certificate_cache(const struct http_server *server, struct cert_cache_counts *out)
+{
+    *out = (struct cert_cache_counts){0};
+    if (server->tls)
+        tls_server_count(server->tls, out);
+}
+
 static bool await_drained(struct http_server *server, unsigned deadline_ms)
 {
     struct timespec deadline;

@@ -51,7 +51,7 @@ static bool check_name(struct parser *p, struct sts_str line, size_t colon)
         sts_parser_report(p, STS_ERROR, "policy-space-before-colon", sts_str_trim(name).len,
                           "white space before the colon",
                           "remove it: mox refuses the whole policy");
-    else if (!sts_text_is_name(name))
+    else if (!sts_is_field_name(name))
         sts_parser_report(p, STS_ERROR, "policy-field-name", 0, "this is not a field name",
                           "a letter or digit, then up to 31 of letters, digits, _ - and .");
     else

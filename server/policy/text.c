@@ -1,22 +1,8 @@
 #include "server/policy/text.h"
 
-enum { NAME_MAX_OCTETS = 32 };
-
 bool sts_text_is_blank(char c)
 {
     return c == ' ' || c == '\t';
-}
-
-bool sts_text_is_name(struct sts_str name)
-{
-    if (name.len == 0 || name.len > NAME_MAX_OCTETS || !sts_is_alnum(name.ptr[0]))
-        return false;
-    for (size_t i = 1; i < name.len; i++) {
-        char c = name.ptr[i];
-        if (!sts_is_alnum(c) && c != '_' && c != '-' && c != '.')
-            return false;
-    }
-    return true;
 }
 
 bool sts_text_is_ascii(struct sts_str s)

@@ -4,8 +4,6 @@
 
 #include "mtasts/str.h"
 
-/* sts-policy-ext-name: a letter or digit, then up to 31 of letters, digits, "_", "-", ".". */
-bool sts_text_is_name(struct sts_str name);
 /* sts-policy-ext-value: printable ASCII, inner SP, well-formed UTF-8 (RFC 3629), not empty. */
 bool sts_text_is_extension(struct sts_str value);
 /* Whether a well-formed value has U+0080 to U+009F: the rule admits them, its comment does not. */

@@ -221,3 +221,8 @@ struct ssl_ctx_st *tls_server_context(struct tls_server *server)
 {
     return server->context;
 }
+
+void tls_server_count(struct tls_server *server, struct cert_cache_counts *out)
+{
+    cert_cache_count(server->cache, out);
+}

@@ -5,6 +5,7 @@
 #ifndef MTASTS_TLS_SERVER_H
 #define MTASTS_TLS_SERVER_H
 
+#include "server/tls/cert_cache.h"
 #include "server/tls/cert_store.h"
 
 struct ssl_ctx_st;
@@ -26,5 +27,6 @@ struct tls_server *tls_server_new(const struct tls_hooks *hooks, size_t cache,
                                   struct sts_diags *diags);
 void tls_server_free(struct tls_server *server);
 struct ssl_ctx_st *tls_server_context(struct tls_server *server); /* borrowed */
+void tls_server_count(struct tls_server *server, struct cert_cache_counts *out);
 
 #endif

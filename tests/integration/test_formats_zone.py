@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from harness import DEADLINE, process, zones
+from harness.services import apex
 
 pytestmark = pytest.mark.once
 
@@ -77,7 +78,7 @@ def wanted(text):
 
 
 def before():
-    return {zone: zones.apex(zone) + FOREIGN.format(zone) for zone in ZONES}
+    return {zone: apex(zone) + FOREIGN.format(zone) for zone in ZONES}
 
 
 def after(printed, kind):
@@ -123,13 +124,13 @@ def test_bind_is_read_by_zone_file_parsers(printed, tmp_path, kind):
     for zone, content in wanted(printed(kind, "json")).items():
         own = "".join(x for x in lines if x.startswith(";") or f".{zone}. " in x)
         path = tmp_path / zone
-        path.write_text(zones.apex(zone) + own)
+        path.write_text(apex(zone) + own)
         for command in (["named-checkzone", "-k", "fail", "-i", "local", zone, path],
                         ["kzonecheck", "-o", zone, path], ["nsd-checkzone", zone, path]):
             done = zones.run(*command)
             assert done.returncode == 0, f"{command[0]}: {done.stdout}"
         got = zones.parse(path.read_text(), zone)
-        assert got == zones.parse(zones.apex(zone), zone) | content
+        assert got == zones.parse(apex(zone), zone) | content
     assert sum(not x.startswith(";") for x in lines) == sum(
         len(values) for content in wanted(printed(kind, "json")).values()
         for _, values in content.values())
@@ -159,7 +160,7 @@ def test_updates_into_a_live_server(printed, tmp_path, program):
 def test_an_update_that_a_server_would_ignore_is_refused(printed, tmp_path, program, line):
     """Another record beside a CNAME, a zone cut: an error, and nothing of the zone has changed."""
     zone = ZONES[0]
-    text = zones.apex(zone) + line.format(zone) + "\n"
+    text = apex(zone) + line.format(zone) + "\n"
     with zones.knot_editable(tmp_path / "knot", {zone: text}):
         done = zones.run(program, stdin=printed("policy-host", "nsupdate", [zone]))
         assert done.returncode != 0 and "YXRRSET" in done.stdout
@@ -172,11 +173,11 @@ def test_updates_of_many_tenants_are_several_transactions(printed, tmp_path, pro
     tenants = [f"t{i:03}.example.org" for i in range(100)]
     text = printed("many", "nsupdate", tenants)
     assert text.count("send\n") == 7
-    with zones.knot_editable(tmp_path / "knot", {ZONES[0]: zones.apex(ZONES[0])}):
+    with zones.knot_editable(tmp_path / "knot", {ZONES[0]: apex(ZONES[0])}):
         done = zones.run(program, stdin=text)
         assert done.returncode == 0, done.stdout
         expected = wanted(printed("many", "json"))[ZONES[0]]
-        assert zones.transfer(ZONES[0])[0] == zones.parse(zones.apex(ZONES[0]), ZONES[0]) | expected
+        assert zones.transfer(ZONES[0])[0] == zones.parse(apex(ZONES[0]), ZONES[0]) | expected
 
 
 # --- knot ---
@@ -206,7 +207,7 @@ def test_knot_script_runs(printed, tmp_path):
 def test_knot_script_that_fails_changes_nothing(printed, tmp_path):
     """A zone that refuses the commit stays as it was, and no transaction is left open."""
     path, zone = knotc_path(tmp_path), ZONES[0]
-    text = zones.apex(zone) + f"mta-sts.{zone}. 60 IN MX 10 ns.{zone}.\n"
+    text = apex(zone) + f"mta-sts.{zone}. 60 IN MX 10 ns.{zone}.\n"
     with zones.knot_editable(tmp_path / "knot", {zone: text}):
         for _ in range(2):
             done = zones.run("sh", stdin=printed("policy-host", "knot"), path=path)
@@ -272,7 +273,7 @@ def test_powerdns_script_runs(printed, tmp_path):
 def test_powerdns_script_ends_at_the_first_error(printed, tmp_path):
     """A CNAME that pdnsutil refuses is no success, and the id is not announced."""
     zone = ZONES[0]
-    text = zones.apex(zone) + f"mta-sts.{zone}. 60 IN MX 10 ns.{zone}.\n"
+    text = apex(zone) + f"mta-sts.{zone}. 60 IN MX 10 ns.{zone}.\n"
     path = zones.powerdns(tmp_path / "pdns", {zone: text})
     done = zones.run("sh", stdin=printed("policy-host", "powerdns", [zone]), path=path)
     assert done.returncode != 0 and "CNAME" in done.stdout

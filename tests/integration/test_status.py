@@ -104,11 +104,37 @@ def test_all_is_fine(serve, run, certs):
     assert certificate["days"] == (until - now).days and certificate["key_type"] == "ec"
 
 
+def test_what_the_certificate_cache_did(serve, run, fetch):
+    """Each certificate is made ready once, and found again."""
+    daemon = serve({"example.org": tenant(), "example.com": tenant()}, reload=QUIET)
+    before = ask(run, daemon)["certificate_cache"]
+    for name in ("example.org", "example.com", "example.org"):
+        assert fetch(daemon, name).status == 200
+    after = ask(run, daemon)["certificate_cache"]
+    counted = {key: after[key] - before[key] for key in after}
+    assert counted["hits"] + counted["misses"] == 3
+    assert counted["misses"] == counted["entries"] >= 1 and counted["bytes"] > 0
+    assert after["evicted"] == 0
+
+
+def test_building_comes_after_serving(serve):
+    """The thread that builds gives way to those that answer."""
+    daemon = start(serve, "example.org")
+    nice = {}
+    for task in pathlib.Path(f"/proc/{daemon.pid}/task").iterdir():
+        fields = (task / "stat").read_text().rpartition(") ")[2].split()
+        nice[(task / "comm").read_text().strip()] = int(fields[16])
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    workers = {value for name, value in nice.items() if name.startswith("http-")}
+    assert workers == {own} and nice["mta-stsd"] > min(own, 18), nice
+
+
 def test_one_tenant(serve, run):
     """Everything about it; names in any spelling."""
     daemon = start(serve, "bücher.example", "example.org", contact={"tls_reports": "mailto:a@b.example"})
     found = ask(run, daemon, "BÜCHER.example")
     assert list(found["tenants"]) == ["xn--bcher-kva.example"]
+    assert set(found["certificate_cache"].values()) == {0}  # no TLS here
     id_ = found["tenants"]["xn--bcher-kva.example"]["id"]
     shown = text(run, daemon, "xn--bcher-kva.example")
     assert "\nxn--bcher-kva.example: served\n" in shown and "example.org:" not in shown

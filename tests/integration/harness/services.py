@@ -69,35 +69,17 @@ class Service:
         kill_group(self.process)
 
 
-def knot(directory, zone, records="", *, more=None, key=None, updates=(),
-         rule="action: update"):
-    """A Knot DNS server for one zone on port 53 of loopback, as a Service.
-
-    `records` is zone file text with absolute names; SOA and NS are added. `more` are further zones,
-    {name: records}. With `key` (NAME, SECRET) those of `updates` take dynamic updates by it as far
-    as `rule` says. In a directory that is there already it goes on with what is there.
-    """
-    zones = {zone: records, **(more or {})}
-    if not directory.exists():
-        directory.mkdir()
-        for name, text in zones.items():
-            (directory / f"{name}.zone").write_text(
-                f"{name}. 300 IN SOA ns.{name}. hostmaster.{name}. 1 300 300 300 300\n"
-                f"{name}. 300 IN NS ns.{name}.\n"
-                f"ns.{name}. 300 IN A 127.0.0.1\n" + text
-            )
-    keys = ""
-    if key:
-        keys = (
-            f"key:\n  - id: {key[0]}\n    algorithm: hmac-sha256\n    secret: {key[1]}\n"
-            f"acl:\n  - id: update\n    key: {key[0]}\n"
-            + "".join(f"    {line.strip()}\n" for line in rule.splitlines())
-        )
-    lines = "".join(
-        f"  - domain: {name}\n    file: {name}.zone\n"
-        + ("    acl: update\n" if name in updates else "")
-        for name in zones
+def apex(zone):
+    """Zone file text of what every zone has."""
+    return (
+        f"{zone}. 300 IN SOA ns.{zone}. hostmaster.{zone}. 1 300 300 300 300\n"
+        f"{zone}. 300 IN NS ns.{zone}.\n"
+        f"ns.{zone}. 300 IN A 127.0.0.1\n"
     )
+
+
+def start_knot(directory, keys, template, zones):
+    """Knot DNS on port 53 of loopback with this text in its configuration, as a Service."""
     config = directory / "knot.conf"
     config.write_text(
         f"""
@@ -116,10 +98,38 @@ log:
   - id: default
     storage: {directory}
     semantic-checks: on
-zone:
-{lines}"""
+{template}zone:
+{zones}"""
     )
     return Service(["knotd", "-c", config], env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+
+
+def knot(directory, zone, records="", *, more=None, key=None, updates=(),
+         rule="action: update"):
+    """A Knot DNS server for one zone on port 53 of loopback, as a Service.
+
+    `records` is zone file text with absolute names; SOA and NS are added. `more` are further zones,
+    {name: records}. With `key` (NAME, SECRET) those of `updates` take dynamic updates by it as far
+    as `rule` says. In a directory that is there already it goes on with what is there.
+    """
+    zones = {zone: records, **(more or {})}
+    if not directory.exists():
+        directory.mkdir()
+        for name, text in zones.items():
+            (directory / f"{name}.zone").write_text(apex(name) + text)
+    keys = ""
+    if key:
+        keys = (
+            f"key:\n  - id: {key[0]}\n    algorithm: hmac-sha256\n    secret: {key[1]}\n"
+            f"acl:\n  - id: update\n    key: {key[0]}\n"
+            + "".join(f"    {line.strip()}\n" for line in rule.splitlines())
+        )
+    lines = "".join(
+        f"  - domain: {name}\n    file: {name}.zone\n"
+        + ("    acl: update\n" if name in updates else "")
+        for name in zones
+    )
+    return start_knot(directory, keys, "", lines)
 
 
 class MailServer:

@@ -8,18 +8,9 @@ import dns.zone
 
 from . import DEADLINE
 from .process import die_with_parent, environment
-from .services import Service
+from .services import start_knot
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-def apex(zone):
-    """Zone file text of what every zone has."""
-    return (
-        f"{zone}. 300 IN SOA ns.{zone}. hostmaster.{zone}. 1 300 300 300 300\n"
-        f"{zone}. 300 IN NS ns.{zone}.\n"
-        f"ns.{zone}. 300 IN A 127.0.0.1\n"
-    )
 
 
 def run(*args, stdin="", path=PATH):
@@ -87,34 +78,15 @@ def knot_editable(directory, zones):
     Everybody on loopback may update and transfer; `directory`/knot.conf is for knotc.
     """
     directory.mkdir()
-    config = f"""
-server:
-    rundir: {directory}
-    listen: [127.0.0.1@53, ::1@53]
-    udp-workers: 1
-    tcp-workers: 1
-    background-workers: 1
-database:
-    storage: {directory}
-log:
-  - target: stderr
-    any: warning
-acl:
+    for zone, text in zones.items():
+        (directory / zone).write_text(text)
+    acl = """acl:
   - id: anybody
     address: [127.0.0.1, ::1]
     action: [update, transfer]
-template:
-  - id: default
-    storage: {directory}
-    semantic-checks: on
-    acl: anybody
-zone:
 """
-    for zone, text in zones.items():
-        (directory / zone).write_text(text)
-        config += f"  - domain: {zone}\n    file: {zone}\n"
-    (directory / "knot.conf").write_text(config)
-    return Service(["knotd", "-c", directory / "knot.conf"], env={"PATH": PATH})
+    lines = "".join(f"  - domain: {zone}\n    file: {zone}\n" for zone in zones)
+    return start_knot(directory, acl, "    acl: anybody\n", lines)
 
 
 def powerdns(directory, zones):
