@@ -34,7 +34,7 @@ void bind_mode(struct binder *b, const struct yaml_node *node)
 
     b->decl->mode_where = node->where;
     b->decl->has_mode = true;
-    if (!value_string(b, node, &text) || sts_mode_from(text, &b->decl->policy.mode))
+    if (!value_text(b, node, &text) || sts_mode_from(text, &b->decl->policy.mode))
         return;
     const char *near = mode_meant(text);
     struct sts_diag *diag =
@@ -59,11 +59,37 @@ static int by_mx(const void *a, const void *b)
     return (x->where.column > y->where.column) - (x->where.column < y->where.column);
 }
 
+static bool same_list(const struct mx_list *a, const struct sts_str *mx, size_t count)
+{
+    bool same = a->mx && a->count == count;
+
+    for (size_t i = 0; same && i < count; i++)
+        same = sts_str_eq(a->mx[i], mx[i]);
+    return same;
+}
+
+/* The list, in the arena of the source: once for those that have the same. */
+static const struct sts_str *share_mx(struct binder *b, const struct sts_str *mx, size_t count)
+{
+    unsigned long long hash = count;
+
+    for (size_t i = 0; i < count; i++)
+        hash = hash * 31 + sts_str_hash(mx[i]);
+    struct mx_list *shared = &b->shared_mx[hash % SHARED_SLOTS];
+    if (same_list(shared, mx, count))
+        return shared->mx;
+    struct sts_str *copy = STS_ARRAY(b->arena, count, struct sts_str);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = sts_arena_dup(b->arena, mx[i]);
+    *shared = (struct mx_list){copy, count};
+    return copy;
+}
+
 /* Canonical already here, once for all tenants that share the list. Of repeated ones the first
  * stays. */
 static void keep_mx(struct binder *b, struct placed *list, size_t count)
 {
-    struct sts_str *mx = STS_ARRAY(b->arena, count, struct sts_str);
+    struct sts_str *mx = STS_ARRAY(b->scratch, count, struct sts_str);
     struct sts_pos *where = STS_ARRAY(b->arena, count, struct sts_pos);
     size_t kept = 0;
 
@@ -81,7 +107,7 @@ static void keep_mx(struct binder *b, struct placed *list, size_t count)
         mx[kept] = list[i].mx;
         where[kept++] = list[i].where;
     }
-    b->decl->policy.mx = mx;
+    b->decl->policy.mx = share_mx(b, mx, kept);
     b->decl->policy.mx_count = kept;
     b->decl->mx_where = where;
 }
@@ -97,8 +123,8 @@ void bind_mx(struct binder *b, const struct yaml_node *node)
     struct placed *list = sts_must(malloc(sts_mul_size(n + 1, sizeof(*list))));
     for (size_t i = 0; i < n; i++) {
         struct sts_str text;
-        if (!value_string(b, &items[i], &text) || !value_is_one(b, &items[i], ",") ||
-            !sts_mx_parse(b->arena, text, STS_DOMAIN_CONFIG, items[i].where, b->diags,
+        if (!value_text(b, &items[i], &text) || !value_is_one(b, &items[i], ",") ||
+            !sts_mx_parse(b->scratch, text, STS_DOMAIN_CONFIG, items[i].where, b->diags,
                           &list[count].mx))
             continue;
         list[count++].where = items[i].where;
@@ -219,7 +245,7 @@ static const struct sts_tenant_terms *keep_terms(struct binder *b,
                                                  const struct sts_tenant_terms *terms)
 {
     struct sts_str name = terms->policy_name;
-    const struct sts_tenant_terms **shared = &b->shared[sts_str_hash(name) % TERMS_SLOTS];
+    const struct sts_tenant_terms **shared = &b->shared_terms[sts_str_hash(name) % SHARED_SLOTS];
 
     if (only_names(terms) && *shared && sts_str_eq((*shared)->policy_name, name))
         return *shared;

@@ -8,7 +8,12 @@
 #include "mtasts/config.h"
 #include "server/config/yaml_tree.h"
 
-enum { TERMS_SLOTS = 256 };
+enum { SHARED_SLOTS = 256 };
+
+struct mx_list {
+    const struct sts_str *mx; /* canonical */
+    size_t count;
+};
 
 /* What is being filled while a file is bound. */
 struct binder {
@@ -16,13 +21,15 @@ struct binder {
     struct sts_arena *arena;
     struct sts_arena *scratch; /* ends with the tree */
     struct sts_diags *diags;
-    struct sts_listen *listen;                          /* the entry, inside listen */
-    struct sts_caa *caa;                                /* the entry, inside records.caa */
-    struct sts_policy_decl *decl;                       /* inside a policy or tenant */
-    struct sts_tenant_decl *tenant;                     /* inside a tenant... */
-    struct sts_tenant_terms *terms;                     /* ...and what it says */
-    const struct sts_tenant_terms *shared[TERMS_SLOTS]; /* by the hash of the policy's name */
-    struct sts_named_policy *policy;                    /* inside a named policy */
+    struct sts_listen *listen;      /* the entry, inside listen */
+    struct sts_caa *caa;            /* the entry, inside records.caa */
+    struct sts_policy_decl *decl;   /* inside a policy or tenant */
+    struct sts_tenant_decl *tenant; /* inside a tenant... */
+    struct sts_tenant_terms *terms; /* ...and what it says */
+    /* What many have, by hash; the newest of each slot. */
+    const struct sts_tenant_terms *shared_terms[SHARED_SLOTS];
+    struct mx_list shared_mx[SHARED_SLOTS];
+    struct sts_named_policy *policy; /* inside a named policy */
 };
 
 typedef void schema_bind(struct binder *b, const struct yaml_node *node);
