@@ -149,13 +149,13 @@ static struct sts_place place_of(struct sts_pos where)
 void bind_policy_name(struct binder *b, const struct yaml_node *node)
 {
     b->tenant->policy_where = place_of(node->where);
-    value_text(b, node, &b->terms->policy_name);
+    value_text(b, node, &b->terms.policy_name);
 }
 
 void bind_tenant_reports(struct binder *b, const struct yaml_node *node)
 {
-    b->terms->has_tls_reports = true;
-    value_reports(b, node, &b->terms->tls_reports, &b->terms->tls_report_count);
+    b->terms.has_tls_reports = true;
+    value_reports(b, node, &b->terms.tls_reports, &b->terms.tls_report_count);
 }
 
 void bind_retire(struct binder *b, const struct yaml_node *node)
@@ -241,9 +241,9 @@ static bool only_names(const struct sts_tenant_terms *terms)
 }
 
 /* Most tenants name one of a few policies, and say no more. */
-static const struct sts_tenant_terms *keep_terms(struct binder *b,
-                                                 const struct sts_tenant_terms *terms)
+static const struct sts_tenant_terms *keep_terms(struct binder *b)
 {
+    const struct sts_tenant_terms *terms = &b->terms;
     struct sts_str name = terms->policy_name;
     const struct sts_tenant_terms **shared = &b->shared_terms[sts_str_hash(name) % SHARED_SLOTS];
 
@@ -263,18 +263,17 @@ static void bind_tenant(struct binder *b, const struct yaml_pair *pair,
     size_t errors = b->diags->errors;
     struct sts_diag **first = b->diags->tail;
     struct sts_str domain = STS_STR("");
-    struct sts_tenant_terms terms = {0};
 
     tenant->where = place_of(pair->where);
     b->tenant = tenant;
-    b->terms = &terms;
-    b->decl = &terms.decl;
+    b->terms = (struct sts_tenant_terms){0};
+    b->decl = &b->terms.decl;
     tenant_domain(b, pair, &domain);
     struct sts_str host = sts_arena_join(b->arena, STS_STR(STS_HOST_LABEL), domain);
     tenant->domain = (struct sts_str){host.ptr + strlen(STS_HOST_LABEL), domain.len};
     if (value_is_map_of(b, value, tenant_help))
         schema_bind_map(b, value, "tenants.*");
-    tenant->terms = keep_terms(b, &terms);
+    tenant->terms = keep_terms(b);
     tenant->broken = b->diags->errors != errors;
     mark_tenant(*first, tenant->domain);
 }

@@ -21,15 +21,15 @@ struct binder {
     struct sts_arena *arena;
     struct sts_arena *scratch; /* ends with the tree */
     struct sts_diags *diags;
-    struct sts_listen *listen;      /* the entry, inside listen */
-    struct sts_caa *caa;            /* the entry, inside records.caa */
-    struct sts_policy_decl *decl;   /* inside a policy or tenant */
-    struct sts_tenant_decl *tenant; /* inside a tenant... */
-    struct sts_tenant_terms *terms; /* ...and what it says */
+    struct sts_listen *listen;       /* the entry, inside listen */
+    struct sts_caa *caa;             /* the entry, inside records.caa */
+    struct sts_policy_decl *decl;    /* inside a policy or tenant */
+    struct sts_tenant_decl *tenant;  /* inside a tenant... */
+    struct sts_tenant_terms terms;   /* ...and what it says */
+    struct sts_named_policy *policy; /* inside a named policy */
     /* What many have, by hash; the newest of each slot. */
     const struct sts_tenant_terms *shared_terms[SHARED_SLOTS];
     struct mx_list shared_mx[SHARED_SLOTS];
-    struct sts_named_policy *policy; /* inside a named policy */
 };
 
 typedef void schema_bind(struct binder *b, const struct yaml_node *node);
