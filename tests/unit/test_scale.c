@@ -212,6 +212,32 @@ static void a_change_costs_the_same_among_more_tenants(void **state)
     assert_int_equal(many.resolved, few.resolved);
 }
 
+/* Bytes of a snapshot, and of the one that takes over from it. */
+static void sizes(struct fixture *f, int count, size_t bytes[2])
+{
+    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [mx.example.org], max_age: 60}}\n");
+    put_tenants(0, count, "policy: p");
+    put_tenants(1, 1, "policy: p");
+    struct snapshot *before = build(f, NULL);
+    put_tenants(1, 1, "mode: none");
+    struct snapshot *after = build(f, before);
+    assert_int_equal(after->work.resolved, 1);
+    bytes[0] = sts_arena_size(before->arena);
+    bytes[1] = sts_arena_size(after->arena);
+    snapshot_unref(before);
+    snapshot_unref(after);
+}
+
+static void a_tenant_in_a_snapshot_is_small(void **state)
+{
+    size_t few[2], many[2];
+
+    sizes(*state, 1000, few);
+    sizes(*state, 10000, many);
+    for (int i = 0; i < 2; i++)
+        assert_true((many[i] - few[i]) / 9000 < 80);
+}
+
 static void nothing_changed_costs_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -394,6 +420,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_change_costs_the_same_among_more_tenants),
+        TEST(a_tenant_in_a_snapshot_is_small),
         TEST(nothing_changed_costs_nothing),
         TEST(files_that_come_and_go_move_the_others),
         TEST(a_named_policy_changes_for_those_who_name_it),
