@@ -80,17 +80,27 @@ struct sts_named_policy {
     bool broken; /* an error in it was reported; tenants that use it cannot be served */
 };
 
-struct sts_tenant_decl {
-    struct sts_pos where;
-    struct sts_str domain;      /* canonical policy domain */
-    struct sts_str host;        /* that serves its policy, RFC 8461 §3.2; ends with `domain` */
-    struct sts_str policy_name; /* `policy:`, or empty */
-    struct sts_pos policy_where;
+/* What a tenant says. Those that only name a policy share one of these. */
+struct sts_tenant_terms {
+    struct sts_str policy_name;  /* `policy:`, or empty */
     struct sts_policy_decl decl; /* fields here override the named policy's */
-    bool retire;                 /* serve mode none and max_age 86400 instead, RFC 8461 §8.3 */
     bool has_tls_reports;
     const struct sts_str *tls_reports; /* overrides contact.tls_reports; may be empty */
     size_t tls_report_count;
+};
+
+/* A place in the file of the source. */
+struct sts_place {
+    uint32_t line, column;
+};
+
+/* There may be a million. */
+struct sts_tenant_decl {
+    struct sts_str domain; /* canonical policy domain, and before it in memory: STS_HOST_LABEL */
+    const struct sts_tenant_terms *terms; /* never NULL */
+    struct sts_place where;
+    struct sts_place policy_where; /* of the policy's name */
+    bool retire;                   /* serve mode none and max_age 86400 instead, RFC 8461 §8.3 */
     bool broken; /* an error in it was reported; it must not be served from this source */
 };
 
@@ -115,13 +125,15 @@ struct sts_source *sts_source_parse(struct sts_str text, struct sts_str name, bo
 struct sts_source *sts_source_ref(struct sts_source *source);
 void sts_source_unref(struct sts_source *source); /* NULL is fine; single-threaded */
 
-/* A tenant with its named policy applied, validated and linted.
- * `named` is the policy that decl->policy_name refers to, or NULL (an error is reported when the
+struct sts_pos sts_source_pos(const struct sts_source *source, struct sts_place place);
+
+/* A tenant of `source` with its named policy applied, validated and linted.
+ * `named` is the policy that its policy_name refers to, or NULL (an error is reported when the
  * name is not empty). `settings` gives the TLS-RPT default for the lints. The result
  * borrows from `decl` and `named`. False when the tenant cannot be served. */
-bool sts_tenant_resolve(const struct sts_tenant_decl *decl, const struct sts_named_policy *named,
-                        const struct sts_settings *settings, struct sts_diags *diags,
-                        struct sts_policy *out);
+bool sts_tenant_resolve(const struct sts_source *source, const struct sts_tenant_decl *decl,
+                        const struct sts_named_policy *named, const struct sts_settings *settings,
+                        struct sts_diags *diags, struct sts_policy *out);
 
 /* max_age of a policy that is being retired, seconds: short, and above what senders complain of. */
 #define STS_RETIRE_MAX_AGE 86400u

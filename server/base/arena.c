@@ -12,9 +12,10 @@
 /* A small first block keeps a shard of one tenant cheap; later blocks grow to 64 KiB. */
 enum { FIRST_BLOCK = 1024, LARGEST_BLOCK = 65536, ALIGN = alignof(max_align_t) };
 
+/* Texts need no alignment: they are taken from the end. */
 struct block {
     struct block *next;
-    size_t size, used;
+    size_t size, used, texts; /* free is what is between those and these */
     alignas(max_align_t) char data[];
 };
 
@@ -80,7 +81,9 @@ void sts_arena_reset(struct sts_arena *a)
         kept->next = next;
     }
     memset(kept->data, 0, kept->used);
+    memset(kept->data + kept->texts, 0, kept->size - kept->texts);
     kept->used = 0;
+    kept->texts = kept->size;
 }
 
 static struct block *add_block(struct sts_arena *a, size_t need)
@@ -88,10 +91,14 @@ static struct block *add_block(struct sts_arena *a, size_t need)
     size_t size = need > a->next_size ? need : a->next_size;
     size_t bytes = sts_add_size(sizeof(struct block), size);
     struct block *b = sts_must(calloc(1, bytes));
+    struct block **place = &a->blocks;
 
-    b->size = size;
-    b->next = a->blocks;
-    a->blocks = b;
+    /* One that is full at once leaves the newest to be filled. */
+    if (size == need && *place)
+        place = &(*place)->next;
+    b->size = b->texts = size;
+    b->next = *place;
+    *place = b;
     a->total += bytes;
     if (a->next_size < LARGEST_BLOCK)
         a->next_size *= 2;
@@ -103,11 +110,22 @@ void *sts_arena_alloc(struct sts_arena *a, size_t size)
     size_t need = sts_add_size(size ? size : 1, ALIGN - 1) / ALIGN * ALIGN;
     struct block *b = a->blocks;
 
-    if (!b || b->size - b->used < need)
+    if (!b || b->texts - b->used < need)
         b = add_block(a, need);
     void *p = b->data + b->used;
     b->used += need;
     return p;
+}
+
+static char *alloc_text(struct sts_arena *a, size_t len)
+{
+    size_t need = sts_add_size(len, 1);
+    struct block *b = a->blocks;
+
+    if (!b || b->texts - b->used < need)
+        b = add_block(a, need);
+    b->texts -= need;
+    return b->data + b->texts;
 }
 
 void *sts_arena_array(struct sts_arena *a, size_t count, size_t size)
@@ -117,7 +135,7 @@ void *sts_arena_array(struct sts_arena *a, size_t count, size_t size)
 
 struct sts_str sts_arena_dup(struct sts_arena *a, struct sts_str s)
 {
-    char *copy = sts_arena_alloc(a, sts_add_size(s.len, 1));
+    char *copy = alloc_text(a, s.len);
     if (s.len)
         memcpy(copy, s.ptr, s.len);
     return (struct sts_str){copy, s.len};
@@ -126,7 +144,7 @@ struct sts_str sts_arena_dup(struct sts_arena *a, struct sts_str s)
 struct sts_str sts_arena_join(struct sts_arena *arena, struct sts_str a, struct sts_str b)
 {
     size_t len = sts_add_size(a.len, b.len);
-    char *copy = sts_arena_alloc(arena, sts_add_size(len, 1));
+    char *copy = alloc_text(arena, len);
 
     if (a.len)
         memcpy(copy, a.ptr, a.len);
@@ -145,7 +163,7 @@ struct sts_str sts_arena_printf(struct sts_arena *a, const char *fmt, ...)
     va_end(ap);
     if (len < 0)
         abort();
-    char *text = sts_arena_alloc(a, (size_t)len + 1);
+    char *text = alloc_text(a, (size_t)len);
     vsnprintf(text, (size_t)len + 1, fmt, again);
     va_end(again);
     return (struct sts_str){text, (size_t)len};

@@ -34,7 +34,7 @@ void bind_mode(struct binder *b, const struct yaml_node *node)
 
     b->decl->mode_where = node->where;
     b->decl->has_mode = true;
-    if (!value_string(b, node, &text) || sts_mode_from(text, &b->decl->policy.mode))
+    if (!value_text(b, node, &text) || sts_mode_from(text, &b->decl->policy.mode))
         return;
     const char *near = mode_meant(text);
     struct sts_diag *diag =
@@ -59,11 +59,37 @@ static int by_mx(const void *a, const void *b)
     return (x->where.column > y->where.column) - (x->where.column < y->where.column);
 }
 
+static bool same_list(const struct mx_list *a, const struct sts_str *mx, size_t count)
+{
+    bool same = a->mx && a->count == count;
+
+    for (size_t i = 0; same && i < count; i++)
+        same = sts_str_eq(a->mx[i], mx[i]);
+    return same;
+}
+
+/* The list, in the arena of the source: once for those that have the same. */
+static const struct sts_str *share_mx(struct binder *b, const struct sts_str *mx, size_t count)
+{
+    unsigned long long hash = count;
+
+    for (size_t i = 0; i < count; i++)
+        hash = hash * 31 + sts_str_hash(mx[i]);
+    struct mx_list *shared = &b->shared_mx[hash % SHARED_SLOTS];
+    if (same_list(shared, mx, count))
+        return shared->mx;
+    struct sts_str *copy = STS_ARRAY(b->arena, count, struct sts_str);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = sts_arena_dup(b->arena, mx[i]);
+    *shared = (struct mx_list){copy, count};
+    return copy;
+}
+
 /* Canonical already here, once for all tenants that share the list. Of repeated ones the first
  * stays. */
 static void keep_mx(struct binder *b, struct placed *list, size_t count)
 {
-    struct sts_str *mx = STS_ARRAY(b->arena, count, struct sts_str);
+    struct sts_str *mx = STS_ARRAY(b->scratch, count, struct sts_str);
     struct sts_pos *where = STS_ARRAY(b->arena, count, struct sts_pos);
     size_t kept = 0;
 
@@ -81,7 +107,7 @@ static void keep_mx(struct binder *b, struct placed *list, size_t count)
         mx[kept] = list[i].mx;
         where[kept++] = list[i].where;
     }
-    b->decl->policy.mx = mx;
+    b->decl->policy.mx = share_mx(b, mx, kept);
     b->decl->policy.mx_count = kept;
     b->decl->mx_where = where;
 }
@@ -97,8 +123,8 @@ void bind_mx(struct binder *b, const struct yaml_node *node)
     struct placed *list = sts_must(malloc(sts_mul_size(n + 1, sizeof(*list))));
     for (size_t i = 0; i < n; i++) {
         struct sts_str text;
-        if (!value_string(b, &items[i], &text) || !value_is_one(b, &items[i], ",") ||
-            !sts_mx_parse(b->arena, text, STS_DOMAIN_CONFIG, items[i].where, b->diags,
+        if (!value_text(b, &items[i], &text) || !value_is_one(b, &items[i], ",") ||
+            !sts_mx_parse(b->scratch, text, STS_DOMAIN_CONFIG, items[i].where, b->diags,
                           &list[count].mx))
             continue;
         list[count++].where = items[i].where;
@@ -114,16 +140,22 @@ void bind_max_age(struct binder *b, const struct yaml_node *node)
     value_seconds(b, node, 0, UINT32_MAX, &b->decl->policy.max_age);
 }
 
+static struct sts_place place_of(struct sts_pos where)
+{
+    return (struct sts_place){where.line, where.column};
+}
+
+/* The name stays in the tree; keep_terms copies it. */
 void bind_policy_name(struct binder *b, const struct yaml_node *node)
 {
-    b->tenant->policy_where = node->where;
-    value_string(b, node, &b->tenant->policy_name);
+    b->tenant->policy_where = place_of(node->where);
+    value_text(b, node, &b->terms.policy_name);
 }
 
 void bind_tenant_reports(struct binder *b, const struct yaml_node *node)
 {
-    b->tenant->has_tls_reports = true;
-    value_reports(b, node, &b->tenant->tls_reports, &b->tenant->tls_report_count);
+    b->terms.has_tls_reports = true;
+    value_reports(b, node, &b->terms.tls_reports, &b->terms.tls_report_count);
 }
 
 void bind_retire(struct binder *b, const struct yaml_node *node)
@@ -202,6 +234,29 @@ static void mark_tenant(struct sts_diag *from, struct sts_str domain)
         from->tenant = domain;
 }
 
+static bool only_names(const struct sts_tenant_terms *terms)
+{
+    return !terms->decl.has_mode && !terms->decl.has_mx && !terms->decl.has_max_age &&
+           !terms->has_tls_reports;
+}
+
+/* Most tenants name one of a few policies, and say no more. */
+static const struct sts_tenant_terms *keep_terms(struct binder *b)
+{
+    const struct sts_tenant_terms *terms = &b->terms;
+    struct sts_str name = terms->policy_name;
+    const struct sts_tenant_terms **shared = &b->shared_terms[sts_str_hash(name) % SHARED_SLOTS];
+
+    if (only_names(terms) && *shared && sts_str_eq((*shared)->policy_name, name))
+        return *shared;
+    struct sts_tenant_terms *kept = STS_NEW(b->arena, struct sts_tenant_terms);
+    *kept = *terms;
+    kept->policy_name = sts_arena_dup(b->arena, name);
+    if (only_names(terms))
+        *shared = kept;
+    return kept;
+}
+
 static void bind_tenant(struct binder *b, const struct yaml_pair *pair,
                         const struct yaml_node *value, struct sts_tenant_decl *tenant)
 {
@@ -209,15 +264,16 @@ static void bind_tenant(struct binder *b, const struct yaml_pair *pair,
     struct sts_diag **first = b->diags->tail;
     struct sts_str domain = STS_STR("");
 
-    tenant->where = pair->where;
+    tenant->where = place_of(pair->where);
     b->tenant = tenant;
-    b->decl = &tenant->decl;
+    b->terms = (struct sts_tenant_terms){0};
+    b->decl = &b->terms.decl;
     tenant_domain(b, pair, &domain);
-    /* One string for both. */
-    tenant->host = sts_arena_join(b->arena, STS_STR(STS_HOST_LABEL), domain);
-    tenant->domain = (struct sts_str){tenant->host.ptr + strlen(STS_HOST_LABEL), domain.len};
+    struct sts_str host = sts_arena_join(b->arena, STS_STR(STS_HOST_LABEL), domain);
+    tenant->domain = (struct sts_str){host.ptr + strlen(STS_HOST_LABEL), domain.len};
     if (value_is_map_of(b, value, tenant_help))
         schema_bind_map(b, value, "tenants.*");
+    tenant->terms = keep_terms(b);
     tenant->broken = b->diags->errors != errors;
     mark_tenant(*first, tenant->domain);
 }
@@ -242,10 +298,10 @@ static void check_duplicates(struct binder *b, struct sts_tenant_decl *tenants, 
     for (size_t i = 1; i < count; i++) {
         if (!sorted[i]->domain.len || !sts_str_eq(sorted[i - 1]->domain, sorted[i]->domain))
             continue;
-        struct sts_diag *diag =
-            sts_diag_add(b->diags, STS_ERROR, "tenant-duplicate", sorted[i]->where,
-                         "the tenant %.*s is there twice", STS_ARG(sorted[i]->domain));
-        diag->related = sorted[i - 1]->where;
+        struct sts_diag *diag = sts_diag_add(
+            b->diags, STS_ERROR, "tenant-duplicate", sts_source_pos(b->source, sorted[i]->where),
+            "the tenant %.*s is there twice", STS_ARG(sorted[i]->domain));
+        diag->related = sts_source_pos(b->source, sorted[i - 1]->where);
         sts_diag_help(b->diags, diag, "remove one of the two; the first one counts");
         sorted[i]->broken = true;
         sorted[i]->domain = (struct sts_str){0};

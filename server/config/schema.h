@@ -8,6 +8,13 @@
 #include "mtasts/config.h"
 #include "server/config/yaml_tree.h"
 
+enum { SHARED_SLOTS = 256 };
+
+struct mx_list {
+    const struct sts_str *mx; /* canonical */
+    size_t count;
+};
+
 /* What is being filled while a file is bound. */
 struct binder {
     struct sts_source *source;
@@ -17,8 +24,12 @@ struct binder {
     struct sts_listen *listen;       /* the entry, inside listen */
     struct sts_caa *caa;             /* the entry, inside records.caa */
     struct sts_policy_decl *decl;    /* inside a policy or tenant */
-    struct sts_tenant_decl *tenant;  /* inside a tenant */
+    struct sts_tenant_decl *tenant;  /* inside a tenant... */
+    struct sts_tenant_terms terms;   /* ...and what it says */
     struct sts_named_policy *policy; /* inside a named policy */
+    /* What many have, by hash; the newest of each slot. */
+    const struct sts_tenant_terms *shared_terms[SHARED_SLOTS];
+    struct mx_list shared_mx[SHARED_SLOTS];
 };
 
 typedef void schema_bind(struct binder *b, const struct yaml_node *node);
@@ -45,6 +56,8 @@ schema_bind bind_tenant_reports, bind_retire;
 struct sts_diag *value_error(struct binder *b, const struct yaml_node *node, const char *code,
                              const char *message, const char *help);
 bool value_domain(struct binder *b, const struct yaml_node *node, struct sts_str *out);
+/* value_string without a copy. */
+bool value_text(struct binder *b, const struct yaml_node *node, struct sts_str *out);
 bool value_string(struct binder *b, const struct yaml_node *node, struct sts_str *out);
 bool value_bool(struct binder *b, const struct yaml_node *node, bool *out);
 bool value_uint(struct binder *b, const struct yaml_node *node, uint32_t least, uint32_t most,

@@ -76,6 +76,11 @@ struct sts_source *sts_source_parse(struct sts_str text, struct sts_str name, bo
     return source;
 }
 
+struct sts_pos sts_source_pos(const struct sts_source *source, struct sts_place place)
+{
+    return (struct sts_pos){source->name, place.line, place.column};
+}
+
 struct sts_source *sts_source_ref(struct sts_source *source)
 {
     source->refs++;

@@ -19,16 +19,24 @@ struct sts_diag *value_error(struct binder *b, const struct yaml_node *node, con
     return diag;
 }
 
-bool value_string(struct binder *b, const struct yaml_node *node, struct sts_str *out)
+bool value_text(struct binder *b, const struct yaml_node *node, struct sts_str *out)
 {
     if (node->kind == YAML_SCALAR && node->text.len > 0) {
-        *out = sts_arena_dup(b->arena, node->text); /* the tree does not stay */
+        *out = node->text;
         return true;
     }
     value_error(b, node, "value-type",
                 node->kind == YAML_SCALAR ? "is empty" : "is a list or map, not text",
                 "write one value behind the colon");
     return false;
+}
+
+bool value_string(struct binder *b, const struct yaml_node *node, struct sts_str *out)
+{
+    if (!value_text(b, node, out))
+        return false;
+    *out = sts_arena_dup(b->arena, *out); /* the tree does not stay */
+    return true;
 }
 
 bool value_domain(struct binder *b, const struct yaml_node *node, struct sts_str *out)

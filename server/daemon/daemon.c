@@ -13,6 +13,7 @@
 #include "server/daemon/parts.h"
 #include "server/sys/clock.h"
 #include "server/sys/file.h"
+#include "server/sys/heap.h"
 #include "server/sys/log.h"
 #include "server/sys/notify.h"
 
@@ -150,6 +151,7 @@ static bool serve(struct daemon *d, const char *ready_file)
     /* None of this is needed for the first answer. */
     reload_remember(d);
     reload_go_on(d);
+    heap_trim();
     loop_watch(d->loop, d->signals, POLLIN, on_signal, d);
     loop_set(d->loop, &d->tick, TICK_MS, on_tick, d);
     loop_run(d->loop);
@@ -171,6 +173,7 @@ enum daemon_result daemon_run(const char *config, const char *ready_file)
     struct daemon d = {.config = config, .publisher = {.lock = -1}, .started = clock_wall()};
     enum daemon_result result;
 
+    heap_init();
     d.signals = block_signals();
     d.snapshot = reload_first(&d);
     if (d.snapshot) {

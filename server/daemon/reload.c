@@ -7,6 +7,7 @@
 #include "server/snapshot/report.h"
 #include "server/sys/clock.h"
 #include "server/sys/file.h"
+#include "server/sys/heap.h"
 #include "server/sys/log.h"
 #include "server/sys/notify.h"
 
@@ -284,6 +285,7 @@ void reload(struct daemon *d, bool asked)
     reload_say_ready(d);
     if (done)
         reload_remember(d);
+    heap_trim();
 }
 
 void reload_start(struct daemon *d)

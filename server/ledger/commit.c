@@ -7,14 +7,22 @@
 
 const time_t ledger_last_time = 253402300799;
 
+enum { KNOWN_SLOTS = 128 };
+
+/* A policy as the ledger writes it. Many tenants share one, and then their mx are in one place. */
+struct known {
+    struct sts_policy policy;
+    unsigned char digest[STS_DIGEST_LEN];
+    struct sts_buf body;
+};
+
 /* One change of the ledger: everything below happens in one transaction, or not at all. */
 struct change {
     struct ledger *ledger;
     time_t now;
     int (*work)(struct change *c);
     struct ledger_change what;
-    struct sts_policy policy;             /* the last one, of `digest`: many tenants share one... */
-    unsigned char digest[STS_DIGEST_LEN]; /* ...and then their mx are in one place */
+    struct known known[KNOWN_SLOTS];
     sqlite3_stmt *latest, *id_used, *end, *insert, *begun, *silent, *ended, *touch, *current;
 };
 
@@ -56,6 +64,10 @@ static void finalize(struct change *c)
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
         sqlite3_finalize(*all[i]);
         *all[i] = NULL;
+    }
+    for (size_t i = 0; i < KNOWN_SLOTS; i++) {
+        sts_buf_fini(&c->known[i].body);
+        c->known[i] = (struct known){0};
     }
 }
 
@@ -123,50 +135,49 @@ static int end_tenant(struct change *c, struct sts_str domain)
     return rc == SQLITE_OK ? run_for(c->ended, domain) : rc;
 }
 
-static int insert(struct change *c, const struct ledger_entry *entry, const char *id,
-                  const unsigned char *digest)
+static int insert(struct change *c, const struct ledger_entry *entry, const struct known *known,
+                  const char *id)
 {
-    struct sts_buf body = {0};
-
-    sts_policy_render(&body, entry->policy);
     ledger_bind_str(c->insert, 1, entry->domain);
     ledger_bind_str(c->insert, 2, sts_str_from(id));
-    sqlite3_bind_blob(c->insert, 3, digest, STS_DIGEST_LEN, SQLITE_STATIC);
-    ledger_bind_str(c->insert, 4, sts_buf_str(&body));
+    sqlite3_bind_blob(c->insert, 3, known->digest, STS_DIGEST_LEN, SQLITE_STATIC);
+    ledger_bind_str(c->insert, 4, sts_buf_str(&known->body));
     ledger_bind_str(c->insert, 5, sts_str_from(sts_mode_name(entry->policy->mode)));
     sqlite3_bind_int64(c->insert, 6, entry->policy->max_age);
     sqlite3_bind_int64(c->insert, 7, c->now);
-    int rc = ledger_run(c->insert);
-    sts_buf_fini(&body);
-    return rc;
+    return ledger_run(c->insert);
 }
 
-static const unsigned char *digest_of(struct change *c, const struct sts_policy *policy)
+static const struct known *know(struct change *c, const struct sts_policy *policy)
 {
-    const struct sts_policy *last = &c->policy;
+    struct known *known = &c->known[(uintptr_t)policy->mx / sizeof(*policy->mx) % KNOWN_SLOTS];
+    const struct sts_policy *as = &known->policy;
 
-    if (!policy->mx_count || policy->mx != last->mx || policy->mx_count != last->mx_count ||
-        policy->mode != last->mode || policy->max_age != last->max_age)
-        sts_policy_digest(policy, c->digest);
-    c->policy = *policy;
-    return c->digest;
+    if (policy->mx_count && policy->mx == as->mx && policy->mx_count == as->mx_count &&
+        policy->mode == as->mode && policy->max_age == as->max_age)
+        return known;
+    sts_policy_digest(policy, known->digest);
+    known->body.len = 0;
+    sts_policy_render(&known->body, policy);
+    known->policy = *policy;
+    return known;
 }
 
 static int commit_entry(struct change *c, const struct ledger_entry *entry)
 {
-    const unsigned char *digest = digest_of(c, entry->policy);
+    const struct known *known = know(c, entry->policy);
     char id[STS_ID_MAX + 1];
     bool unchanged;
     time_t earliest;
 
-    int rc = look_up(c, entry->domain, digest, &unchanged, &earliest);
+    int rc = look_up(c, entry->domain, known->digest, &unchanged, &earliest);
     if (rc != SQLITE_OK || unchanged)
         return rc;
-    rc = fresh_id(c, entry->domain, earliest, digest, id);
+    rc = fresh_id(c, entry->domain, earliest, known->digest, id);
     if (rc == SQLITE_OK)
         rc = end_current(c, entry->domain);
     if (rc == SQLITE_OK)
-        rc = insert(c, entry, id, digest);
+        rc = insert(c, entry, known, id);
     return rc == SQLITE_OK ? run_for(c->begun, entry->domain) : rc;
 }
 

@@ -110,6 +110,10 @@ bool ledger_latest(struct ledger *ledger, struct sts_arena *arena, struct sts_st
 typedef void ledger_visit(void *data, const struct ledger_instance *instance);
 bool ledger_each_instance(struct ledger *ledger, struct sts_str domain, ledger_visit *visit,
                           void *data, struct sts_diags *diags);
+/* The current instance of every tenant that is served, likewise, ordered by domain. The cost is
+ * that of these, whatever was served before. */
+bool ledger_each_current(struct ledger *ledger, ledger_visit *visit, void *data,
+                         struct sts_diags *diags);
 /* Every entry of one tenant, or of all (`domain` empty), ordered by domain and the oldest first, in
  * one reading; borrowed, as above. A damaged one is visited, too, with `readable` false: of it the
  * worst is assumed and only domain and times are worth showing. One error tells of all damaged ones

@@ -138,6 +138,19 @@ bool ledger_each_instance(struct ledger *ledger, struct sts_str domain, ledger_v
     return ledger_visit_rows(ledger, stmt, rc, visit, data, diags);
 }
 
+bool ledger_each_current(struct ledger *ledger, ledger_visit *visit, void *data,
+                         struct sts_diags *diags)
+{
+    int rc;
+
+    if (!ledger_refresh(ledger, diags))
+        return false;
+    sqlite3_stmt *stmt = ledger_prepare(
+        ledger, "SELECT " LEDGER_COLUMNS " FROM instance WHERE last_served IS NULL ORDER BY domain",
+        &rc);
+    return ledger_visit_rows(ledger, stmt, rc, visit, data, diags);
+}
+
 struct entries {
     struct ledger *ledger;
     struct sts_diags *diags;

@@ -34,7 +34,8 @@ static bool is_live(const struct tenant *t)
     return t->state != TENANT_REFUSED;
 }
 
-static bool next_before(struct before *before, struct sts_str *domain, struct sts_str *body)
+/* Its domain and body into `out`, with the tenant where there is one. */
+static bool next_before(struct before *before, struct snapshot_change *out)
 {
     const struct snapshot *p = before->previous;
 
@@ -42,8 +43,7 @@ static bool next_before(struct before *before, struct sts_str *domain, struct st
         if (!before->served || before->next == before->served->count)
             return false;
         const struct served_tenant *t = &before->served->tenants[before->next++];
-        *domain = t->domain;
-        *body = t->body;
+        *out = (struct snapshot_change){.domain = t->domain, .body = t->body};
         return true;
     }
     while (before->next < p->tenant_count && !is_live(&p->tenants[before->next]))
@@ -51,8 +51,7 @@ static bool next_before(struct before *before, struct sts_str *domain, struct st
     if (before->next == p->tenant_count)
         return false;
     const struct tenant *t = &p->tenants[before->next++];
-    *domain = t->domain;
-    *body = tenant_body(t);
+    *out = (struct snapshot_change){.domain = t->domain, .body = tenant_body(t), .before = t};
     return true;
 }
 
@@ -64,28 +63,31 @@ static void visit_added(const struct tenant *t, snapshot_visit_change *visit, vo
 }
 
 /* `t`: the tenant now, or NULL. */
-static void visit_other(struct sts_str domain, struct sts_str body, const struct tenant *t,
+static void visit_other(struct snapshot_change *change, const struct tenant *t,
                         snapshot_visit_change *visit, void *data)
 {
-    const struct snapshot_change change = {
-        .kind = t ? CHANGE_CHANGED : CHANGE_REMOVED, .domain = domain, .body = body, .tenant = t};
-    if (!t || !sts_str_eq(body, tenant_body(t)))
-        visit(data, &change);
+    bool same = t && (change->before ? tenant_same_body(change->before, t)
+                                     : sts_str_eq(change->body, tenant_body(t)));
+
+    change->kind = t ? CHANGE_CHANGED : CHANGE_REMOVED;
+    change->tenant = t;
+    if (!same)
+        visit(data, change);
 }
 
 void snapshot_each_change(const struct snapshot *s, const struct snapshot *previous,
                           const struct served *served, snapshot_visit_change *visit, void *data)
 {
     struct before before = {previous, served, 0};
-    struct sts_str domain, body;
+    struct snapshot_change change;
     size_t k = 0;
 
-    while (next_before(&before, &domain, &body)) {
+    while (next_before(&before, &change)) {
+        struct sts_str domain = change.domain;
         while (k < s->tenant_count && sts_str_cmp(s->tenants[k].domain, domain) < 0)
             visit_added(&s->tenants[k++], visit, data);
         bool there = k < s->tenant_count && sts_str_eq(s->tenants[k].domain, domain);
-        visit_other(domain, body, there && is_live(&s->tenants[k]) ? &s->tenants[k] : NULL, visit,
-                    data);
+        visit_other(&change, there && is_live(&s->tenants[k]) ? &s->tenants[k] : NULL, visit, data);
         k += there;
     }
     while (k < s->tenant_count)

@@ -32,6 +32,7 @@ struct build {
     const char **policy_names; /* for "did you mean"; ends with NULL */
     size_t suggestions;
     struct repeated repeated;
+    size_t guarded, unsaid;  /* tenants that guard.c warned of, and that it only counted */
     bool reused;             /* some shards of the snapshot before... */
     uint32_t *moved;         /* ...where its sources are now, place + 1; 0: not taken over */
     struct sts_arena *spare; /* for what the next shard says */

@@ -54,18 +54,17 @@ static bool is_domain(struct sts_arena *arena, struct sts_str text)
            sts_str_eq(domain, text);
 }
 
-static void add_current(void *data, const struct ledger_history *history)
+static void add_current(void *data, const struct ledger_instance *current)
 {
-    const struct ledger_instance *latest = &history->latest;
     struct served *served = data;
 
-    if (!latest->last_served && is_domain(served->scratch, latest->domain))
-        served_add(served, latest->domain, latest->body);
+    if (is_domain(served->scratch, current->domain))
+        served_add(served, current->domain, current->body);
 }
 
 bool served_from_ledger(struct served *served, struct ledger *ledger, struct sts_diags *diags)
 {
-    return ledger_each_history(ledger, add_current, served, diags);
+    return ledger_each_current(ledger, add_current, served, diags);
 }
 
 static int to_domain(const void *key, const void *tenant)

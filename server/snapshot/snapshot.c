@@ -146,12 +146,13 @@ static bool build(struct build *b)
 struct snapshot *snapshot_build(const struct snapshot_input *input, struct sts_diags *diags)
 {
     struct snapshot *s = sts_must(calloc(1, sizeof(*s)));
+    struct sts_arena *said = sts_arena_new();
     struct sts_diags own;
     struct build b = {.input = input, .snapshot = s, .diags = &own};
 
     atomic_init(&s->refs, 1);
     s->arena = sts_arena_new();
-    sts_diags_init(&own, s->arena);
+    sts_diags_init(&own, said);
     s->generation = input->previous ? input->previous->generation + 1 : 1;
     s->built = input->now;
     s->main_file = sts_arena_dup(s->arena, sts_str_from(input->main_file));
@@ -160,6 +161,7 @@ struct snapshot *snapshot_build(const struct snapshot_input *input, struct sts_d
     bool good = build(&b);
     /* Copied: the caller's diagnostics outlive a snapshot that was refused. */
     sts_diags_append(diags, &own);
+    sts_arena_free(said);
     if (good)
         return s;
     snapshot_unref(s);

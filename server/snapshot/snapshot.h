@@ -154,6 +154,7 @@ struct snapshot_change {
     enum snapshot_change_kind kind;
     struct sts_str domain;
     struct sts_str body;         /* that was served before; empty when added */
+    const struct tenant *before; /* of `previous`; NULL when added, and without a previous one */
     const struct tenant *tenant; /* of `s`; NULL when removed */
 };
 typedef void snapshot_visit_change(void *data, const struct snapshot_change *change);

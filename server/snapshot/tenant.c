@@ -27,24 +27,21 @@ const struct sts_policy *tenant_policy(const struct tenant *t)
     return t->body ? &t->body->policy : &none;
 }
 
-/* NULL: no file declares it. */
-static const struct sts_tenant_decl *declaration(const struct snapshot *s, const struct tenant *t)
-{
-    return t->orphan ? NULL : &s->sources[t->file].source->tenants[t->nth];
-}
-
 struct sts_pos tenant_where(const struct snapshot *s, const struct tenant *t)
 {
-    const struct sts_tenant_decl *decl = declaration(s, t);
-    return decl ? decl->where : (struct sts_pos){s->main_file, 0, 0};
+    if (t->orphan)
+        return (struct sts_pos){s->main_file, 0, 0};
+    const struct sts_source *source = s->sources[t->file].source;
+    return sts_source_pos(source, source->tenants[t->nth].where);
 }
 
 const struct sts_str *tenant_reports(const struct snapshot *s, const struct tenant *t,
                                      size_t *count)
 {
-    const struct sts_tenant_decl *decl = declaration(s, t);
-    bool own = decl && decl->has_tls_reports;
+    const struct sts_tenant_terms *terms =
+        t->orphan ? NULL : s->sources[t->file].source->tenants[t->nth].terms;
+    bool own = terms && terms->has_tls_reports;
 
-    *count = own ? decl->tls_report_count : s->settings.tls_report_count;
-    return own ? decl->tls_reports : s->settings.tls_reports;
+    *count = own ? terms->tls_report_count : s->settings.tls_report_count;
+    return own ? terms->tls_reports : s->settings.tls_reports;
 }

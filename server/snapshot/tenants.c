@@ -25,11 +25,11 @@ static bool resolve(struct build *b, const struct snapshot_source *from,
     /* Of a file with an error outside its tenants nothing is used; its hosts stay known. */
     if (source->broken)
         return false;
-    const struct sts_named_policy *named = policies_find(b, source, decl->policy_name);
+    const struct sts_named_policy *named = policies_find(b, source, decl->terms->policy_name);
     struct sts_diag **report = diags->tail;
-    bool good = sts_tenant_resolve(decl, named, &s->settings, diags, &policy);
-    if (!named && decl->policy_name.len)
-        policies_suggest(b, decl->policy_name, diags, *report);
+    bool good = sts_tenant_resolve(source, decl, named, &s->settings, diags, &policy);
+    if (!named && decl->terms->policy_name.len)
+        policies_suggest(b, decl->terms->policy_name, diags, *report);
     if (!good)
         return false;
     t->state = TENANT_SERVED;
@@ -79,7 +79,8 @@ static bool same_policies(const struct build *b, const struct sts_source *source
     bool same = true;
 
     for (size_t i = 0; !b->same_policies && same && i < shard->count; i++)
-        same = shard->tenants[i].named == policies_find(b, source, source->tenants[i].policy_name);
+        same = shard->tenants[i].named ==
+               policies_find(b, source, source->tenants[i].terms->policy_name);
     return same;
 }
 

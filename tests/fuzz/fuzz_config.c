@@ -74,8 +74,9 @@ static void check_tenant(const struct sts_source *source, const struct sts_tenan
     struct sts_policy policy;
 
     sts_diags_init(&diags, arena);
-    bool served = sts_tenant_resolve(tenant, find_policy(source, tenant->policy_name),
-                                     &source->settings, &diags, &policy);
+    bool served =
+        sts_tenant_resolve(source, tenant, find_policy(source, tenant->terms->policy_name),
+                           &source->settings, &diags, &policy);
     assert(served == (!tenant->broken && diags.errors == 0));
     assert(!tenant->broken || source->diags.errors);
     check_diags(&diags);

@@ -72,6 +72,33 @@ static void arena_is_zeroed_and_aligned(void **state)
     sts_arena_free(a);
 }
 
+/* Short texts are many: no alignment is paid for them, and none is lost for what stands beside. */
+static void texts_in_an_arena_are_dense(void **state)
+{
+    enum { COUNT = 20000, LEN = 20 };
+    struct sts_arena *a = sts_arena_new();
+    char text[LEN + 1];
+
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(text, sizeof(text), "%020d", i);
+        struct sts_str copy = sts_arena_dup(a, sts_str_from(text));
+        assert_string_equal(copy.ptr, text);
+        if (i % 1000 == 0) { /* larger than a block, and then less than one */
+            assert_int_equal(*(char *)sts_arena_alloc(a, 1 << 17), 0);
+            double *number = sts_arena_alloc(a, sizeof(*number));
+            assert_int_equal((uintptr_t)number % sizeof(*number), 0);
+            *number = i;
+            assert_string_equal(copy.ptr, text);
+        }
+    }
+    assert_true(sts_arena_size(a) < (COUNT / 1000 << 17) + COUNT * (LEN + 2) + 65536);
+    sts_arena_reset(a);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(*(char *)sts_arena_alloc(a, 1), 0);
+    sts_arena_free(a);
+}
+
 static struct sts_diags sample(struct sts_arena *a)
 {
     struct sts_diags d;
@@ -210,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_arena_is_used_again),
+        cmocka_unit_test(texts_in_an_arena_are_dense),
         cmocka_unit_test(str_compares_by_length),
         cmocka_unit_test(uint_refuses_all_but_digits),
         cmocka_unit_test(suggest_finds_typos_only),

@@ -39,6 +39,33 @@ static void how_long_senders_may_hold_one(void **state)
     assert_int_equal(f->diags.errors, 0);
 }
 
+static void join_current(void *data, const struct ledger_instance *instance)
+{
+    sts_buf_printf(data, "%.*s=%u ", STS_ARG(instance->domain), instance->max_age);
+}
+
+static void what_is_current_is_read_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct sts_buf out = {0};
+
+    reopen(f, LEDGER_WRITE);
+    assert_true(try_commit(f, "c.example", policy(f, STS_MODE_NONE, 1, ""), NOW));
+    assert_true(try_commit(f, "a.example", policy(f, STS_MODE_NONE, 2, ""), NOW));
+    assert_true(try_commit(f, "b.example", policy(f, STS_MODE_NONE, 3, ""), NOW));
+    assert_true(try_commit(f, "c.example", policy(f, STS_MODE_NONE, 4, ""), NOW + 1));
+    assert_true(try_end(f, "b.example", NOW + 2));
+    assert_true(ledger_each_current(f->ledger, join_current, &out, &f->diags));
+    assert_string_equal(out.ptr, "a.example=2 c.example=4 ");
+    /* Of a damaged one it says that it is. */
+    out.len = 0;
+    raw_exec(f, "UPDATE instance SET body = 'x' WHERE domain = 'a.example'");
+    assert_false(ledger_each_current(f->ledger, join_current, &out, &f->diags));
+    assert_string_equal(out.ptr, "c.example=4 ");
+    expect_error(f, "ledger-corrupt");
+    sts_buf_fini(&out);
+}
+
 /* RFC 8461 §8.3: once mode none is served, what counts is the policy before it. */
 static void mode_none_is_held_by_nobody(void **state)
 {
@@ -345,6 +372,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_LEDGER(how_long_senders_may_hold_one),
+        WITH_LEDGER(what_is_current_is_read_alone),
         WITH_LEDGER(mode_none_is_held_by_nobody),
         WITH_LEDGER(a_wrong_clock_forgets_nothing),
         WITH_LEDGER(dates_have_no_end),

@@ -40,9 +40,10 @@ static bool resolve_tenant(struct fixture *f, size_t i)
     const struct sts_named_policy *named = NULL;
 
     for (size_t j = 0; j < f->source->policy_count; j++)
-        if (decl->policy_name.len && sts_str_eq(f->source->policies[j].name, decl->policy_name))
+        if (decl->terms->policy_name.len &&
+            sts_str_eq(f->source->policies[j].name, decl->terms->policy_name))
             named = &f->source->policies[j];
-    return sts_tenant_resolve(decl, named, &f->source->settings, &f->diags, &f->policy);
+    return sts_tenant_resolve(f->source, decl, named, &f->source->settings, &f->diags, &f->policy);
 }
 
 /* Parses, and resolves the first tenant. */

@@ -107,7 +107,7 @@ static void render(struct sts_buf *out, const struct sts_diags *diags)
 {
     for (const struct sts_diag *d = diags->first; d; d = d->next)
         if (strcmp(d->code, "tenant-removed") != 0 && strcmp(d->code, "mx-removed") != 0 &&
-            strcmp(d->code, "max-age-shortened") != 0)
+            strcmp(d->code, "max-age-shortened") != 0 && strcmp(d->code, "policies-held") != 0)
             sts_diag_render_text(out, d, false);
     sts_buf_add(out, STS_STR("."));
 }
@@ -227,6 +227,32 @@ static void a_change_costs_the_same_among_more_tenants(void **state)
     assert_int_equal(many.resolved, few.resolved);
 }
 
+/* Bytes of a snapshot, and of the one that takes over from it. */
+static void sizes(struct fixture *f, int count, size_t bytes[2])
+{
+    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [mx.example.org], max_age: 60}}\n");
+    put_tenants(0, count, "policy: p");
+    put_tenants(1, 1, "policy: p");
+    struct snapshot *before = build(f, NULL);
+    put_tenants(1, 1, "mode: none");
+    struct snapshot *after = build(f, before);
+    assert_int_equal(after->work.resolved, 1);
+    bytes[0] = sts_arena_size(before->arena);
+    bytes[1] = sts_arena_size(after->arena);
+    snapshot_unref(before);
+    snapshot_unref(after);
+}
+
+static void a_tenant_in_a_snapshot_is_small(void **state)
+{
+    size_t few[2], many[2];
+
+    sizes(*state, 1000, few);
+    sizes(*state, 10000, many);
+    for (int i = 0; i < 2; i++)
+        assert_true((many[i] - few[i]) / 9000 < 80);
+}
+
 static void nothing_changed_costs_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -312,6 +338,39 @@ static void what_was_said_is_said_again(void **state)
     put_tenants(2, 2, "mode: none");
     next(f);
     assert_int_equal(said(f, "max-age-below-day"), 0);
+}
+
+/* A policy of more tenants than anybody reads warnings of: the rest is a number. */
+static void a_policy_of_all_changes(void **state)
+{
+    enum { MANY = 1200, SAID = 1000 };
+    struct fixture *f = *state;
+    const struct sts_diag *last = NULL;
+
+    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [a.example.org, b.example.org]}}\n");
+    put_tenants(1, MANY, "policy: p");
+    next(f);
+    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [a.example.org]}}\n");
+    const struct snapshot *s = next(f);
+    assert_int_equal(s->changes.changed, MANY);
+    assert_int_equal(said(f, "mx-removed"), SAID);
+    assert_int_equal(said(f, "policies-held"), 1);
+    for (const struct sts_diag *d = f->diags.first; d; d = d->next)
+        last = strcmp(d->code, "policies-held") == 0 ? d : last;
+    assert_true(sts_str_ends(last->message, STS_STR("of 200 more tenants")));
+    /* Back again nobody is hurt. */
+    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [a.example.org, b.example.org]}}\n");
+    assert_int_equal(next(f)->changes.changed, MANY);
+    assert_int_equal(said(f, "mx-removed") + said(f, "policies-held"), 0);
+    /* Removed ones are counted the same way; those of mode none were held by nobody. */
+    put_tenants(1, 1, "policy: p");
+    assert_int_equal(next(f)->changes.removed, MANY - 1);
+    assert_int_equal(said(f, "tenant-removed"), SAID);
+    put_tenants(1, MANY, "mode: none");
+    next(f);
+    put_tenants(1, 1, "mode: none");
+    assert_int_equal(next(f)->changes.removed, MANY - 1);
+    assert_int_equal(said(f, "tenant-removed") + said(f, "policies-held"), 0);
 }
 
 static void the_other_of_two_comes_back(void **state)
@@ -521,11 +580,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_change_costs_the_same_among_more_tenants),
+        TEST(a_tenant_in_a_snapshot_is_small),
         TEST(nothing_changed_costs_nothing),
         TEST(files_that_come_and_go_move_the_others),
         TEST(a_named_policy_changes_for_those_who_name_it),
         TEST(settings_count_for_all),
         TEST(what_was_said_is_said_again),
+        TEST(a_policy_of_all_changes),
         TEST(the_other_of_two_comes_back),
         TEST(random_edits),
         TEST(stat_is_enough_when_it_is_old),

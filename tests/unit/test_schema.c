@@ -152,8 +152,8 @@ static void defaults_below_lists_and_maps(void **state)
                      strcmp(standard_of("listen.*.tls"), "on") == 0);
     assert_int_equal(source->settings.listen[0].proxy_protocol,
                      strcmp(standard_of("listen.*.proxy_protocol"), "on") == 0);
-    assert_true(
-        sts_tenant_resolve(&source->tenants[0], NULL, &source->settings, &source->diags, &policy));
+    assert_true(sts_tenant_resolve(source, &source->tenants[0], NULL, &source->settings,
+                                   &source->diags, &policy));
     assert_true(sts_duration_parse(sts_str_from(standard_of("tenants.*.max_age")), &standard));
     assert_int_equal(policy.max_age, standard);
     assert_string_equal(standard_of("tenants.*.max_age"), standard_of("policies.*.max_age"));

@@ -17,20 +17,44 @@ static void tenants_in_file_order(void **state)
     assert_int_equal(s->tenant_count, 3);
     assert_true(sts_str_is(s->tenants[0].domain, "z.example"));
     assert_true(sts_str_is(s->tenants[1].domain, "xn--bcher-kva.example"));
-    assert_true(sts_str_is(s->tenants[1].policy_name, "p"));
+    assert_true(sts_str_is(s->tenants[1].terms->policy_name, "p"));
     assert_int_equal(s->tenants[1].policy_where.column, 28);
     const struct sts_tenant_decl *t = &s->tenants[2];
     assert_int_equal(t->where.line, 4);
-    assert_true(t->decl.has_mode && t->decl.has_mx && t->decl.has_max_age);
-    assert_int_equal(t->decl.policy.mode, STS_MODE_ENFORCE);
-    assert_int_equal(t->decl.policy.max_age, 604800);
-    assert_int_equal(t->decl.policy.mx_count, 2);
-    assert_true(sts_str_is(t->decl.policy.mx[1], "mx2.example"));
-    assert_true(sts_str_is(t->decl.policy.mx[0], "*.xn--bcher-kva.example"));
-    assert_int_equal(t->decl.mx_where[1].line, 6);
-    assert_true(t->has_tls_reports);
-    assert_int_equal(t->tls_report_count, 0);
-    assert_false(s->tenants[0].has_tls_reports);
+    assert_true(t->terms->decl.has_mode && t->terms->decl.has_mx && t->terms->decl.has_max_age);
+    assert_int_equal(t->terms->decl.policy.mode, STS_MODE_ENFORCE);
+    assert_int_equal(t->terms->decl.policy.max_age, 604800);
+    assert_int_equal(t->terms->decl.policy.mx_count, 2);
+    assert_true(sts_str_is(t->terms->decl.policy.mx[1], "mx2.example"));
+    assert_true(sts_str_is(t->terms->decl.policy.mx[0], "*.xn--bcher-kva.example"));
+    assert_int_equal(t->terms->decl.mx_where[1].line, 6);
+    assert_true(t->terms->has_tls_reports);
+    assert_int_equal(t->terms->tls_report_count, 0);
+    assert_false(s->tenants[0].terms->has_tls_reports);
+}
+
+/* Bytes a tenant, in a file of them: what a hosting provider has. */
+static size_t size_of_tenants(int count)
+{
+    struct sts_buf text = {0};
+
+    sts_buf_add_cstr(&text, "tenants:\n");
+    for (int i = 0; i < count; i++)
+        sts_buf_printf(&text, "  t%07d.example: {policy: p%d}\n", i, i % 100);
+    struct sts_source *s = sts_source_parse(sts_buf_str(&text), STS_STR("f.yaml"), true);
+    assert_int_equal(s->tenant_count, count);
+    assert_ptr_equal(s->tenants[0].terms, s->tenants[100].terms);
+    assert_true(sts_str_is(s->tenants[count - 1].terms->policy_name, "p99"));
+    size_t size = sts_arena_size(s->arena);
+    sts_source_unref(s);
+    sts_buf_fini(&text);
+    return size;
+}
+
+static void tenants_that_name_a_policy_are_small(void **state)
+{
+    (void)state;
+    assert_true((size_of_tenants(20000) - size_of_tenants(10000)) / 10000 <= 80);
 }
 
 /* Each mistake breaks its tenant, and nothing else. */
@@ -190,9 +214,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(tenants_in_file_order), TEST(errors_in_a_tenant_stay_there),
-        TEST(repeated_tenants),      TEST(mx_are_canonical),
-        TEST(hostile_sizes),         TEST(a_hundred_thousand_tenants_fit),
+        TEST(tenants_in_file_order),
+        TEST(tenants_that_name_a_policy_are_small),
+        TEST(errors_in_a_tenant_stay_there),
+        TEST(repeated_tenants),
+        TEST(mx_are_canonical),
+        TEST(hostile_sizes),
+        TEST(a_hundred_thousand_tenants_fit),
     };
     return cmocka_run_group_tests_name("tenants", tests, NULL, NULL);
 }
