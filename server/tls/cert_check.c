@@ -9,13 +9,10 @@
 
 enum { RSA_BITS_MIN = 2048 };
 
-size_t cert_many = 10000;
-
 struct check {
     const struct cert_pair *pair;
     const struct cert_objects *objects; /* NULL: only what does not need the leaf is asked */
     struct sts_str der;                 /* the leaf */
-    bool many;                          /* see cert_many */
     time_t now;
     struct sts_diags *diags;
     struct sts_str file; /* in the arena of diags */
@@ -180,20 +177,13 @@ static void check_purpose(const struct check *c)
     sts_diag_help(c->diags, d, "it needs extendedKeyUsage serverAuth and digitalSignature");
 }
 
-/* The leaf says which key signed it, and the issuer that it has that key: X509_check_issued has
- * compared them. */
-static bool names_key(const struct check *c, X509 *leaf, X509 *issuer)
-{
-    return c->many && X509_get0_authority_key_id(leaf) && X509_get0_subject_key_id(issuer);
-}
-
 static bool issued(const struct check *c, size_t subject, size_t issuer)
 {
     X509 *s = certificate(c, subject), *i = certificate(c, issuer);
     EVP_PKEY *key = X509_get0_pubkey(i);
     bool ok = key && X509_check_issued(i, s) == X509_V_OK;
 
-    if (ok && !(subject == 0 && names_key(c, s, i)))
+    if (ok)
         ok = subject == 0 ? cert_signed_by(s, c->der, key) : X509_verify(s, key) == 1;
     ERR_clear_error();
     return ok;
@@ -253,11 +243,10 @@ bool cert_check_again(const struct cert_pair *pair, time_t now, struct sts_diags
 }
 
 bool cert_check(const struct cert_pair *pair, const struct cert_objects *objects,
-                struct sts_str der, bool many, time_t now, struct sts_diags *diags)
+                struct sts_str der, time_t now, struct sts_diags *diags)
 {
     size_t before = diags->errors;
-    struct check c = {
-        .pair = pair, .objects = objects, .der = der, .many = many, .now = now, .diags = diags};
+    struct check c = {.pair = pair, .objects = objects, .der = der, .now = now, .diags = diags};
 
     c.file = sts_arena_dup(diags->arena, pair->info.file);
     if (!check_key_fits(&c))

@@ -181,7 +181,7 @@ static enum cert_outcome build(struct load *l, const unsigned char *digest)
     if (outcome != CERT_LOADED)
         return outcome;
     cert_pair_set_lines(l->pair, l->lines, l->count);
-    if (!cert_check(l->pair, &l->objects, l->ders[0], l->loader->many, l->loader->now, l->diags))
+    if (!cert_check(l->pair, &l->objects, l->ders[0], l->loader->now, l->diags))
         return CERT_BROKEN;
     size_t len = 0;
     unsigned char *packed = cert_key_pack(l->objects.key, &len);

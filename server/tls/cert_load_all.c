@@ -36,7 +36,6 @@ void cert_load_all(struct cert_loader *loader, const struct cert_candidates *can
     struct work w = {.loader = loader, .candidates = candidates, .results = results};
     size_t threads = loader->previous ? 1 : cert_threads(candidates->count, WORTH_A_THREAD);
 
-    loader->many = !loader->previous && candidates->count > cert_many;
     cert_threads_run(threads, candidates->count, load_one, &w);
     for (size_t i = 0; i < CERT_THREADS_MAX; i++)
         sts_arena_free(w.spare[i]);

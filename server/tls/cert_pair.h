@@ -164,7 +164,6 @@ struct cert_loader {
     const struct cert_store *previous;
     const struct cert_index *known; /* may be NULL */
     pthread_mutex_t lock;
-    bool many;                  /* to be loaded, see cert_check */
     struct cert_table chains;   /* digest -> struct cert_chain, referenced */
     struct cert_slab *slab;     /* the one with room, or NULL */
     atomic_size_t read, parsed; /* pairs: see struct cert_work */
@@ -197,14 +196,9 @@ void cert_load_all(struct cert_loader *loader, const struct cert_candidates *can
                    struct cert_result *results);
 void cert_result_fini(struct cert_result *result);
 
-/* All rules a pair must meet to be presented; true when no error was added. `der`: the leaf;
- * `many`: one of more than cert_many that are new at once. To verify its signature takes as long as
- * all the rest: then identifiers of keys will do, which tell a wrong intermediate, but not a
- * damaged leaf.
- */
+/* All rules a pair must meet to be presented; true when no error was added. `der`: the leaf. */
 bool cert_check(const struct cert_pair *pair, const struct cert_objects *objects,
-                struct sts_str der, bool many, time_t now, struct sts_diags *diags);
-extern size_t cert_many; /* changed by tests only */
+                struct sts_str der, time_t now, struct sts_diags *diags);
 /* The part of cert_check that time or the reader changes, for a pair that is reused. */
 bool cert_check_again(const struct cert_pair *pair, time_t now, struct sts_diags *diags);
 

@@ -2,8 +2,6 @@
  * and why. */
 #include "tests/unit/cert_store_fixture.h"
 
-#include "server/tls/cert_pair.h"
-
 static void odd_names_are_left_out(void **state)
 {
     (void)state;
@@ -171,44 +169,6 @@ static void the_chain_must_be_in_order(void **state)
     assert_refused("h.pem", "certificate-chain-order");
 }
 
-/* Of many new ones the key's identifier is looked at, where there is one, not the signature. */
-static void a_signature_is_verified_unless_there_are_many(void **state)
-{
-    (void)state;
-    const size_t before = cert_many;
-    struct test_cert twin =
-        test_cert_make((struct test_spec){.ca = true, .cn = "mid", .issuer = &root});
-    for (int named = 0; named < 2; named++) {
-        struct test_cert c = test_cert_make(
-            (struct test_spec){.san = "DNS:a.example", .issuer = &mid, .key_id = named});
-        const ASN1_BIT_STRING *signature;
-        X509_get0_signature(&signature, NULL, c.x);
-        for (int many = 0; many < 2; many++) {
-            cert_many = many ? 0 : before;
-            test_write_chain("h.pem", c.key, c.x, twin.x, NULL);
-            assert_refused("h.pem", "certificate-chain-incomplete");
-            test_write_chain("h.pem", c.key, c.x, mid.x, NULL);
-            struct cert_store *s = load("h.pem");
-            assert_silent();
-            ((unsigned char *)ASN1_STRING_get0_data(signature))[20] ^= 1;
-            test_write_chain("h.pem", c.key, c.x, mid.x, NULL);
-            if (named && many) {
-                cert_store_unref(load("h.pem"));
-                assert_silent();
-            } else {
-                assert_refused("h.pem", "certificate-chain-incomplete");
-            }
-            s = reload(s, "h.pem"); /* a renewal is one */
-            diag("certificate-kept");
-            cert_store_unref(s);
-            ((unsigned char *)ASN1_STRING_get0_data(signature))[20] ^= 1;
-        }
-        test_cert_free(&c);
-    }
-    cert_many = before;
-    test_cert_free(&twin);
-}
-
 /* Whether the issuer is a trusted root cannot be known, so these are served. */
 static void a_leaf_alone_is_a_warning(void **state)
 {
@@ -243,7 +203,6 @@ int main(void)
         TEST(a_root_may_be_signed_with_sha1),
         TEST(the_key_must_fit),
         TEST(the_chain_must_be_in_order),
-        TEST(a_signature_is_verified_unless_there_are_many),
         TEST(a_leaf_alone_is_a_warning),
     };
     return cmocka_run_group_tests_name("cert_check", tests, group_setup, group_teardown);

@@ -32,7 +32,6 @@ struct test_spec {
     long from, to; /* seconds from NOW; both 0: a day ago to 90 days ahead */
     const struct test_cert *issuer;
     bool ca;
-    bool key_id;       /* the issuer's, as public authorities have it */
     const EVP_MD *md;  /* default SHA-256 */
     EVP_PKEY *key;     /* taken over; default a new P-256 key */
     const char *bytes; /* one more dNSName of `bytes_len` raw bytes */
@@ -101,8 +100,6 @@ static inline struct test_cert test_cert_make(struct test_spec s)
     test_extension(c.x, issuer, NID_basic_constraints,
                    s.ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
     test_extension(c.x, issuer, NID_subject_key_identifier, "hash");
-    if (s.key_id)
-        test_extension(c.x, issuer, NID_authority_key_identifier, "keyid:always");
     if (s.san)
         test_extension(c.x, issuer, NID_subject_alt_name, s.san);
     if (s.bytes)
