@@ -94,6 +94,8 @@ def memory_after(ready, tenants, result):
         )
         entry = result["servers"][server.name]
         entry["memory_fetched"] = server.memory()
+        if isinstance(server, servers.Own):
+            entry["cache_mib"] = server.cache_mib()
         say(f"{server.name}: {entry['memory_fetched']} after {count} tenants")
 
 

@@ -101,6 +101,14 @@ class Own(Server):
         """How many reloads are done."""
         return pathlib.Path(self.log.name).read_bytes().count(b"event=reload ")
 
+    def cache_mib(self):
+        """What the certificates take that are ready to use: bounded, however many tenants."""
+        done = subprocess.run(
+            [measure.PROGRAM, "status", "-c", self.tenants.main, "--format", "json"],
+            stdout=subprocess.PIPE, check=False,
+        )  # fmt: skip
+        return round(json.loads(done.stdout)["certificate_cache"]["bytes"] / 2**20, 1)
+
 
 class Nginx(Server):
     """A server block for each tenant: all certificates are loaded at the start."""

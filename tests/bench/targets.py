@@ -74,8 +74,13 @@ def _starts(result):
 
 
 def _memory(result):
-    before = _get(result, "servers", OWN, "memory_fetched", "anonymous_mib")
-    yield "memory, KiB a tenant", before and 1024 * before / result["tenants"], 1
+    own = _get(result, "servers", OWN)
+    for key, cached, name in (("memory_start", 0, "at the start"),
+                              ("memory_fetched", own.get("cache_mib"), "beside the cache")):  # fmt: skip
+        used = _get(own, key, "anonymous_mib")
+        # With few tenants it is the program itself that is measured.
+        if used and cached is not None and result["tenants"] >= 10_000:
+            yield f"memory {name}, KiB a tenant", 1024 * (used - cached) / result["tenants"], 1
 
 
 def _changes(result):
