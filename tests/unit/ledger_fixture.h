@@ -4,7 +4,6 @@
 #define MTASTS_TESTS_UNIT_LEDGER_FIXTURE_H
 
 #include <errno.h>
-#include <ftw.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +13,7 @@
 #include <unistd.h>
 
 #include "server/ledger/ledger.h"
-#include "tests/unit/test.h"
+#include "tests/unit/folder.h"
 
 #define NOW 1700000000 /* 2023-11-14 22:13:20 UTC */
 
@@ -24,12 +23,6 @@ struct fixture {
     struct sts_diags diags;
     struct ledger *ledger;
 };
-
-static inline int fixture_remove(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st, (void)type, (void)at;
-    return remove(path);
-}
 
 /* In memory where there is such a place: these tests commit thousands of times. */
 static inline int set_up(void **state)
@@ -57,7 +50,7 @@ static inline int tear_down(void **state)
 
     ledger_close(f->ledger);
     sts_arena_free(f->arena);
-    int result = nftw(f->dir, fixture_remove, 10, FTW_DEPTH | FTW_PHYS);
+    int result = folder_remove(f->dir);
     free(f);
     return result;
 }

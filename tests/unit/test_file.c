@@ -1,9 +1,8 @@
 /* Unit tests of server/sys/file: nothing on a disk hangs us, and nothing is taken half-way. */
-#include "tests/unit/test.h"
+#include "tests/unit/folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,12 +36,6 @@ ssize_t read(int fd, void *to, size_t size)
     return n;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st, (void)type, (void)at;
-    return remove(path);
-}
-
 static int set_up(void **state)
 {
     const char *tmp = getenv("TMPDIR");
@@ -57,7 +50,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    return nftw(dir, remove_one, 10, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(dir);
 }
 
 /* The path of `name` in the test's folder; good until the fourth further call. */

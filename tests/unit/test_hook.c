@@ -1,9 +1,8 @@
 /* Unit tests of server/daemon/hook: what the program of on_change is told, when it runs again, and
  * what the ledger remembers of it. The clock is the test's own. */
-#include "tests/unit/test.h"
+#include "tests/unit/folder.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,12 +78,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st, (void)type, (void)at;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
@@ -95,7 +88,7 @@ static int tear_down(void **state)
     publisher_close(&f->publisher);
     snapshot_unref(f->snapshot);
     sts_arena_free(f->arena);
-    int result = nftw(f->dir, remove_one, 10, FTW_DEPTH | FTW_PHYS);
+    int result = folder_remove(f->dir);
     free(f);
     return result == 0 && waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD ? 0 : -1;
 }

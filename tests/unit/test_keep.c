@@ -1,9 +1,8 @@
 /* Unit tests of server/snapshot: what stays when a file or a tenant cannot be used, what goes, and
  * what is said of it. */
-#include "tests/unit/test.h"
+#include "tests/unit/folder.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,12 +34,6 @@ static int set_up(void **state)
     return mkdtemp(f->dir) && chdir(f->dir) == 0 && mkdir("tenants.d", 0755) == 0 ? 0 : -1;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st, (void)type, (void)at;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
@@ -48,18 +41,9 @@ static int tear_down(void **state)
     snapshot_unref(f->snapshot);
     ledger_close(f->ledger);
     sts_arena_free(f->arena);
-    int result = nftw(f->dir, remove_one, 10, FTW_DEPTH | FTW_PHYS);
+    int result = folder_remove(f->dir);
     free(f);
     return result;
-}
-
-static void put(const char *name, const char *text)
-{
-    FILE *file = fopen(name, "w");
-
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
 }
 
 static bool build_with(struct fixture *f, bool with_ledger)
@@ -154,9 +138,9 @@ static bool knows(const struct fixture *f, const char *domain)
 /* One file each for two tenants, built once. */
 static void two_files(struct fixture *f)
 {
-    put("main.yaml", MAIN INCLUDE);
-    put("tenants.d/a.yaml", A);
-    put("tenants.d/b.yaml", B);
+    folder_put("main.yaml", MAIN INCLUDE);
+    folder_put("tenants.d/a.yaml", A);
+    folder_put("tenants.d/b.yaml", B);
     assert_true(build(f));
     assert_int_equal(f->snapshot->served, 2);
     assert_int_equal(f->snapshot->changes.added, 2);
@@ -171,7 +155,7 @@ static void an_unusable_file_keeps_its_tenants(void **state)
 
     two_files(f);
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-        put("tenants.d/a.yaml", texts[i]);
+        folder_put("tenants.d/a.yaml", texts[i]);
         for (int again = 0; again < 2; again++) {
             assert_true(build(f));
             assert_int_equal(serves(f, "a.example", "mx.a.example"),
@@ -182,7 +166,7 @@ static void an_unusable_file_keeps_its_tenants(void **state)
             assert_int_equal(said(f, "tenant-removed"), 0);
         }
     }
-    put("tenants.d/a.yaml", A);
+    folder_put("tenants.d/a.yaml", A);
     assert_true(build(f));
     assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_NOT);
     assert_int_equal(f->diags.errors, 0);
@@ -193,11 +177,11 @@ static void an_unusable_file_keeps_its_policies(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN INCLUDE);
-    put("tenants.d/a.yaml", "policies: {p: {mode: enforce, mx: mx.p.example}}\n");
-    put("tenants.d/b.yaml", "tenants: {b.example: {policy: p}}\n");
+    folder_put("main.yaml", MAIN INCLUDE);
+    folder_put("tenants.d/a.yaml", "policies: {p: {mode: enforce, mx: mx.p.example}}\n");
+    folder_put("tenants.d/b.yaml", "tenants: {b.example: {policy: p}}\n");
     assert_true(build(f));
-    put("tenants.d/a.yaml", "policies: {p:");
+    folder_put("tenants.d/a.yaml", "policies: {p:");
     assert_true(build(f));
     assert_int_equal(serves(f, "b.example", "mx.p.example"), KEPT_NOT);
     assert_int_equal(said(f, "source-kept"), 1);
@@ -284,7 +268,7 @@ static void a_directory_that_is_gone_keeps_its_tenants(void **state)
         assert_int_equal(said(f, "file-gone"), 2);
         assert_true(f->snapshot->incomplete);
     }
-    put("tenants.d", "no directory");
+    folder_put("tenants.d", "no directory");
     assert_true(build(f));
     assert_int_equal(f->snapshot->kept, 2);
     unlink("tenants.d");
@@ -300,13 +284,13 @@ static void a_file_included_by_name_does_not_go_by_being_removed(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN "include: a.yaml\n" B);
-    put("a.yaml", A);
+    folder_put("main.yaml", MAIN "include: a.yaml\n" B);
+    folder_put("a.yaml", A);
     assert_true(build(f));
     unlink("a.yaml");
     assert_true(build(f));
     assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
-    put("main.yaml", MAIN B);
+    folder_put("main.yaml", MAIN B);
     assert_true(build(f));
     assert_false(knows(f, "a.example"));
 }
@@ -315,13 +299,13 @@ static void strict_refuses_instead(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN INCLUDE "strict: on\n");
-    put("tenants.d/a.yaml", A);
+    folder_put("main.yaml", MAIN INCLUDE "strict: on\n");
+    folder_put("tenants.d/a.yaml", A);
     assert_true(build(f));
-    put("tenants.d/a.yaml", "");
+    folder_put("tenants.d/a.yaml", "");
     assert_true(build(f)); /* an empty file is a warning, and nothing changes */
     assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
-    put("tenants.d/a.yaml", "tenants: {");
+    folder_put("tenants.d/a.yaml", "tenants: {");
     assert_false(build(f));
     unlink("tenants.d/a.yaml");
     rmdir("tenants.d");
@@ -332,12 +316,12 @@ static void a_broken_tenant_is_kept_across_a_restart(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN A);
+    folder_put("main.yaml", MAIN A);
     assert_true(build(f));
     commit(f);
-    put("main.yaml", MAIN "tenants:\n"
-                          "  a.example: {mode: enforced, mx: mx.a.example}\n"
-                          "  new.example: {mode: enforced, mx: mx.a.example}\n");
+    folder_put("main.yaml", MAIN "tenants:\n"
+                                 "  a.example: {mode: enforced, mx: mx.a.example}\n"
+                                 "  new.example: {mode: enforced, mx: mx.a.example}\n");
     assert_true(restart(f));
     assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_BROKEN);
     assert_int_equal(said(f, "tenant-kept"), 1);
@@ -355,7 +339,7 @@ static void a_missing_file_keeps_everybody_across_a_restart(void **state)
 
     two_files(f);
     commit(f);
-    put("tenants.d/a.yaml", "tenants: {");
+    folder_put("tenants.d/a.yaml", "tenants: {");
     assert_true(restart(f));
     assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
     assert_int_equal(serves(f, "b.example", "mx.b.example"), KEPT_NOT);
@@ -363,7 +347,7 @@ static void a_missing_file_keeps_everybody_across_a_restart(void **state)
     assert_true(build(f));
     assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
     /* Found again, changed: it counts. */
-    put("tenants.d/a.yaml", "tenants: {a.example: {mode: testing, mx: mx2.a.example}}\n");
+    folder_put("tenants.d/a.yaml", "tenants: {a.example: {mode: testing, mx: mx2.a.example}}\n");
     assert_true(build(f));
     assert_int_equal(serves(f, "a.example", "mx2.a.example"), KEPT_NOT);
     assert_int_equal(f->snapshot->tenant_count, 2);
@@ -398,8 +382,8 @@ static void without_a_ledger_a_start_keeps_nothing(void **state)
     struct fixture *f = *state;
 
     two_files(f);
-    put("tenants.d/a.yaml", "tenants: {");
-    put("ledger.db", "this is no database, and long enough to be looked at as one");
+    folder_put("tenants.d/a.yaml", "tenants: {");
+    folder_put("ledger.db", "this is no database, and long enough to be looked at as one");
     assert_true(restart(f));
     assert_false(knows(f, "a.example"));
     assert_int_equal(f->snapshot->served, 1);
@@ -426,10 +410,10 @@ static void a_dropped_mx_and_a_shorter_max_age_are_said(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         char text[400];
         snprintf(text, sizeof(text), MAIN "tenants: {a.example: {%s}}\n", cases[i].before);
-        put("main.yaml", text);
+        folder_put("main.yaml", text);
         assert_true(build(f));
         snprintf(text, sizeof(text), MAIN "tenants: {a.example: {%s}}\n", cases[i].after);
-        put("main.yaml", text);
+        folder_put("main.yaml", text);
         assert_true(build(f));
         assert_int_equal(said(f, "mx-removed"), cases[i].mx);
         assert_int_equal(said(f, "max-age-shortened"), cases[i].max_age);
@@ -446,11 +430,11 @@ static void equal_snapshots_are_found_equal(void **state)
     struct snapshot *first = snapshot_ref(f->snapshot);
     assert_true(build(f));
     assert_true(snapshot_same(first, f->snapshot));
-    put("tenants.d/a.yaml", "# a comment moves what was said of lines\n" A);
+    folder_put("tenants.d/a.yaml", "# a comment moves what was said of lines\n" A);
     assert_true(build(f));
     assert_false(snapshot_same(first, f->snapshot));
     assert_int_equal(f->snapshot->changes.changed, 0);
-    put("tenants.d/a.yaml", A);
+    folder_put("tenants.d/a.yaml", A);
     assert_true(build(f));
     assert_false(snapshot_same(first, f->snapshot)); /* parsed anew */
     snapshot_unref(first);

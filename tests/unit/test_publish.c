@@ -1,8 +1,7 @@
 /* Unit tests of server/daemon: what the ledger learns of each snapshot, and when a tenant that
  * retires may go. */
-#include "tests/unit/test.h"
+#include "tests/unit/folder.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,12 +35,6 @@ static int set_up(void **state)
     return mkdtemp(f->dir) && chdir(f->dir) == 0 ? 0 : -1;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st, (void)type, (void)at;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
@@ -50,7 +43,7 @@ static int tear_down(void **state)
     retire_fini(&f->retire);
     snapshot_unref(f->snapshot);
     sts_arena_free(f->arena);
-    int result = nftw(f->dir, remove_one, 10, FTW_DEPTH | FTW_PHYS);
+    int result = folder_remove(f->dir);
     free(f);
     return result;
 }

@@ -1,9 +1,8 @@
 /* Unit tests of server/snapshot: what a change costs, counted, not timed; and that what is taken
  * over from the snapshot before is what resolving it anew would give. */
-#include "tests/unit/test.h"
+#include "tests/unit/folder.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,12 +37,6 @@ static int set_up(void **state)
     return mkdtemp(f->dir) && chdir(f->dir) == 0 && mkdir("t.d", 0755) == 0 ? 0 : -1;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st, (void)type, (void)at;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
@@ -51,18 +44,9 @@ static int tear_down(void **state)
     snapshot_unref(f->snapshot);
     snapshot_unref(f->anew);
     sts_arena_free(f->arena);
-    int result = nftw(f->dir, remove_one, 10, FTW_DEPTH | FTW_PHYS);
+    int result = folder_remove(f->dir);
     free(f);
     return result;
-}
-
-static void put(const char *name, const char *text)
-{
-    FILE *file = fopen(name, "w");
-
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
 }
 
 /* A file of `count` tenants: "tFILE-I.example". */
@@ -86,7 +70,7 @@ static void put_unseen(const char *name, const char *text)
 
     assert_int_equal(stat(name, &st), 0);
     assert_int_equal(st.st_size, strlen(text));
-    put(name, text);
+    folder_put(name, text);
     const struct timespec times[] = {st.st_atim, st.st_mtim};
     assert_int_equal(utimensat(AT_FDCWD, name, times, 0), 0);
 }
@@ -196,7 +180,7 @@ static size_t said(const struct fixture *f, const char *code)
 /* What one changed tenant costs among `files` files of FILES tenants. */
 static struct snapshot_work change_one(struct fixture *f, int files)
 {
-    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [mx.example.org]}}\n");
+    folder_put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [mx.example.org]}}\n");
     for (int i = 0; i < files; i++)
         put_tenants(i, FILES, "policy: p");
     struct snapshot *before = build(f, NULL);
@@ -230,7 +214,8 @@ static void a_change_costs_the_same_among_more_tenants(void **state)
 /* Bytes of a snapshot, and of the one that takes over from it. */
 static void sizes(struct fixture *f, int count, size_t bytes[2])
 {
-    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [mx.example.org], max_age: 60}}\n");
+    folder_put("main.yaml",
+               MAIN "policies: {p: {mode: testing, mx: [mx.example.org], max_age: 60}}\n");
     put_tenants(0, count, "policy: p");
     put_tenants(1, 1, "policy: p");
     struct snapshot *before = build(f, NULL);
@@ -257,7 +242,7 @@ static void nothing_changed_costs_nothing(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN);
+    folder_put("main.yaml", MAIN);
     for (int i = 0; i < 3; i++)
         put_tenants(i, FILES, "mode: none");
     next(f);
@@ -270,7 +255,7 @@ static void files_that_come_and_go_move_the_others(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN "tenants: {m.example: {mode: none}}\n");
+    folder_put("main.yaml", MAIN "tenants: {m.example: {mode: none}}\n");
     put_tenants(5, 3, "mode: none");
     put_tenants(6, 3, "mode: testing, mx: [mx.example.org]");
     next(f);
@@ -288,18 +273,18 @@ static void a_named_policy_changes_for_those_who_name_it(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN);
-    put("t.d/p.yaml", "policies: {p: {mode: testing, mx: [mx.example.org]}}\n");
-    put("t.d/q.yaml", "policies: {q: {mode: none}}\n");
+    folder_put("main.yaml", MAIN);
+    folder_put("t.d/p.yaml", "policies: {p: {mode: testing, mx: [mx.example.org]}}\n");
+    folder_put("t.d/q.yaml", "policies: {q: {mode: none}}\n");
     put_tenants(1, 2, "policy: p");
     put_tenants(2, 3, "policy: q");
     put_tenants(3, 4, "mode: none");
     next(f);
-    put("t.d/p.yaml", "policies: {p: {mode: enforce, mx: [mx.example.org]}}\n");
+    folder_put("t.d/p.yaml", "policies: {p: {mode: enforce, mx: [mx.example.org]}}\n");
     assert_int_equal(next(f)->work.resolved, 2);
     assert_int_equal(tenant_policy(tenant(f, "t1-0.example"))->mode, STS_MODE_ENFORCE);
     /* One of the same name that comes later, and takes the place of the first when that goes. */
-    put("t.d/r.yaml", "policies: {p: {mode: none}}\n");
+    folder_put("t.d/r.yaml", "policies: {p: {mode: none}}\n");
     assert_int_equal(next(f)->work.resolved, 0);
     assert_int_equal(said(f, "policy-duplicate"), 1);
     assert_int_equal(unlink("t.d/p.yaml"), 0);
@@ -311,11 +296,11 @@ static void settings_count_for_all(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN);
+    folder_put("main.yaml", MAIN);
     put_tenants(1, 2, "mode: none");
     next(f);
     assert_int_equal(reports(f, "t1-0.example"), 0);
-    put("main.yaml", MAIN "contact: {tls_reports: \"mailto:a@example.org\"}\n");
+    folder_put("main.yaml", MAIN "contact: {tls_reports: \"mailto:a@example.org\"}\n");
     assert_int_equal(next(f)->work.resolved, 2);
     assert_int_equal(reports(f, "t1-0.example"), 1);
 }
@@ -325,7 +310,8 @@ static void what_was_said_is_said_again(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [mx.example.org], max_age: 60}}\n");
+    folder_put("main.yaml",
+               MAIN "policies: {p: {mode: testing, mx: [mx.example.org], max_age: 60}}\n");
     put_tenants(1, 2, "policy: p");
     put_tenants(2, 2, "policy: p");
     next(f);
@@ -347,10 +333,11 @@ static void a_policy_of_all_changes(void **state)
     struct fixture *f = *state;
     const struct sts_diag *last = NULL;
 
-    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [a.example.org, b.example.org]}}\n");
+    folder_put("main.yaml",
+               MAIN "policies: {p: {mode: testing, mx: [a.example.org, b.example.org]}}\n");
     put_tenants(1, MANY, "policy: p");
     next(f);
-    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [a.example.org]}}\n");
+    folder_put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [a.example.org]}}\n");
     const struct snapshot *s = next(f);
     assert_int_equal(s->changes.changed, MANY);
     assert_int_equal(said(f, "mx-removed"), SAID);
@@ -359,7 +346,8 @@ static void a_policy_of_all_changes(void **state)
         last = strcmp(d->code, "policies-held") == 0 ? d : last;
     assert_true(sts_str_ends(last->message, STS_STR("of 200 more tenants")));
     /* Back again nobody is hurt. */
-    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [a.example.org, b.example.org]}}\n");
+    folder_put("main.yaml",
+               MAIN "policies: {p: {mode: testing, mx: [a.example.org, b.example.org]}}\n");
     assert_int_equal(next(f)->changes.changed, MANY);
     assert_int_equal(said(f, "mx-removed") + said(f, "policies-held"), 0);
     /* Removed ones are counted the same way; those of mode none were held by nobody. */
@@ -377,18 +365,18 @@ static void the_other_of_two_comes_back(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN);
-    put("t.d/1.yaml", "tenants: {a.example: {mode: none}, b.example: {mode: none}}\n");
-    put("t.d/2.yaml", "tenants: {b.example: {mode: none}, c.example: {mode: none}}\n");
+    folder_put("main.yaml", MAIN);
+    folder_put("t.d/1.yaml", "tenants: {a.example: {mode: none}, b.example: {mode: none}}\n");
+    folder_put("t.d/2.yaml", "tenants: {b.example: {mode: none}, c.example: {mode: none}}\n");
     next(f);
     assert_int_equal(f->snapshot->duplicates, 1);
     assert_int_equal(next(f)->duplicates, 1);
-    put("t.d/1.yaml", "tenants: {a.example: {mode: none}}\n");
+    folder_put("t.d/1.yaml", "tenants: {a.example: {mode: none}}\n");
     next(f);
     assert_int_equal(f->snapshot->duplicates, 0);
     assert_true(sts_str_is(tenant_where(f->snapshot, tenant(f, "b.example")).source, "t.d/2.yaml"));
     /* And again, with one of the two taken over. */
-    put("t.d/1.yaml", "tenants: {a.example: {mode: none}, b.example: {mode: none}}\n");
+    folder_put("t.d/1.yaml", "tenants: {a.example: {mode: none}, b.example: {mode: none}}\n");
     assert_int_equal(next(f)->duplicates, 1);
     assert_int_equal(said(f, "tenant-duplicate"), 1);
 }
@@ -407,8 +395,8 @@ static void random_edits(void **state)
     char name[32];
 
     srand(7);
-    put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [m.example.org]}}\n");
-    put("t.d/z.yaml", "policies: {q: {mode: testing, mx: [q.example.org]}}\n");
+    folder_put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [m.example.org]}}\n");
+    folder_put("t.d/z.yaml", "policies: {q: {mode: testing, mx: [q.example.org]}}\n");
     for (int i = 0; i < 300; i++) {
         int file = rand() % 8;
         snprintf(name, sizeof(name), "t.d/%d.yaml", file);
@@ -417,8 +405,9 @@ static void random_edits(void **state)
             unlink(name);
             break;
         case 1:
-            put(shared[rand() % 2],
-                rand() % 2 ? "policies: {q: {mode: testing, mx: [q.example.org]}}\n"
+            folder_put(shared[rand() % 2],
+                       rand() % 2
+                           ? "policies: {q: {mode: testing, mx: [q.example.org]}}\n"
                            : "policies: {q: {mode: enforce, mx: [q.example.org], max_age: 60}}\n");
             break;
         default:
@@ -462,9 +451,9 @@ static void stat_is_enough_when_it_is_old(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN);
-    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
-    put("t.d/b.yaml", NONE);
+    folder_put("main.yaml", MAIN);
+    folder_put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    folder_put("t.d/b.yaml", NONE);
     assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 3);
     assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 1);
     assert_int_equal(f->snapshot->source_count, 3);
@@ -481,8 +470,8 @@ static void what_is_young_is_read(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN);
-    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    folder_put("main.yaml", MAIN);
+    folder_put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
     look(f, LOOK_STAT, 0, NULL);
     assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 2);
     assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 1);
@@ -492,10 +481,10 @@ static void what_is_broken_is_read_each_time(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN);
-    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    folder_put("main.yaml", MAIN);
+    folder_put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
     look(f, LOOK_STAT, 100, NULL);
-    put("t.d/a.yaml", "tenants: [\n");
+    folder_put("t.d/a.yaml", "tenants: [\n");
     for (int i = 0; i < 2; i++) {
         assert_int_equal(look(f, LOOK_STAT, 100, NULL)->work.read, 2);
         assert_int_equal(said(f, "source-kept"), 1);
@@ -508,8 +497,8 @@ static void what_is_open_is_not_trusted(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN);
-    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    folder_put("main.yaml", MAIN);
+    folder_put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
     int fd = open("t.d/a.yaml", O_WRONLY);
     assert_true(fd >= 0);
     assert_int_equal(look(f, LOOK_STAT, 100, NULL)->served, 1);
@@ -527,14 +516,14 @@ static void only_touched_files_are_looked_at(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN);
-    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
-    put("t.d/b.yaml", NONE);
-    put("t.d/d.yaml", "tenants: {d.example: {mode: none}}\n");
+    folder_put("main.yaml", MAIN);
+    folder_put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    folder_put("t.d/b.yaml", NONE);
+    folder_put("t.d/d.yaml", "tenants: {d.example: {mode: none}}\n");
     look(f, LOOK_STAT, 0, NULL);
     assert_true(knows(f, "t.d", "a.yaml"));
-    put("t.d/b.yaml", TESTING);
-    put("t.d/d.yaml", "tenants: {e.example: {mode: none}}\n");
+    folder_put("t.d/b.yaml", TESTING);
+    folder_put("t.d/d.yaml", "tenants: {e.example: {mode: none}}\n");
     assert_int_equal(look(f, LOOK_TOLD, 0, "b.yaml")->work.read, 2);
     assert_int_equal(f->snapshot->work.parsed, 1);
     assert_int_equal(f->snapshot->work.resolved, 1);
@@ -545,8 +534,8 @@ static void only_touched_files_are_looked_at(void **state)
     assert_null(tenant(f, "d.example"));
     assert_non_null(tenant(f, "e.example"));
     /* Other settings: everything. */
-    put("main.yaml", MAIN "strict: on\n");
-    put("t.d/a.yaml", "tenants: {f.example: {mode: none}}\n");
+    folder_put("main.yaml", MAIN "strict: on\n");
+    folder_put("t.d/a.yaml", "tenants: {f.example: {mode: none}}\n");
     look(f, LOOK_TOLD, 0, "b.yaml");
     assert_non_null(tenant(f, "f.example"));
 }
@@ -555,9 +544,9 @@ static void what_asks_for_more_is_not_known(void **state)
 {
     struct fixture *f = *state;
 
-    put("main.yaml", MAIN);
-    put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
-    put("t.d/b.yaml", NONE);
+    folder_put("main.yaml", MAIN);
+    folder_put("t.d/a.yaml", "tenants: {a.example: {mode: none}}\n");
+    folder_put("t.d/b.yaml", NONE);
     look(f, LOOK_STAT, 0, NULL);
     assert_true(knows(f, "t.d", "a.yaml") && knows(f, "t.d", "b.yaml"));
     assert_false(knows(f, ".", "main.yaml"));
@@ -568,7 +557,7 @@ static void what_asks_for_more_is_not_known(void **state)
     assert_int_equal(symlink("../elsewhere", "t.d/a.yaml"), 0);
     assert_false(knows(f, "t.d", "a.yaml"));
     assert_true(knows(f, "t.d", "b.yaml"));
-    put("t.d/b.yaml", "");
+    folder_put("t.d/b.yaml", "");
     look(f, LOOK_STAT, 0, NULL);
     assert_int_equal(said(f, "source-kept"), 1);
     assert_false(knows(f, "t.d", "b.yaml"));

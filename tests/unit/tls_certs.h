@@ -3,10 +3,9 @@
 #ifndef MTASTS_TESTS_UNIT_TLS_CERTS_H
 #define MTASTS_TESTS_UNIT_TLS_CERTS_H
 
-#include "tests/unit/test.h"
+#include "tests/unit/folder.h"
 
 #include <dirent.h>
-#include <ftw.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -128,15 +127,9 @@ static inline void test_dir_make(void)
     assert_non_null(mkdtemp(test_dir));
 }
 
-static inline int test_remove(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
 static inline void test_dir_remove(void)
 {
-    nftw(test_dir, test_remove, 16, FTW_DEPTH | FTW_PHYS);
+    folder_remove(test_dir);
 }
 
 /* A path in the folder; one of a few rotating buffers. */

@@ -5,11 +5,10 @@
 #ifndef MTASTS_TESTS_UNIT_WATCH_FIXTURE_H
 #define MTASTS_TESTS_UNIT_WATCH_FIXTURE_H
 
-#include "tests/unit/test.h"
+#include "tests/unit/folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,12 +31,6 @@ enum { DEADLINE_MS = 10000 }; /* reached by a failing test only */
 
 static char dir[200];
 
-static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st, (void)type, (void)at;
-    return remove(path);
-}
-
 static inline int set_up(void **state)
 {
     const char *tmp = getenv("TMPDIR");
@@ -50,7 +43,7 @@ static inline int set_up(void **state)
 static inline int tear_down(void **state)
 {
     (void)state;
-    return nftw(dir, remove_one, 10, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(dir);
 }
 
 /* The path of `name` in the test's folder; good until the eighth further call. */
@@ -104,7 +97,7 @@ static inline void remove_file(const char *name)
 
 static inline void remove_tree(const char *name)
 {
-    assert_int_equal(nftw(in_dir(name), remove_one, 10, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(folder_remove(in_dir(name)), 0);
 }
 
 /* By rename, as everything that swaps a link does it. */
