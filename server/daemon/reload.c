@@ -285,7 +285,8 @@ void reload(struct daemon *d, bool asked)
     reload_say_ready(d);
     if (done)
         reload_remember(d);
-    heap_trim();
+    if (look != LOOK_TOLD || wide)
+        heap_trim(); /* milliseconds, more after many fetches: too much for a small change */
 }
 
 void reload_start(struct daemon *d)

@@ -31,6 +31,7 @@ struct build {
     bool same_policies; /* all named policies are those of the snapshot before */
     const char **policy_names; /* for "did you mean"; ends with NULL */
     size_t suggestions;
+    struct cert_loading *loading; /* of the certificates, beside all else; or NULL */
     struct repeated repeated;
     size_t guarded, unsaid;  /* tenants that guard.c warned of, and that it only counted */
     bool reused;             /* some shards of the snapshot before... */
@@ -71,6 +72,8 @@ void policies_suggest(struct build *b, struct sts_str name, struct sts_diags *di
 void tenants_build(struct build *b);
 /* The tenant of this domain among the first `count`, which are sorted. */
 const struct tenant *tenant_among(const struct snapshot *s, size_t count, struct sts_str domain);
+/* Without a snapshot before, certificates are loaded beside all else from here on. */
+void tenants_begin_certify(struct build *b);
 /* Certificates for the tenants; sets identity and state. */
 void tenants_certify(struct build *b);
 

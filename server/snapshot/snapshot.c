@@ -129,6 +129,7 @@ static bool build(struct build *b)
     if (b->input->main_source)
         *b->input->main_source = sts_source_ref(main_source);
     served_init(&served);
+    tenants_begin_certify(b);
     read_sources(b);
     remember(b, b->input->served ? b->input->served : &served);
     tenants_build(b);

@@ -366,20 +366,42 @@ static bool update_certificates(struct build *b)
     return true;
 }
 
+static bool has_certificates(const struct build *b)
+{
+    return b->input->with_certificates && any_tls(&b->snapshot->settings);
+}
+
+void tenants_begin_certify(struct build *b)
+{
+    struct snapshot *s = b->snapshot;
+
+    if (has_certificates(b) && !b->input->previous)
+        b->loading =
+            cert_loading_begin(s->settings.certificates, s->settings.certificate_count, s->base_dir,
+                               snapshot_certificate_index(s, s->arena).ptr, b->input->now);
+}
+
+static struct cert_store *load_certificates(struct build *b)
+{
+    struct snapshot *s = b->snapshot;
+
+    if (b->loading)
+        return cert_loading_finish(b->loading, b->diags);
+    return cert_store_load(s->settings.certificates, s->settings.certificate_count, s->base_dir,
+                           snapshot_certificate_index(s, s->arena).ptr,
+                           b->input->previous->certificates, b->input->now, b->diags);
+}
+
 void tenants_certify(struct build *b)
 {
     struct snapshot *s = b->snapshot;
-    const struct snapshot *previous = b->input->previous;
 
-    if (!b->input->with_certificates || !any_tls(&s->settings))
+    if (!has_certificates(b))
         return;
-    if (b->look == LOOK_TOLD && previous->certificates && update_certificates(b))
+    if (b->look == LOOK_TOLD && b->input->previous->certificates && update_certificates(b))
         return;
     s->searched = true;
-    s->certificates =
-        cert_store_load(s->settings.certificates, s->settings.certificate_count, s->base_dir,
-                        snapshot_certificate_index(s, s->arena).ptr,
-                        previous ? previous->certificates : NULL, b->input->now, b->diags);
+    s->certificates = load_certificates(b);
     s->work.certificates = cert_store_work(s->certificates);
     for (size_t i = 0; i < s->tenant_count; i++) {
         s->tenants[i].identity = (struct cert_identity){0};

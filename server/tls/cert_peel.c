@@ -1,11 +1,14 @@
 /* A private key's bytes out of the envelopes that it is written in. */
+#include <openssl/asn1.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <string.h>
 
 #include "server/base/memory.h"
 #include "server/tls/cert_key.h"
+#include "server/tls/cert_pair.h"
 
-enum { SEQUENCE = 0x30, INTEGER = 0x02, OCTETS = 0x04, OBJECT = 0x06, PARAMETERS = 0xa0 };
+enum { PARAMETERS = 0 /* their context-specific tag */ };
 
 static const struct {
     struct sts_str object;
@@ -18,26 +21,27 @@ static const struct {
 static const struct sts_str ec_key = {"\x2a\x86\x48\xce\x3d\x02\x01", 7};
 static const struct sts_str rsa_key = {"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", 9};
 
-/* The contents of the next element, which must have this tag, and all of it be there (DER). */
-static bool take(struct sts_str *from, unsigned char tag, struct sts_str *out)
+/* The contents of the next element, which must have this tag. */
+static bool take(struct sts_str *from, int tag, int class, struct sts_str *out)
 {
-    const unsigned char *at = (const unsigned char *)from->ptr;
+    const unsigned char *begin = (const unsigned char *)from->ptr, *at = begin;
+    int found, found_class;
+    long len;
 
-    if (from->len < 2 || at[0] != tag)
+    if (from->len > CERT_FILE_MAX)
         return false;
-    size_t len = at[1], head = 2;
-    if (len & 0x80) {
-        size_t bytes = len & 0x7f;
-        if (bytes == 0 || bytes > 3 || from->len < 2 + bytes)
-            return false;
-        for (len = 0; bytes > 0; bytes--)
-            len = len << 8 | at[head++];
-    }
-    if (from->len - head < len)
+    int how = ASN1_get_object(&at, &len, &found, &found_class, (long)from->len);
+    if (how & 0x81 || found != tag || found_class != class) /* an error, or no length */
         return false;
-    *out = sts_str_sub(*from, head, head + len);
-    *from = sts_str_sub(*from, head + len, from->len);
+    size_t head = (size_t)(at - begin);
+    *out = sts_str_sub(*from, head, head + (size_t)len);
+    *from = sts_str_sub(*from, head + (size_t)len, from->len);
     return true;
+}
+
+static bool take_any(struct sts_str *from, int tag, struct sts_str *out)
+{
+    return take(from, tag, V_ASN1_UNIVERSAL, out);
 }
 
 /* ECPrivateKey (RFC 5915). The envelope names the curve, or the key itself. */
@@ -45,9 +49,10 @@ static bool peel_ec(struct sts_str der, struct sts_str curve, struct sts_str *ou
 {
     struct sts_str key, version, parameters;
 
-    if (!take(&der, SEQUENCE, &key) || !take(&key, INTEGER, &version) || !take(&key, OCTETS, out) ||
-        (!curve.len &&
-         (!take(&key, PARAMETERS, &parameters) || !take(&parameters, OBJECT, &curve))))
+    if (!take_any(&der, V_ASN1_SEQUENCE, &key) || !take_any(&key, V_ASN1_INTEGER, &version) ||
+        !take_any(&key, V_ASN1_OCTET_STRING, out) ||
+        (!curve.len && (!take(&key, PARAMETERS, V_ASN1_CONTEXT_SPECIFIC, &parameters) ||
+                        !take_any(&parameters, V_ASN1_OBJECT, &curve))))
         return false;
     for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++)
         if (sts_str_eq(curve, curves[i].object))
@@ -59,15 +64,16 @@ static bool peel_pkcs8(struct sts_str der, struct sts_str *out)
 {
     struct sts_str info, version, algorithm, kind, curve, inner;
 
-    if (!take(&der, SEQUENCE, &info) || !take(&info, INTEGER, &version) ||
-        !take(&info, SEQUENCE, &algorithm) || !take(&algorithm, OBJECT, &kind) ||
-        !take(&info, OCTETS, &inner))
+    if (!take_any(&der, V_ASN1_SEQUENCE, &info) || !take_any(&info, V_ASN1_INTEGER, &version) ||
+        !take_any(&info, V_ASN1_SEQUENCE, &algorithm) ||
+        !take_any(&algorithm, V_ASN1_OBJECT, &kind) ||
+        !take_any(&info, V_ASN1_OCTET_STRING, &inner))
         return false;
     if (sts_str_eq(kind, rsa_key)) {
         *out = inner;
         return true;
     }
-    return sts_str_eq(kind, ec_key) && take(&algorithm, OBJECT, &curve) &&
+    return sts_str_eq(kind, ec_key) && take_any(&algorithm, V_ASN1_OBJECT, &curve) &&
            peel_ec(inner, curve, out);
 }
 
@@ -94,5 +100,6 @@ unsigned char *cert_key_peel(const struct cert_block *block, size_t *len)
         *len = key.len;
     }
     OPENSSL_clear_free(der, size);
+    ERR_clear_error();
     return packed;
 }

@@ -335,8 +335,6 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
     cert_loader_fini(&loader);
     cert_candidates_fini(&found);
     sts_arena_free(scratch);
-    if (!previous)
-        malloc_trim(0); /* candidates and the index: nothing as large is wanted again */
     return s;
 }
 

@@ -53,6 +53,13 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
                                    const struct cert_store *previous, time_t now,
                                    struct sts_diags *diags);
 
+/* The same without a previous store, in a thread of its own until it is finished, which must be.
+ * What is given is borrowed until then. */
+struct cert_loading;
+struct cert_loading *cert_loading_begin(const struct sts_path *paths, size_t count,
+                                        struct sts_str base_dir, const char *index, time_t now);
+struct cert_store *cert_loading_finish(struct cert_loading *loading, struct sts_diags *diags);
+
 /* A look at a few folders, when what else there is did not change since `previous` was made. */
 struct cert_update {
     const struct sts_path *paths; /* as for cert_store_load */
