@@ -74,13 +74,11 @@ def _starts(result):
 
 
 def _memory(result):
-    own = _get(result, "servers", OWN)
-    for key, cached, name in (("memory_start", 0, "at the start"),
-                              ("memory_fetched", own.get("cache_mib"), "beside the cache")):  # fmt: skip
-        used = _get(own, key, "anonymous_mib")
-        # With few tenants it is the program itself that is measured.
-        if used and cached is not None and result["tenants"] >= 10_000:
-            yield f"memory {name}, KiB a tenant", 1024 * (used - cached) / result["tenants"], 1
+    used = _get(result, "servers", OWN, "memory_fetched", "anonymous_mib")
+    cached = _get(result, "servers", OWN, "cache_mib")
+    # With few tenants it is the program itself that is measured.
+    if used and cached is not None and result["tenants"] >= 10_000:
+        yield "memory beside the cache, KiB a tenant", 1024 * (used - cached) / result["tenants"], 1
 
 
 def _changes(result):
