@@ -39,16 +39,23 @@ static uint64_t next_look(const struct schedule *s)
     return earlier(settled, s->retry);
 }
 
+/* Rather not between an event and the look at what it told, which would be news once more; but
+ * events without an end do not put it off for ever. */
+static uint64_t next_compare(const struct schedule *s)
+{
+    return s->compare + (s->first == SCHEDULE_NEVER ? 0 : s->limit);
+}
+
 uint64_t schedule_next(const struct schedule *s)
 {
-    return earlier(next_look(s), s->compare);
+    return earlier(next_look(s), next_compare(s));
 }
 
 enum schedule_work schedule_work(struct schedule *s, uint64_t now)
 {
     if (next_look(s) <= now)
         return SCHEDULE_LOOK;
-    if (s->compare > now)
+    if (next_compare(s) > now)
         return SCHEDULE_WAIT;
     s->compare = now + s->rescan;
     return SCHEDULE_COMPARE;

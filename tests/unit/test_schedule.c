@@ -25,6 +25,29 @@ static void nothing_happens_but_the_rescan(void **state)
     assert_int_equal(schedule_next(&s), 121000);
 }
 
+static void the_rescan_lets_a_look_go_first(void **state)
+{
+    struct schedule s = fresh();
+
+    (void)state;
+    schedule_event(&s, 60900);
+    assert_int_equal(schedule_next(&s), 61150);
+    assert_int_equal(schedule_work(&s, 61149), SCHEDULE_WAIT);
+    assert_int_equal(schedule_work(&s, 61150), SCHEDULE_LOOK);
+    schedule_looked(&s, 61160, false, true);
+    assert_int_equal(schedule_work(&s, 61160), SCHEDULE_COMPARE);
+    /* Events that never end. */
+    schedule_event(&s, 121000);
+    for (uint64_t now = 121100; now < 123000; now += 100) {
+        schedule_event(&s, now);
+        assert_int_equal(schedule_work(&s, now), SCHEDULE_WAIT);
+    }
+    schedule_looked(&s, 123000, false, true);
+    schedule_event(&s, 123000);
+    assert_int_equal(schedule_next(&s), 123160);
+    assert_int_equal(schedule_work(&s, 123160), SCHEDULE_COMPARE);
+}
+
 static void an_event_waits_for_quiet(void **state)
 {
     struct schedule s = fresh();
@@ -127,7 +150,7 @@ static void any_history_keeps_the_promises(void **state)
             }
             assert_false(quiet || late);
             assert_false(incomplete && now > looked + SCHEDULE_RETRY_MAX_MS);
-            assert_true(s.compare > now);
+            assert_true(s.compare + (first == SCHEDULE_NEVER ? 0 : s.limit) > now);
         }
     }
 }
@@ -136,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_happens_but_the_rescan),
+        cmocka_unit_test(the_rescan_lets_a_look_go_first),
         cmocka_unit_test(an_event_waits_for_quiet),
         cmocka_unit_test(events_without_end_do_not_starve_the_look),
         cmocka_unit_test(what_is_incomplete_is_tried_again_ever_more_slowly),
