@@ -2,7 +2,7 @@
 """Measures mta-stsd beside nginx, HAProxy, h2o and Caddy with N tenants of own certificates.
 
     make bench                    N=1000, below three minutes
-    make bench N=100000 ARGS="--limit 400 --soak 300"
+    make bench N=100000 ARGS="--limit 600 --soak 60"
     make bench N=1000000 ARGS=--records
 """
 
