@@ -126,7 +126,7 @@ node-deps:
 
 $(node_modules): tests/integration/node/package-lock.json
 	@echo "npm ci in tests/integration/node"
-	$(Q)cd tests/integration/node && npm ci --silent --ignore-scripts --no-audit --no-fund
+	$(Q)cd tests/integration/node && npm ci --loglevel=error --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 fuzz-deps: deps

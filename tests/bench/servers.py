@@ -257,7 +257,12 @@ class Caddy(Server):
         config = {
             "admin": {"disabled": True, "config": {"persist": False}},
             "logging": {"logs": {"default": {"level": "ERROR"}}},
-            "apps": {"http": {"servers": {"policies": server}}, "tls": tls},
+            "apps": {
+                "http": {"servers": {"policies": server}},
+                "tls": tls,
+                # Else each run leaves another authority among those that this machine trusts.
+                "pki": {"certificate_authorities": {"local": {"install_trust": False}}},
+            },
         }
         (self.folder / "caddy.json").write_text(json.dumps(config))
         return ["/usr/bin/caddy", "run", "--config", self.folder / "caddy.json"]
