@@ -81,6 +81,11 @@ void sts_diag_help(struct sts_diags *d, struct sts_diag *diag, const char *fmt, 
     va_end(ap);
 }
 
+size_t sts_diags_count(const struct sts_diags *d)
+{
+    return d->errors + d->warnings + d->notes;
+}
+
 void sts_diags_append(struct sts_diags *to, const struct sts_diags *from)
 {
     for (const struct sts_diag *diag = from->first; diag; diag = diag->next) {

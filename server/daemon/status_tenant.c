@@ -47,7 +47,7 @@ static int by_subject(const void *a, const void *b)
 
 static void sort_diags(struct view *v, const struct sts_diags *diags)
 {
-    size_t count = diags->errors + diags->warnings + diags->notes;
+    size_t count = sts_diags_count(diags);
     struct placed *placed = STS_ARRAY(v->arena, count, struct placed);
 
     for (const struct sts_diag *diag = diags->first; diag; diag = diag->next, v->count++)

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -12,6 +11,7 @@
 #include "server/http/connection.h"
 #include "server/http/server.h"
 #include "server/sys/log.h"
+#include "server/sys/thread.h"
 
 #define TICK_MS    200
 #define NOTE_MS    60000     /* "accepting paused" is logged once in this time */
@@ -204,21 +204,11 @@ void worker_init(struct worker *worker, struct http_server *server, size_t numbe
     worker->snapshot = snapshot_ref(server->snapshot);
 }
 
-/* All signals belong to the control thread. */
 static int create_thread(struct worker *worker)
 {
-    sigset_t all, before;
-    pthread_attr_t attr;
     char name[16];
-    int error;
+    int error = thread_start(&worker->thread, STACK_SIZE, worker_main, worker);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_SIZE);
-    error = pthread_create(&worker->thread, &attr, worker_main, worker);
-    pthread_attr_destroy(&attr);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error == 0) {
         snprintf(name, sizeof(name), "http-%zu", worker->number);
         pthread_setname_np(worker->thread, name);

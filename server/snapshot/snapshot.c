@@ -99,7 +99,7 @@ static void read_sources(struct build *b)
 {
     const struct snapshot *previous = b->input->previous;
     struct snapshot *s = b->snapshot;
-    size_t before = b->diags->errors + b->diags->warnings + b->diags->notes;
+    size_t before = sts_diags_count(b->diags);
 
     /* Another main file may have other patterns. */
     b->look = b->input->look;
@@ -113,7 +113,7 @@ static void read_sources(struct build *b)
             sources_include(b, &s->settings.include[i]);
         sources_keep_vanished(b);
     }
-    s->plain = b->diags->errors + b->diags->warnings + b->diags->notes == before + b->said;
+    s->plain = sts_diags_count(b->diags) == before + b->said;
 }
 
 static bool build(struct build *b)

@@ -61,15 +61,6 @@ static void grow(struct build *b)
         *slot_of(s, s->sources[i].source->name, s->sources[i].hash) = i + 1;
 }
 
-static struct sts_str base_name(struct sts_str path)
-{
-    size_t from = path.len;
-
-    while (from > 0 && path.ptr[from - 1] != '/')
-        from--;
-    return sts_str_sub(path, from, path.len);
-}
-
 /* Takes the caller's reference. `old`: what the file was before, or NULL. */
 static struct sts_source *append(struct build *b, struct snapshot_source source,
                                  const struct snapshot_source *old)
@@ -80,7 +71,7 @@ static struct sts_source *append(struct build *b, struct snapshot_source source,
     if (s->source_count == b->source_capacity)
         grow(b);
     source.hash = old ? old->hash : sts_str_hash(name);
-    source.base_hash = old ? old->base_hash : sts_str_hash(base_name(name));
+    source.base_hash = old ? old->base_hash : sts_str_hash(file_basename(name));
     source.before = old ? (size_t)(old - b->input->previous->sources) + 1 : 0;
     source.shard = NULL;
     s->sources[s->source_count++] = source;
@@ -91,7 +82,7 @@ static struct sts_source *append(struct build *b, struct snapshot_source source,
 static void say(struct build *b, const struct sts_diags *diags)
 {
     sts_diags_append(b->diags, diags);
-    b->said += diags->errors + diags->warnings + diags->notes;
+    b->said += sts_diags_count(diags);
 }
 
 /* As it was, without a look at its bytes. */
@@ -181,7 +172,7 @@ static struct sts_source *unreadable(struct build *b, struct sts_str name, bool 
 /* The directory of `name`, which lives as long as the build; neighbours have the same. */
 static struct file_id directory_of(struct build *b, struct sts_str name)
 {
-    struct sts_str directory = sts_str_sub(name, 0, name.len - base_name(name).len);
+    struct sts_str directory = sts_str_sub(name, 0, name.len - file_basename(name).len);
 
     if (!b->directory.ptr || !sts_str_eq(directory, b->directory))
         b->directory_id = file_identify(file_dirname(b->snapshot->arena, name).ptr);
@@ -273,7 +264,7 @@ static bool is_file(const struct snapshot_source *source, const struct file_name
                     unsigned long long hash)
 {
     return source->base_hash == hash && file_id_same(source->directory, file->directory) &&
-           sts_str_eq(base_name(source->source->name), file->name);
+           sts_str_eq(file_basename(source->source->name), file->name);
 }
 
 static bool knows(const struct snapshot *s, const struct file_name *file)

@@ -255,6 +255,15 @@ struct sts_str file_dirname(struct sts_arena *arena, struct sts_str path)
     return sts_arena_dup(arena, sts_str_sub(path, 0, end));
 }
 
+struct sts_str file_basename(struct sts_str path)
+{
+    size_t from = path.len;
+
+    while (from > 0 && path.ptr[from - 1] != '/')
+        from--;
+    return sts_str_sub(path, from, path.len);
+}
+
 static int write_all(int fd, struct sts_str text)
 {
     for (size_t done = 0; done < text.len;) {

@@ -63,6 +63,9 @@ bool file_id_same(struct file_id a, struct file_id b);
 /* The directory part of a path ("." when there is none). */
 struct sts_str file_dirname(struct sts_arena *arena, struct sts_str path);
 
+/* What is behind the last slash: the end of `path` itself. */
+struct sts_str file_basename(struct sts_str path);
+
 /* Writes `text` to `path` by a temporary file in the same directory, fsync and rename: afterwards
  * it has the old or the new contents, never less. -1 with errno; ENOTSUP when something other than
  * a regular file is there. */

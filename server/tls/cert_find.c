@@ -29,14 +29,6 @@ struct place {
     const struct folder *folder; /* NULL: the file system is asked */
 };
 
-static struct sts_str base_name(struct sts_str path)
-{
-    size_t from = path.len;
-    while (from > 0 && path.ptr[from - 1] != '/')
-        from--;
-    return sts_str_sub(path, from, path.len);
-}
-
 static struct sts_str in_place(const struct place *p, struct sts_str name)
 {
     return sts_arena_join(p->arena, p->path, name);
@@ -73,7 +65,7 @@ void cert_candidates_fini(struct cert_candidates *list)
 
 bool cert_find_is_key(struct sts_str path)
 {
-    struct sts_str name = base_name(path);
+    struct sts_str name = file_basename(path);
 
     return sts_str_is(name, "privkey.pem") || sts_str_is(name, "key.pem") ||
            sts_str_ends(name, STS_STR("-key.pem")) || sts_str_ends(name, STS_STR(".key"));
@@ -114,7 +106,8 @@ static struct sts_str sibling(const struct place *p, struct sts_str name, struct
 /* Fills in *c by the name of the file; false when it does not look like a certificate's. */
 static bool match_layout(const struct place *p, struct sts_str name, struct cert_candidate *c)
 {
-    struct sts_str folder = base_name(sts_str_sub(p->path, 0, p->path.len ? p->path.len - 1 : 0));
+    struct sts_str folder =
+        file_basename(sts_str_sub(p->path, 0, p->path.len ? p->path.len - 1 : 0));
     struct sts_str key = {0}; /* its name; none: in the same file */
     bool own_label = false;
 
@@ -281,7 +274,7 @@ void cert_find_folder(struct cert_candidates *list, struct sts_str path, struct 
 static void add_file(struct cert_candidates *list, struct sts_str path, struct sts_pos where)
 {
     struct cert_candidate c = {.where = where};
-    struct sts_str name = base_name(path);
+    struct sts_str name = file_basename(path);
     struct place place = {
         list->arena, sts_arena_dup(list->arena, sts_str_sub(path, 0, path.len - name.len)), NULL};
 
@@ -325,7 +318,7 @@ void cert_find(struct cert_candidates *list, struct sts_str path, struct sts_pos
 
 static struct sts_str stem(struct sts_str path)
 {
-    struct sts_str name = base_name(path);
+    struct sts_str name = file_basename(path);
     size_t dot = name.len;
 
     for (size_t i = 0; i < name.len; i++)
@@ -356,9 +349,8 @@ static void join_listed_keys(struct cert_candidates *list)
         if (same_stem.len || keys == 1) {
             cert_pair_unref(c->pair);
             c->pair = NULL;
-        }
-        if (same_stem.len || keys == 1)
             c->key_file = same_stem.len ? same_stem : only;
+        }
     }
 }
 

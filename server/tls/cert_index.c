@@ -5,6 +5,7 @@
 
 #include "server/base/memory.h"
 #include "server/tls/cert_record.h"
+#include "server/tls/cert_sum.h"
 
 struct cert_known {
     struct sts_str front; /* of the body */
@@ -18,11 +19,6 @@ struct cert_index {
     struct cert_table pairs;  /* certificate file -> struct cert_known */
     struct cert_table chains; /* digest -> struct cert_chain, referenced */
 };
-
-static struct sts_str key_of(const struct cert_chain *chain)
-{
-    return (struct sts_str){(const char *)chain->digest, sizeof(chain->digest)};
-}
 
 static void take_pair(struct cert_index *index, uint64_t at, struct sts_str body)
 {
@@ -47,7 +43,7 @@ static void take(void *data, enum cert_record kind, uint64_t at, struct sts_str 
         take_pair(index, at, body);
     } else if (kind == CERT_RECORD_CHAIN) {
         struct cert_chain *chain = record_take_chain(body);
-        if (chain && !cert_table_add(&index->chains, key_of(chain), chain))
+        if (chain && !cert_table_add(&index->chains, cert_sum_str(chain->digest), chain))
             cert_chain_unref(chain);
     }
 }
@@ -125,8 +121,7 @@ struct cert_pair *cert_known_pair(const struct cert_index *index, const struct c
 {
     static const unsigned char none[32];
     struct record_pair record = record_of(known);
-    struct sts_str digest = {(const char *)record.fixed.chain, sizeof(record.fixed.chain)};
-    struct cert_chain *chain = cert_table_find(&index->chains, digest);
+    struct cert_chain *chain = cert_index_chain(index, cert_sum_str(record.fixed.chain));
 
     if (!chain && memcmp(record.fixed.chain, none, sizeof(none)) != 0)
         return NULL; /* its record was not good */

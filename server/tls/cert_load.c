@@ -13,11 +13,6 @@
 #include "server/tls/cert_load_parts.h"
 #include "server/tls/cert_sum.h"
 
-static struct sts_str digest_key(const unsigned char *digest)
-{
-    return (struct sts_str){(const char *)digest, CERT_SUM};
-}
-
 void cert_loader_init(struct cert_loader *loader, const struct cert_store *previous, time_t now)
 {
     *loader = (struct cert_loader){.now = now, .previous = previous};
@@ -116,7 +111,7 @@ static bool take_chain(struct load *l)
     if (l->count < 2)
         return true;
     cert_chain_digest(l->ders + 1, l->count - 1, digest);
-    l->pair->chain = find_chain(loader, digest_key(digest));
+    l->pair->chain = find_chain(loader, cert_sum_str(digest));
     if (l->pair->chain)
         return true;
     l->pair->chain = cert_chain_new(l->ders + 1, l->count - 1, &bad);
@@ -125,7 +120,7 @@ static bool take_chain(struct load *l)
         return false;
     }
     pthread_mutex_lock(&loader->lock);
-    if (cert_table_add(&loader->chains, digest_key(l->pair->chain->digest), l->pair->chain))
+    if (cert_table_add(&loader->chains, cert_sum_str(l->pair->chain->digest), l->pair->chain))
         cert_chain_ref(l->pair->chain);
     pthread_mutex_unlock(&loader->lock);
     return true;
@@ -240,21 +235,14 @@ static bool take_unread(struct load *l, const struct cert_known *known, int fold
     return good;
 }
 
-static const char *base_name(struct sts_str path)
-{
-    const char *slash = strrchr(path.ptr, '/');
-
-    return slash ? slash + 1 : path.ptr;
-}
-
 void cert_load_early(void *data, int folder, struct cert_candidate *candidate)
 {
     struct load l = {.loader = data, .candidate = candidate};
     const struct cert_known *known =
         cert_index_find(l.loader->known, candidate->file, candidate->key_file);
 
-    if (known &&
-        take_unread(&l, known, folder, base_name(candidate->file), base_name(candidate->key_file)))
+    if (known && take_unread(&l, known, folder, file_basename(candidate->file).ptr,
+                             file_basename(candidate->key_file).ptr))
         candidate->pair = l.pair;
     load_fini(&l);
 }

@@ -1,9 +1,8 @@
 /* A first load beside other work: the files of a hundred thousand tenants are read meanwhile. */
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "server/base/memory.h"
+#include "server/sys/thread.h"
 #include "server/tls/cert_store.h"
 
 struct cert_loading {
@@ -31,16 +30,12 @@ struct cert_loading *cert_loading_begin(const struct sts_path *paths, size_t cou
                                         struct sts_str base_dir, const char *index, time_t now)
 {
     struct cert_loading *l = sts_must(calloc(1, sizeof(*l)));
-    sigset_t all, before;
 
     *l = (struct cert_loading){
         .paths = paths, .count = count, .base_dir = base_dir, .index = index, .now = now};
     l->arena = sts_arena_new();
     sts_diags_init(&l->diags, l->arena);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    l->apart = pthread_create(&l->thread, NULL, load, l) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    l->apart = thread_start(&l->thread, 0, load, l) == 0;
     return l;
 }
 

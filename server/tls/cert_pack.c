@@ -244,7 +244,7 @@ static void note_chain(struct cert_pack *pack, enum cert_record kind, struct sts
 
 bool cert_pack_has_chain(const struct cert_pack *pack, const unsigned char digest[32])
 {
-    return cert_table_find(&pack->chains, (struct sts_str){(const char *)digest, CERT_SUM});
+    return cert_table_find(&pack->chains, cert_sum_str(digest));
 }
 
 /* --- Reading ------------------------------------------------------------------------------------

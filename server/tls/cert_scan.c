@@ -83,26 +83,30 @@ static bool read_key(struct load *l, struct sts_str file, const struct cert_bloc
     return false;
 }
 
-unsigned char *load_peel_key(struct sts_str text, size_t *len)
+/* The first block of a kind; false when there is none, or not all of it. */
+static bool find_block(struct sts_str text, bool (*is_kind)(struct sts_str label),
+                       struct cert_block *block)
 {
     struct cert_pem pem = cert_pem_begin(text);
+
+    while (cert_pem_next(&pem, block))
+        if (is_kind(block->label))
+            return !block->cut;
+    return false;
+}
+
+unsigned char *load_peel_key(struct sts_str text, size_t *len)
+{
     struct cert_block block;
 
-    while (cert_pem_next(&pem, &block))
-        if (is_key(block.label))
-            return block.cut ? NULL : cert_key_peel(&block, len);
-    return NULL;
+    return find_block(text, is_key, &block) ? cert_key_peel(&block, len) : NULL;
 }
 
 unsigned char *load_first_der(struct sts_str text, size_t *len)
 {
-    struct cert_pem pem = cert_pem_begin(text);
     struct cert_block block;
 
-    while (cert_pem_next(&pem, &block))
-        if (is_certificate(block.label))
-            return block.cut ? NULL : cert_pem_decode(&block, len);
-    return NULL;
+    return find_block(text, is_certificate, &block) ? cert_pem_decode(&block, len) : NULL;
 }
 
 /* Walks one file; takes certificates when `certificates`, and the first private key. */

@@ -1,14 +1,15 @@
 #include "server/tls/cert_store.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "server/base/memory.h"
 #include "server/sys/file.h"
+#include "server/sys/heap.h"
 #include "server/tls/cert_index.h"
 #include "server/tls/cert_store_parts.h"
+#include "server/tls/cert_sum.h"
 
 const struct cert_pair **cert_store_slot(struct cert_identity *id, const struct cert_pair *pair)
 {
@@ -26,11 +27,6 @@ static bool add_to(struct cert_identity *id, const struct cert_pair *pair)
     return only;
 }
 
-static struct sts_str chain_key(const struct cert_chain *chain)
-{
-    return (struct sts_str){(const char *)chain->digest, sizeof(chain->digest)};
-}
-
 void cert_store_add_bare(struct cert_store *s, struct cert_pair *pair)
 {
     if (s->count == s->capacity) {
@@ -40,7 +36,7 @@ void cert_store_add_bare(struct cert_store *s, struct cert_pair *pair)
     }
     s->pairs[s->count++] = pair;
     cert_table_add(&s->files, pair->info.file, pair);
-    if (pair->chain && cert_table_add(&s->chains, chain_key(pair->chain), pair->chain))
+    if (pair->chain && cert_table_add(&s->chains, cert_sum_str(pair->chain->digest), pair->chain))
         cert_chain_ref(pair->chain);
     if (pair->info.not_after < s->until)
         s->until = pair->info.not_after;
@@ -213,10 +209,10 @@ static void take_result(struct cert_store *s, struct cert_loader *loader,
                         const struct cert_candidate *c, struct cert_result *r,
                         struct sts_diags *diags)
 {
-    size_t said = diags->errors + diags->warnings + diags->notes;
+    size_t said = sts_diags_count(diags);
 
     take_one(s, loader, c, r, diags);
-    if (said != diags->errors + diags->warnings + diags->notes)
+    if (said != sts_diags_count(diags))
         cert_table_add(&s->spoken, sts_arena_dup(s->arena, c->file), s);
 }
 
@@ -391,7 +387,7 @@ int cert_store_remember(struct cert_store *store, const char *index)
 
     free(pairs);
     if (store->pack != before)
-        malloc_trim(0); /* leaves that are in the file now */
+        heap_trim(); /* leaves that are in the file now */
     errno = error;
     return result;
 }

@@ -6,6 +6,11 @@
 #include "server/base/memory.h"
 #include "server/tls/cert_store_parts.h"
 
+const struct cert_store *cert_store_whole(const struct cert_store *s)
+{
+    return s->base ? s->base : s;
+}
+
 /* What a store has of its own, else what its base has. */
 static void *find(const struct cert_store *store, const struct cert_table *own,
                   const struct cert_table *other, struct sts_str key)
@@ -59,7 +64,7 @@ bool cert_store_find(const struct cert_store *store, struct sts_str host, struct
 struct sts_str cert_store_why_not(const struct cert_store *store, struct sts_arena *arena,
                                   struct sts_str host)
 {
-    const struct cert_table *refused = &(store->base ? store->base : store)->refused;
+    const struct cert_table *refused = &cert_store_whole(store)->refused;
     char space[STS_DOMAIN_MAX + 1];
     const struct sts_str *why = cert_table_find(refused, host);
     struct sts_str pattern = wildcard_of(host, space);

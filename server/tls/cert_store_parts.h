@@ -37,6 +37,8 @@ struct cert_store {
 };
 
 struct cert_store *cert_store_new(time_t now);
+/* The store itself, or the one below it. */
+const struct cert_store *cert_store_whole(const struct cert_store *s);
 /* Takes the caller's reference, and leaves names aside. */
 void cert_store_add_bare(struct cert_store *s, struct cert_pair *pair);
 /* Whether it can be that of a tenant's host. */

@@ -17,3 +17,8 @@ void cert_sum(const struct sts_str *pieces, size_t count, unsigned char out[CERT
     if (!good || SHA256_Final(out, &sha) != 1)
         sts_must(NULL);
 }
+
+struct sts_str cert_sum_str(const unsigned char sum[CERT_SUM])
+{
+    return (struct sts_str){(const char *)sum, CERT_SUM};
+}

@@ -8,5 +8,7 @@
 enum { CERT_SUM = 32 };
 
 void cert_sum(const struct sts_str *pieces, size_t count, unsigned char out[CERT_SUM]);
+/* As the key of a table. */
+struct sts_str cert_sum_str(const unsigned char sum[CERT_SUM]);
 
 #endif

@@ -1,9 +1,9 @@
 #include "server/tls/cert_threads.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
+
+#include "server/sys/thread.h"
 
 struct run {
     void (*work)(void *data, size_t thread, size_t number);
@@ -40,14 +40,9 @@ void cert_threads_run(size_t threads, size_t count,
     struct run r = {.work = work, .data = data, .count = count};
     pthread_t others[CERT_THREADS_MAX];
     size_t started = 0;
-    sigset_t all, before;
 
-    /* Signals stay with the thread that waits for them; this one works too. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (started + 1 < threads && pthread_create(&others[started], NULL, run, &r) == 0)
+    while (started + 1 < threads && thread_start(&others[started], 0, run, &r) == 0)
         started++;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     run(&r);
     for (size_t i = 0; i < started; i++)
         pthread_join(others[i], NULL);

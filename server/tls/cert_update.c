@@ -108,7 +108,7 @@ static bool locate(struct update *u, struct sts_str folder, struct sts_str *as,
 static bool remember(struct update *u, struct sts_str folder, struct sts_str name)
 {
     const struct cert_store *previous = u->in->previous;
-    const struct cert_store *whole = previous->base ? previous->base : previous;
+    const struct cert_store *whole = cert_store_whole(previous);
     struct sts_str path = sts_arena_printf(u->scratch, "%.*s/%.*s", STS_ARG(folder), STS_ARG(name));
     const struct cert_pair *old = cert_store_by_file(previous, path);
 
@@ -218,7 +218,7 @@ static bool load(struct update *u, struct sts_diags *diags)
 static struct cert_identity *identity(struct update *u, struct sts_str name)
 {
     const struct cert_store *previous = u->in->previous;
-    const struct cert_store *whole = previous->base ? previous->base : previous;
+    const struct cert_store *whole = cert_store_whole(previous);
     const struct cert_identity *is = cert_store_exact(previous, name);
     struct cert_identity *will = cert_table_find(&u->names, name);
 
@@ -333,7 +333,7 @@ static struct cert_store *lay_over(const struct update *u)
 
 static bool is_usual(const struct cert_update *in)
 {
-    const struct cert_store *s = in->previous, *whole = s->base ? s->base : s;
+    const struct cert_store *s = in->previous, *whole = cert_store_whole(s);
 
     return !whole->unusual && !whole->may_mend && !whole->kept.count && in->now >= s->loaded &&
            in->now <= s->until;
@@ -361,7 +361,7 @@ struct cert_store *cert_store_update(struct cert_update *update, struct sts_diag
     if (is_usual(update) && load(&u, &said) && !said.first && exchange(&u) &&
         u.count + (previous->base ? previous->count : 0) <= OWN_MAX) {
         s = u.count ? lay_over(&u) : cert_store_ref(previous);
-        sts_diags_append(diags, &(s->base ? s->base : s)->said);
+        sts_diags_append(diags, &cert_store_whole(s)->said);
         tell_names(&u, update);
     }
     for (size_t i = 0; i < u.count; i++)

@@ -10,6 +10,7 @@
 #include "server/base/memory.h"
 #include "server/sys/clock.h"
 #include "server/tls/cert_cache.h"
+#include "server/tls/cert_sum.h"
 #include "server/tls/tls_parts.h"
 #include "server/tls/tls_ticket.h"
 
@@ -53,12 +54,11 @@ static void make_context_index(void)
  * issued for one tenant would open a session of another (as in CVE-2023-41337). */
 static bool separate_sessions(SSL *ssl, struct sts_str host)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len;
+    unsigned char digest[CERT_SUM];
 
     static_assert(SSL_MAX_SID_CTX_LENGTH == 32, "holds a SHA-256");
-    return EVP_Digest(host.ptr, host.len, digest, &len, EVP_sha256(), NULL) == 1 &&
-           SSL_set_session_id_context(ssl, digest, len) == 1;
+    cert_sum(&host, 1, digest);
+    return SSL_set_session_id_context(ssl, digest, sizeof(digest)) == 1;
 }
 
 static bool identify(const struct tls_server *server, SSL *ssl, struct sts_str host,
