@@ -16,7 +16,7 @@ JOBS   := $(shell nproc)
 
 # --- Debian packages: the only list ------------------------------------------------------------
 BUILD_DEPS := gcc libc6-dev pkg-config libh2o-evloop-dev libssl-dev libyaml-dev libidn2-dev \
-	libpsl-dev libsqlite3-dev libsystemd-dev libjansson-dev libldns-dev
+	libpsl-dev libsqlite3-dev libsystemd-dev libjansson-dev libldns-dev nettle-dev
 RUN_DEPS   := curl openssl
 # packaging/hooks/nsupdate, where it is used, needs python3-dnspython.
 TEST_DEPS  := libcmocka-dev binutils python3 python3-pytest python3-yaml python3-dnspython \
@@ -36,7 +36,7 @@ ifeq ($(origin CC),default)
 CC := $(if $(filter fuzz,$(BUILD)),clang,gcc)
 endif
 
-PKGS     := libh2o-evloop libssl libcrypto yaml-0.1 libidn2 libpsl sqlite3 libsystemd jansson ldns
+PKGS     := libh2o-evloop libssl libcrypto yaml-0.1 libidn2 libpsl sqlite3 libsystemd jansson ldns nettle
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wformat=2 -Wundef -Wvla
 ifneq ($(CI),)

@@ -11,6 +11,7 @@
 #include "server/sys/clock.h"
 #include "server/tls/cert_cache.h"
 #include "server/tls/cert_sum.h"
+#include "server/tls/tls_library.h"
 #include "server/tls/tls_parts.h"
 #include "server/tls/tls_ticket.h"
 
@@ -196,7 +197,7 @@ struct tls_server *tls_server_new(const struct tls_hooks *hooks, size_t cache,
     pthread_once(&context_index_once, make_context_index);
     server->hooks = *hooks;
     server->cache = cert_cache_new(cache);
-    server->context = SSL_CTX_new(TLS_server_method());
+    server->context = SSL_CTX_new_ex(tls_library(), NULL, TLS_server_method());
     if (tickets_init(&server->tickets, clock_monotonic_ms()) && server->context && set_up(server))
         return server;
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());

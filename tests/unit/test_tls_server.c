@@ -68,6 +68,8 @@ static void suites_groups_and_retries_work(void **state)
     const char *const tls12[] = {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
                                  "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-AES128-GCM-SHA256",
                                  "ECDHE-RSA-AES256-GCM-SHA384",   "ECDHE-RSA-CHACHA20-POLY1305"};
+    const char *const tls13[] = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
+                                 "TLS_CHACHA20_POLY1305_SHA256"};
     const char *const groups[] = {"X25519", "P-256", "P-384", "P-521:X25519"};
     struct conn c;
 
@@ -79,6 +81,13 @@ static void suites_groups_and_retries_work(void **state)
         assert_string_equal(SSL_get_cipher_name(c.client), tls12[i]);
         conn_close(&c);
     }
+    for (size_t i = 0; i < sizeof(tls13) / sizeof(tls13[0]); i++) {
+        conn_open(&c, HOST_A);
+        SSL_set_ciphersuites(c.client, tls13[i]);
+        assert_ok(&c);
+        assert_string_equal(SSL_get_cipher_name(c.client), tls13[i]);
+        conn_close(&c);
+    }
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
         conn_open(&c, HOST_A);
         only_version(&c, TLS1_3_VERSION);
@@ -86,6 +95,35 @@ static void suites_groups_and_retries_work(void **state)
         assert_ok(&c);
         /* the last one needs a HelloRetryRequest: both ClientHellos are identified */
         assert_int_equal(c.transport.identified, i == 3 ? 4 : 2);
+        conn_close(&c);
+    }
+}
+
+/* TLS 1.3 ties a curve to its hash (RFC 8446 §4.2.3) and has no RSA with PKCS #1 v1.5. */
+static void all_signatures_are_made(void **state)
+{
+    const struct {
+        int version;
+        const char *host, *signature;
+    } made[] = {
+        {TLS1_2_VERSION, HOST_B, "ECDSA+SHA256"},   {TLS1_2_VERSION, HOST_B, "ECDSA+SHA384"},
+        {TLS1_2_VERSION, HOST_B, "ECDSA+SHA512"},   {TLS1_2_VERSION, HOST_384, "ECDSA+SHA256"},
+        {TLS1_2_VERSION, HOST_521, "ECDSA+SHA512"}, {TLS1_2_VERSION, HOST_R, "RSA-PSS+SHA256"},
+        {TLS1_2_VERSION, HOST_R, "RSA-PSS+SHA384"}, {TLS1_2_VERSION, HOST_R, "RSA-PSS+SHA512"},
+        {TLS1_2_VERSION, HOST_R, "RSA+SHA256"},     {TLS1_2_VERSION, HOST_R, "RSA+SHA384"},
+        {TLS1_2_VERSION, HOST_R, "RSA+SHA512"},     {TLS1_3_VERSION, HOST_B, "ECDSA+SHA256"},
+        {TLS1_3_VERSION, HOST_384, "ECDSA+SHA384"}, {TLS1_3_VERSION, HOST_521, "ECDSA+SHA512"},
+        {TLS1_3_VERSION, HOST_R, "RSA-PSS+SHA256"}, {TLS1_3_VERSION, HOST_R, "RSA-PSS+SHA384"},
+        {TLS1_3_VERSION, HOST_R, "RSA-PSS+SHA512"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+        struct conn c;
+        conn_open(&c, made[i].host);
+        only_version(&c, made[i].version);
+        SSL_set1_sigalgs_list(c.client, made[i].signature);
+        assert_ok(&c);
         conn_close(&c);
     }
 }
@@ -267,6 +305,7 @@ int main(void)
         cmocka_unit_test(the_name_is_folded_to_lower_case),
         cmocka_unit_test(ec_is_preferred_and_rsa_possible),
         cmocka_unit_test(suites_groups_and_retries_work),
+        cmocka_unit_test(all_signatures_are_made),
         cmocka_unit_test(alpn_takes_http11_only),
         cmocka_unit_test(renegotiation_is_refused),
         cmocka_unit_test(a_ticket_is_good_for_its_tenant_only),

@@ -15,9 +15,11 @@
 #include "server/tls/tls_server.h"
 #include "server/tls/tls_ticket.h"
 
-#define HOST_A "mta-sts.a.example" /* EC and RSA */
-#define HOST_B "mta-sts.b.example" /* EC */
-#define HOST_R "mta-sts.r.example" /* RSA */
+#define HOST_A   "mta-sts.a.example" /* EC and RSA */
+#define HOST_B   "mta-sts.b.example" /* EC */
+#define HOST_R   "mta-sts.r.example" /* RSA */
+#define HOST_384 "mta-sts.p384.example"
+#define HOST_521 "mta-sts.p521.example"
 
 /* --- the server's side ------------------------------------------------------------------------ */
 
@@ -31,7 +33,7 @@ struct transport {
     char host[STS_DOMAIN_MAX + 1];   /* of the last call */
 };
 
-static struct test_cert root, mid, cert_a, cert_ar, cert_b, cert_r;
+static struct test_cert root, mid, cert_a, cert_ar, cert_b, cert_r, cert_384, cert_521;
 static struct cert_store *store;
 static struct tls_server *server;
 static BIO_METHOD *method;
@@ -253,6 +255,8 @@ static inline int group_setup(void **state)
     cert_ar = host_cert("d/ar.pem", "DNS:" HOST_A, test_key_rsa(2048));
     cert_b = host_cert("d/b.pem", "DNS:" HOST_B, NULL);
     cert_r = host_cert("d/r.pem", "DNS:" HOST_R, test_key_rsa(2048));
+    cert_384 = host_cert("d/384.pem", "DNS:" HOST_384, test_key_ec("P-384"));
+    cert_521 = host_cert("d/521.pem", "DNS:" HOST_521, test_key_ec("P-521"));
     test_write_chain("a-only/a.pem", cert_a.key, cert_a.x, mid.x, NULL);
     store = load_store("d");
     sts_diags_init(&diags, arena);
@@ -267,7 +271,8 @@ static inline int group_setup(void **state)
 static inline int group_teardown(void **state)
 {
     (void)state;
-    struct test_cert *certs[] = {&root, &mid, &cert_a, &cert_ar, &cert_b, &cert_r};
+    struct test_cert *certs[] = {&root,   &mid,    &cert_a,   &cert_ar,
+                                 &cert_b, &cert_r, &cert_384, &cert_521};
 
     tls_server_free(server);
     cert_store_unref(store);
