@@ -1,13 +1,4 @@
-/* Which files belong together: the layouts that ACME clients and orchestrators write.
- *
- *   NAME/fullchain.pem + privkey.pem    certbot, dehydrated
- *   NAME/fullchain.cer + *.key          acme.sh
- *   NAME.crt + NAME.key                 lego, Caddy, Debian
- *   tls.crt + tls.key                   Kubernetes
- *   cert.pem + key.pem                  containers
- *   NAME.pem + NAME-key.pem             mkcert
- *   NAME.pem                            certificate and key in one file
- */
+/* What leads to certificates: configured files, and folders down to some depth. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,31 +7,10 @@
 
 #include "server/base/memory.h"
 #include "server/sys/file.h"
-#include "server/tls/cert_folder.h"
-#include "server/tls/cert_pair.h"
+#include "server/tls/cert_layout.h"
 #include "server/tls/cert_threads.h"
 
 enum { DEPTH_MAX = 2, WORTH_A_THREAD = 64 /* folders */ };
-
-/* The folder that a file is in. */
-struct place {
-    struct sts_arena *arena;
-    struct sts_str path;         /* ends with a slash, or is empty */
-    const struct folder *folder; /* NULL: the file system is asked */
-};
-
-static struct sts_str in_place(const struct place *p, struct sts_str name)
-{
-    return sts_arena_join(p->arena, p->path, name);
-}
-
-/* A dangling link counts: its target may be on the way. */
-static bool exists(const struct place *p, struct sts_str name)
-{
-    struct stat st;
-
-    return p->folder ? folder_has(p->folder, name.ptr) : lstat(in_place(p, name).ptr, &st) == 0;
-}
 
 static void add(struct cert_candidates *list, const struct cert_candidate *candidate)
 {
@@ -61,87 +31,6 @@ void cert_candidates_fini(struct cert_candidates *list)
     free(list->arenas);
     free(list->items);
     *list = (struct cert_candidates){0};
-}
-
-bool cert_find_is_key(struct sts_str path)
-{
-    struct sts_str name = file_basename(path);
-
-    return sts_str_is(name, "privkey.pem") || sts_str_is(name, "key.pem") ||
-           sts_str_ends(name, STS_STR("-key.pem")) || sts_str_ends(name, STS_STR(".key"));
-}
-
-/* The only "*.key" of a folder (acme.sh names it after the host), or empty. */
-static struct sts_str only_key(const struct place *p)
-{
-    struct folder own = {.fd = -1};
-    const struct folder *folder = p->folder;
-    struct sts_str found = {0};
-    size_t count = 0;
-
-    if (!folder) {
-        folder_list(&own, AT_FDCWD, p->path.len ? p->path.ptr : ".");
-        folder = &own;
-    }
-    for (size_t i = 0; i < folder->count; i++) {
-        struct sts_str name = sts_str_from(folder->entries[i].name);
-        if (sts_str_ends(name, STS_STR(".key")) && count++ == 0)
-            found = sts_arena_dup(p->arena, name);
-    }
-    folder_fini(&own);
-    return count == 1 ? found : (struct sts_str){0};
-}
-
-static struct sts_str first_that_exists(const struct place *p, struct sts_str a, struct sts_str b)
-{
-    return exists(p, a) ? a : exists(p, b) ? b : (struct sts_str){0};
-}
-
-/* `name` with its last four bytes replaced by `ending`. */
-static struct sts_str sibling(const struct place *p, struct sts_str name, struct sts_str ending)
-{
-    return sts_arena_join(p->arena, sts_str_sub(name, 0, name.len - 4), ending);
-}
-
-/* Fills in *c by the name of the file; false when it does not look like a certificate's. */
-static bool match_layout(const struct place *p, struct sts_str name, struct cert_candidate *c)
-{
-    struct sts_str folder =
-        file_basename(sts_str_sub(p->path, 0, p->path.len ? p->path.len - 1 : 0));
-    struct sts_str key = {0}; /* its name; none: in the same file */
-    bool own_label = false;
-
-    c->required = true;
-    c->label = folder;
-    if (sts_str_is(name, "fullchain.pem")) {
-        key = first_that_exists(p, STS_STR("privkey.pem"), STS_STR("key.pem"));
-        key = key.len ? key : STS_STR("privkey.pem");
-    } else if (sts_str_is(name, "fullchain.cer")) {
-        if (sts_str_ends(folder, STS_STR("_ecc")))
-            c->label = sts_str_sub(folder, 0, folder.len - 4);
-        key = only_key(p);
-    } else if (sts_str_is(name, "tls.crt")) {
-        key = STS_STR("tls.key");
-    } else if (sts_str_is(name, "cert.pem")) {
-        if (exists(p, STS_STR("fullchain.pem")))
-            return false; /* certbot: the leaf alone */
-        key = first_that_exists(p, STS_STR("key.pem"), STS_STR("privkey.pem"));
-        c->required = key.len > 0;
-    } else if (sts_str_ends(name, STS_STR(".crt")) || sts_str_ends(name, STS_STR(".pem"))) {
-        own_label = true;
-        struct sts_str dot = sibling(p, name, STS_STR(".key"));
-        key = first_that_exists(
-            p, dot,
-            sts_str_ends(name, STS_STR(".pem")) ? sibling(p, name, STS_STR("-key.pem")) : dot);
-        c->required = key.len > 0;
-    } else {
-        return false;
-    }
-    c->file = in_place(p, name);
-    if (own_label)
-        c->label = sts_str_sub(c->file, p->path.len, c->file.len - 4);
-    c->key_file = key.len ? in_place(p, key) : c->file;
-    return true;
 }
 
 static void unreadable(struct sts_diags *diags, struct sts_pos where, struct sts_str path)
@@ -177,23 +66,49 @@ static void walk_folder(struct cert_candidates *list, int from, const char *name
                         struct sts_str path, int depth, struct sts_pos where,
                         struct sts_diags *diags);
 
+/* A pair of these files, which are in `place`. */
+static void take(const struct walk *w, const struct place *place, struct sts_str name,
+                 struct sts_str key, const struct cert_known *known, struct cert_candidates *list)
+{
+    const struct cert_early *early = list->early;
+    struct cert_candidate c = layout_candidate(place, name, key, w->where);
+
+    if (early)
+        early->pair(early->data, w->place.folder->fd, w->place.path.len, known, &c);
+    add(list, &c);
+}
+
+/* The folder is as it was when it had one pair: it need not be listed. */
+static bool take_known(const struct walk *w, const struct folder_entry *e, struct sts_str path,
+                       struct cert_candidates *list)
+{
+    const struct cert_early *early = list->early;
+    struct sts_str name, key;
+    const struct cert_known *known =
+        early ? early->folder(early->data, w->place.folder->fd, e->name, path, &name, &key) : NULL;
+
+    if (!known)
+        return false;
+    struct place inside = {list->arena, sts_arena_join(list->arena, path, STS_STR("/")), NULL};
+    take(w, &inside, name, key, known, list);
+    return true;
+}
+
 static void walk_entry(const struct walk *w, const struct folder_entry *e,
                        struct cert_candidates *list, struct sts_diags *diags)
 {
     struct sts_str name = sts_str_from(e->name);
-    struct cert_candidate c = {.where = w->where};
+    struct sts_str key = {0};
     struct place place = w->place;
 
     place.arena = list->arena;
     if (!e->is_folder) {
-        if (cert_find_is_key(name) || !match_layout(&place, name, &c))
-            return;
-        if (list->early)
-            list->early(list->early_data, place.folder->fd, &c);
-        add(list, &c);
+        if (!cert_find_is_key(name) && layout_match(&place, name, &key))
+            take(w, &place, name, key, NULL, list);
     } else if (w->depth < DEPTH_MAX && !(w->certbot && sts_str_is(name, "archive"))) {
-        walk_folder(list, place.folder->fd, e->name, in_place(&place, name), w->depth + 1, w->where,
-                    diags);
+        struct sts_str path = place_path(&place, name);
+        if (!take_known(w, e, path, list))
+            walk_folder(list, w->place.folder->fd, e->name, path, w->depth + 1, w->where, diags);
     }
 }
 
@@ -221,7 +136,7 @@ static void walk_by_threads(struct walk *w, size_t threads, struct cert_candidat
         list->arenas, sts_mul_size(list->arena_count + threads, sizeof(struct sts_arena *))));
     for (size_t i = 0; i < threads; i++) {
         w->lists[i] = (struct cert_candidates){
-            .arena = sts_arena_new(), .early = list->early, .early_data = list->early_data};
+            .arena = sts_arena_new(), .early = list->early, .now_ns = list->now_ns};
         list->arenas[list->arena_count++] = w->lists[i].arena;
     }
     cert_threads_run(threads, count, walk_branch, w);
@@ -234,6 +149,15 @@ static void walk_by_threads(struct walk *w, size_t threads, struct cert_candidat
     for (size_t i = 0; i < threads; i++)
         free(w->lists[i].items); /* moved, but for this */
     free(w->branches);
+}
+
+static bool has_no_folder(const struct folder *folder)
+{
+    bool none = true;
+
+    for (size_t i = 0; none && i < folder->count; i++)
+        none = !folder->entries[i].is_folder;
+    return none;
 }
 
 /* `path` is `name` as seen from `from`. */
@@ -256,11 +180,14 @@ static void walk_folder(struct cert_candidates *list, int from, const char *name
         .certbot = folder_has(&folder, "live"),
     };
     size_t threads = list->by_threads ? cert_threads(folder.count, WORTH_A_THREAD) : 1;
+    size_t before = list->count;
     if (threads > 1)
         walk_by_threads(&w, threads, list, diags);
     else
         for (size_t i = 0; i < folder.count; i++)
             walk_entry(&w, &folder.entries[i], list, diags);
+    if (list->count == before + 1 && has_no_folder(&folder))
+        list->items[before].folder = cert_seen_folder(&folder.st, list->now_ns);
     folder_fini(&folder);
 }
 
@@ -273,13 +200,13 @@ void cert_find_folder(struct cert_candidates *list, struct sts_str path, struct 
 
 static void add_file(struct cert_candidates *list, struct sts_str path, struct sts_pos where)
 {
-    struct cert_candidate c = {.where = where};
-    struct sts_str name = file_basename(path);
+    struct cert_candidate c = {.where = where, .file = path, .key_file = path};
+    struct sts_str name = file_basename(path), key = {0};
     struct place place = {
         list->arena, sts_arena_dup(list->arena, sts_str_sub(path, 0, path.len - name.len)), NULL};
 
-    if (!match_layout(&place, name, &c))
-        c = (struct cert_candidate){.where = where, .file = path, .key_file = path};
+    if (layout_match(&place, name, &key))
+        c = layout_candidate(&place, name, key, where);
     c.required = true;
     add(list, &c);
 }

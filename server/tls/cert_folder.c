@@ -91,7 +91,7 @@ int folder_list(struct folder *folder, int from, const char *path)
     *folder = (struct folder){.fd = l.fd};
     if (l.fd < 0)
         return -1;
-    int result = read_all(&l), error = errno;
+    int result = fstat(l.fd, &folder->st) == 0 ? read_all(&l) : -1, error = errno;
     if (result == 0)
         finish(&l, folder);
     else

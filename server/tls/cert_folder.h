@@ -2,6 +2,8 @@
 #ifndef MTASTS_TLS_CERT_FOLDER_H
 #define MTASTS_TLS_CERT_FOLDER_H
 
+#include <sys/stat.h>
+
 #include "mtasts/str.h"
 
 struct folder_entry {
@@ -14,6 +16,7 @@ struct folder {
     struct folder_entry *entries; /* on the heap, with their names */
     size_t count;
     int fd;
+    struct stat st; /* before it was listed */
 };
 
 /* `path` as seen from the open folder `from` (openat(2)). -1 with errno. */

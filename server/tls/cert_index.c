@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "server/base/memory.h"
+#include "server/sys/file.h"
 #include "server/tls/cert_record.h"
 #include "server/tls/cert_sum.h"
+
+enum { USUAL = 1500 /* bytes of a pair's record */ };
 
 struct cert_known {
     struct sts_str front; /* of the body */
@@ -16,9 +19,17 @@ struct cert_known {
 struct cert_index {
     struct sts_arena *arena;
     struct cert_pack *pack;
-    struct cert_table pairs;  /* certificate file -> struct cert_known */
-    struct cert_table chains; /* digest -> struct cert_chain, referenced */
+    struct cert_table pairs;   /* certificate file -> struct cert_known */
+    struct cert_table folders; /* of those that are the only ones there -> struct cert_known */
+    struct cert_table chains;  /* digest -> struct cert_chain, referenced */
 };
+
+static struct sts_str folder_of(struct sts_str file)
+{
+    size_t name = file_basename(file).len;
+
+    return sts_str_sub(file, 0, file.len > name ? file.len - name - 1 : 0);
+}
 
 static void take_pair(struct cert_index *index, uint64_t at, struct sts_str body)
 {
@@ -27,12 +38,16 @@ static void take_pair(struct cert_index *index, uint64_t at, struct sts_str body
 
     if (!record_front(body, &front) || !record_take_pair(front, &record))
         return;
+    front = sts_arena_dup(index->arena, front);
+    record_take_pair(front, &record);
     struct cert_known *known = cert_table_find(&index->pairs, record.file);
     if (!known) {
         known = STS_NEW(index->arena, struct cert_known);
-        cert_table_add(&index->pairs, sts_arena_dup(index->arena, record.file), known);
+        cert_table_add(&index->pairs, record.file, known);
     }
-    *known = (struct cert_known){sts_arena_dup(index->arena, front), at, (uint32_t)body.len};
+    *known = (struct cert_known){front, at, (uint32_t)body.len};
+    if (record.fixed.folder && file_basename(record.key_name).len == record.key_name.len)
+        cert_table_add(&index->folders, folder_of(record.file), known);
 }
 
 static void take(void *data, enum cert_record kind, uint64_t at, struct sts_str body)
@@ -57,6 +72,8 @@ struct cert_index *cert_index_read(const char *path)
     struct cert_index *index = sts_must(calloc(1, sizeof(*index)));
     index->arena = sts_arena_new();
     index->pack = pack;
+    cert_table_reserve(&index->pairs, cert_pack_size(pack) / USUAL);
+    cert_table_reserve(&index->folders, cert_pack_size(pack) / USUAL);
     cert_pack_walk(pack, take, index);
     return index;
 }
@@ -69,6 +86,7 @@ void cert_index_free(struct cert_index *index)
         cert_chain_unref(index->chains.slots[i].value);
     cert_table_fini(&index->chains);
     cert_table_fini(&index->pairs);
+    cert_table_fini(&index->folders);
     cert_pack_unref(index->pack);
     sts_arena_free(index->arena);
     free(index);
@@ -104,6 +122,22 @@ const struct cert_known *cert_index_find(const struct cert_index *index, struct 
 
     return known && sts_str_eq(record_of(known).key_name, cert_key_name(file, key_file)) ? known
                                                                                          : NULL;
+}
+
+const struct cert_known *cert_index_in_folder(const struct cert_index *index, struct sts_str path,
+                                              const struct stat *now)
+{
+    const struct cert_known *known = cert_table_find(&index->folders, path);
+
+    return known && record_of(known).fixed.folder == cert_seen_folder_now(now) ? known : NULL;
+}
+
+void cert_known_names(const struct cert_known *known, struct sts_str *file, struct sts_str *key)
+{
+    struct record_pair record = record_of(known);
+
+    *file = file_basename(record.file);
+    *key = record.key_name;
 }
 
 bool cert_known_seen(const struct cert_known *known, const struct stat st[2])

@@ -19,6 +19,11 @@ struct cert_chain *cert_index_chain(const struct cert_index *index, struct sts_s
 struct cert_known;
 const struct cert_known *cert_index_find(const struct cert_index *index, struct sts_str file,
                                          struct sts_str key_file);
+/* Of the only pair that was in the folder `path` when that was as `now`; NULL: none is known. */
+const struct cert_known *cert_index_in_folder(const struct cert_index *index, struct sts_str path,
+                                              const struct stat *now);
+/* The names of its files in their folder, the key empty when there is one file; borrowed. */
+void cert_known_names(const struct cert_known *known, struct sts_str *file, struct sts_str *key);
 bool cert_known_seen(const struct cert_known *known, const struct stat st[2]);
 bool cert_known_has(const struct cert_known *known, const unsigned char digest[32]);
 /* The pair, but for its key; NULL: not all of it is known. */

@@ -235,16 +235,38 @@ static bool take_unread(struct load *l, const struct cert_known *known, int fold
     return good;
 }
 
-void cert_load_early(void *data, int folder, struct cert_candidate *candidate)
+static const struct cert_known *early_folder(void *data, int from, const char *name,
+                                             struct sts_str path, struct sts_str *file,
+                                             struct sts_str *key_file)
+{
+    const struct cert_loader *loader = data;
+    const struct cert_known *known;
+    struct stat st;
+
+    if (fstatat(from, name, &st, 0) != 0 || !S_ISDIR(st.st_mode))
+        return NULL;
+    known = cert_index_in_folder(loader->known, path, &st);
+    if (known)
+        cert_known_names(known, file, key_file);
+    return known;
+}
+
+static void early_pair(void *data, int from, size_t skip, const struct cert_known *known,
+                       struct cert_candidate *candidate)
 {
     struct load l = {.loader = data, .candidate = candidate};
-    const struct cert_known *known =
-        cert_index_find(l.loader->known, candidate->file, candidate->key_file);
 
-    if (known && take_unread(&l, known, folder, file_basename(candidate->file).ptr,
-                             file_basename(candidate->key_file).ptr))
+    if (!known)
+        known = cert_index_find(l.loader->known, candidate->file, candidate->key_file);
+    if (known &&
+        take_unread(&l, known, from, candidate->file.ptr + skip, candidate->key_file.ptr + skip))
         candidate->pair = l.pair;
     load_fini(&l);
+}
+
+struct cert_early cert_load_early(struct cert_loader *loader)
+{
+    return (struct cert_early){early_folder, early_pair, loader};
 }
 
 /* Reads the files; the pair is `old` again when their bytes are. */
@@ -286,6 +308,10 @@ enum cert_outcome cert_load(struct cert_loader *loader, const struct cert_candid
     else if (!known ||
              !take_unread(&l, known, AT_FDCWD, candidate->file.ptr, candidate->key_file.ptr))
         outcome = read_pair(&l, old, known);
+    if (outcome == CERT_LOADED && candidate->folder && l.pair->folder != candidate->folder) {
+        l.pair->folder = candidate->folder;
+        l.pair->stale = true;
+    }
     /* What was not parsed now was good when it was; but time goes by. */
     if (outcome == CERT_LOADED && l.count == 0 && !cert_check_again(l.pair, loader->now, diags))
         outcome = CERT_BROKEN;

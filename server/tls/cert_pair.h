@@ -32,6 +32,7 @@ struct cert_chain *cert_chain_ref(struct cert_chain *chain);
 void cert_chain_unref(struct cert_chain *chain); /* NULL is fine */
 
 struct cert_index;
+struct cert_known;
 struct cert_pack;
 struct cert_slab;
 
@@ -56,6 +57,7 @@ struct cert_pair {
     /* Of the attributes of both files; all 0: they were too young to tell by them that nothing
      * was written since. Only the builder looks at it, and renews it. */
     unsigned char seen[CERT_SEEN];
+    uint64_t folder;          /* cert_seen_folder, when it is the only pair there; by the builder */
     struct sts_str *names;    /* DNS names of the leaf, lower case; "*." patterns as they are */
     struct cert_chain *chain; /* referenced; NULL: none */
     uint32_t *lines;          /* where each certificate begins, leaf first */
@@ -122,6 +124,11 @@ void cert_seen_at(struct cert_pair *pair, const struct stat st[2], int64_t now_n
 bool cert_seen_same(const struct cert_pair *pair);
 /* Whether `seen` is of these attributes. */
 bool cert_seen_is(const unsigned char seen[CERT_SEEN], const struct stat st[2]);
+/* What a folder's attributes were before it was listed after `now_ns`: as long as they are, it has
+ * the same names in it. 0: it was too young to tell. */
+uint64_t cert_seen_folder(const struct stat *st, int64_t now_ns);
+/* For comparing with it. */
+uint64_t cert_seen_folder_now(const struct stat *st);
 extern int64_t cert_young_ns; /* changed by tests only */
 
 /* Files that belong together, found by cert_find. */
@@ -129,20 +136,34 @@ struct cert_candidate {
     struct sts_str file, key_file; /* equal: certificate and key in one file */
     struct sts_str label;          /* a host name that the path suggests, or empty */
     struct sts_pos where;          /* the configured path */
-    bool required; /* it must be a pair; else a file without a key is none of our business */
+    bool required;   /* it must be a pair; else a file without a key is none of our business */
+    uint64_t folder; /* cert_seen_folder, when nothing else in it is of interest; else 0 */
     struct cert_pair *pair; /* loaded early (referenced), or NULL */
+};
+
+/* What is known from earlier, asked while folders are open; by several threads. `from` is an open
+ * folder. */
+struct cert_early {
+    /* The one pair that the folder `path`, which is `name` in `from`, held before and still holds,
+     * and the names of its files, which live as long as `data`; or NULL. */
+    const struct cert_known *(*folder)(void *data, int from, const char *name, struct sts_str path,
+                                       struct sts_str *file, struct sts_str *key_file);
+    /* Sets the candidate's pair if its files are as they were. What their paths have behind the
+     * first `skip` bytes is where they are in `from`. `known`: what folder() gave, or NULL. */
+    void (*pair)(void *data, int from, size_t skip, const struct cert_known *known,
+                 struct cert_candidate *candidate);
+    void *data;
 };
 
 struct cert_candidates {
     struct sts_arena *arena;
     struct cert_candidate *items; /* on the heap */
     size_t count, capacity;
-    size_t paths; /* that were looked at */
-    /* Called with what is found, as long as its folder is open; by several threads. May be NULL. */
-    void (*early)(void *data, int folder, struct cert_candidate *candidate);
-    void *early_data;
-    bool by_threads;           /* large folders are walked by several */
-    struct sts_arena **arenas; /* theirs */
+    size_t paths;                   /* that were looked at */
+    int64_t now_ns;                 /* file_clock_ns() before that */
+    const struct cert_early *early; /* may be NULL */
+    bool by_threads;                /* large folders are walked by several */
+    struct sts_arena **arenas;      /* theirs */
     size_t arena_count;
 };
 
@@ -179,8 +200,8 @@ enum cert_outcome cert_load(struct cert_loader *loader, const struct cert_candid
                             struct sts_diags *diags, struct cert_pair **out);
 
 /* The part of it that is done best while the folder of both files is open: the pair that the index
- * knows of files nothing was written to since. `loader` as void *: for cert_candidates. */
-void cert_load_early(void *loader, int folder, struct cert_candidate *candidate);
+ * knows of files nothing was written to since. */
+struct cert_early cert_load_early(struct cert_loader *loader);
 
 /* What became of one candidate. */
 struct cert_result {

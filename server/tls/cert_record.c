@@ -43,6 +43,7 @@ bool record_put_pair(struct sts_buf *out, const struct cert_pair *pair, struct s
     memcpy(fixed.seen, pair->seen, sizeof(fixed.seen));
     if (pair->chain)
         memcpy(fixed.chain, pair->chain->digest, sizeof(fixed.chain));
+    fixed.folder = pair->folder;
     fixed.not_before = pair->info.not_before;
     fixed.not_after = pair->info.not_after;
     fixed.leaf = (uint32_t)leaf.len;
@@ -120,6 +121,7 @@ bool record_describe(const struct record_pair *record, struct cert_chain *chain,
     cert_pair_set_lines(pair, lines, certificates);
     memcpy(pair->digest, fixed->digest, sizeof(pair->digest));
     memcpy(pair->seen, fixed->seen, sizeof(pair->seen));
+    pair->folder = fixed->folder;
     pair->chain = chain ? cert_chain_ref(chain) : NULL;
     pair->info.key_type = fixed->rsa ? CERT_RSA : CERT_EC;
     pair->info.not_before = fixed->not_before;

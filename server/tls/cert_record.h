@@ -11,6 +11,7 @@ struct record_fixed {
     unsigned char digest[32]; /* first: see cert_leaf_get */
     unsigned char chain[32];  /* all 0: no chain */
     unsigned char seen[CERT_SEEN];
+    uint64_t folder;
     int64_t not_before, not_after;
     uint32_t leaf;
     uint16_t file, key_name, names, lines;

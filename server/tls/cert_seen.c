@@ -32,6 +32,22 @@ void cert_seen_at(struct cert_pair *pair, const struct stat st[2], int64_t now_n
     memcpy(pair->seen, seen, CERT_SEEN);
 }
 
+uint64_t cert_seen_folder_now(const struct stat *st)
+{
+    const struct file_stamp stamp = file_stamp_of(st);
+    unsigned char digest[CERT_SUM];
+    uint64_t seen;
+
+    cert_sum(&(struct sts_str){(const char *)&stamp, sizeof(stamp)}, 1, digest);
+    memcpy(&seen, digest, sizeof(seen));
+    return seen;
+}
+
+uint64_t cert_seen_folder(const struct stat *st, int64_t now_ns)
+{
+    return now_ns - file_stamp_of(st).changed > cert_young_ns ? cert_seen_folder_now(st) : 0;
+}
+
 bool cert_seen_is(const unsigned char seen[CERT_SEEN], const struct stat st[2])
 {
     const struct file_stamp stamps[] = {file_stamp_of(&st[0]), file_stamp_of(&st[1])};

@@ -296,8 +296,10 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
 {
     struct cert_store *s = cert_store_new(now);
     struct sts_arena *scratch = sts_arena_new();
-    struct cert_candidates found = {.arena = scratch, .by_threads = !previous};
+    struct cert_candidates found = {
+        .arena = scratch, .by_threads = !previous, .now_ns = file_clock_ns()};
     struct cert_loader loader;
+    struct cert_early early = cert_load_early(&loader);
     struct sts_str *resolved = STS_ARRAY(scratch, count, struct sts_str);
     struct cert_table seen = {0};
     struct sts_diags said;
@@ -306,10 +308,8 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
     sts_diags_init(&said, scratch);
     struct cert_index *known = index && !previous ? cert_index_read(index) : NULL;
     loader.known = known;
-    if (known) {
-        found.early = cert_load_early;
-        found.early_data = &loader;
-    }
+    if (known)
+        found.early = &early;
     for (size_t i = 0; i < count; i++) {
         resolved[i] = file_resolve(scratch, base_dir, paths[i].path);
         size_t errors = said.errors;

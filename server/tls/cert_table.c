@@ -51,7 +51,10 @@ static void resize(struct cert_table *table, size_t size)
     struct cert_table other = {.size = size, .count = table->count};
 
     assert(size > table->count && size <= UINT32_MAX);
-    other.slots = sts_must(calloc(size, sizeof(*other.slots)));
+    /* Written to now: pages that are read first, and written later, are given twice. */
+    other.slots = sts_must(
+        aligned_alloc(_Alignof(struct cert_slot), sts_mul_size(size, sizeof(struct cert_slot))));
+    memset(other.slots, 0, size * sizeof(struct cert_slot));
     for (size_t i = 0; i < table->size; i++) {
         const struct cert_slot *old = &table->slots[i];
         size_t at = home(&other, old->hash);

@@ -357,6 +357,7 @@ struct cert_store *cert_store_update(struct cert_update *update, struct sts_diag
     update->name_count = 0;
     sts_diags_init(&said, u.scratch);
     u.found.arena = u.scratch;
+    u.found.now_ns = file_clock_ns();
     cert_loader_init(&u.loader, previous, update->now);
     if (is_usual(update) && load(&u, &said) && !said.first && exchange(&u) &&
         u.count + (previous->base ? previous->count : 0) <= OWN_MAX) {
