@@ -123,7 +123,7 @@ def table(result, base=None):
         "",
         f"{result['tenants']} tenants, {result['date']}, {result['version']}; floor "
         f"{floor['sum_us']} us (sign {floor['sign_us']}, key {floor['keygen_us']}, agreement "
-        f"{floor['derive_us']})",
+        f"{floor['derive_us']}); OpenSSL's half of a fetch in memory {floor['memory_us']} us",
         "",
         *_servers(result),
         "",
