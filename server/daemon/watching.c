@@ -164,9 +164,13 @@ void watching_compare(struct daemon *d, bool anew)
 
 void watching_rescan(struct daemon *d)
 {
+    bool news = false;
+
     d->watched_now = false;
-    if (d->watch_said.polling ? set_targets(d) : watch_changed(d->watch))
+    if (d->watch_said.polling ? set_targets(d) : watch_changed_untold(d->watch, &news))
         want_wide_look(d);
+    else if (news)
+        schedule_event(&d->schedule, clock_monotonic_ms());
 }
 
 void watching_start(struct daemon *d)

@@ -217,13 +217,18 @@ bool watch_set_changed(struct watch *w, const struct watch_target *targets, size
     return compare(w, &now);
 }
 
+static void sum_all(struct watch *w, struct watch_sums *out)
+{
+    w->summing = out;
+    watch_walk(w->paths, w->path_count, &looking, w);
+    w->summing = NULL;
+}
+
 bool watch_changed(struct watch *w)
 {
     struct watch_sums now = {0};
 
-    w->summing = &now;
-    watch_walk(w->paths, w->path_count, &looking, w);
-    w->summing = NULL;
+    sum_all(w, &now);
     return compare(w, &now);
 }
 
@@ -257,17 +262,37 @@ static void settle_files(struct watch *w)
     }
 }
 
-void watch_settle(struct watch *w)
+/* Of what was told. */
+static struct watch_sums sum_told(struct watch *w)
 {
-    struct watch_sums now = {0};
+    struct watch_sums sums = {0};
 
-    w->summing = &now;
+    w->summing = &sums;
     settle_entries(w);
     settle_files(w);
     w->summing = NULL;
+    return sums;
+}
+
+void watch_settle(struct watch *w)
+{
+    struct watch_sums now = sum_told(w);
+
     watch_sums_replace(&w->sums, &now);
     watch_sums_fini(&now);
     watch_forget(w);
+}
+
+bool watch_changed_untold(struct watch *w, bool *news)
+{
+    struct watch_sums now = {0}, told;
+
+    sum_all(w, &now);
+    *news = watch_read(w);
+    told = sum_told(w);
+    watch_sums_restore(&now, &told, &w->sums);
+    watch_sums_fini(&told);
+    return compare(w, &now);
 }
 
 /* --- events -------------------------------------------------------------------------------- */

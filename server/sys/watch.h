@@ -94,6 +94,9 @@ void watch_settle(struct watch *w);
  * (identity, size, times, mode and owner of files, the links on the way, the names in directories),
  * at the first call, and when the targets of watch_set are others. */
 bool watch_changed(struct watch *w);
+/* watch_changed while others go on changing files: takes pending events afterwards (*news: any may
+ * concern the targets), and leaves what they tell of to watch_settle. */
+bool watch_changed_untold(struct watch *w, bool *news);
 /* watch_set, and what watch_changed says then, by one walk. */
 bool watch_set_changed(struct watch *w, const struct watch_target *targets, size_t count);
 

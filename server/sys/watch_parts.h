@@ -77,6 +77,9 @@ void watch_sums_blind(struct watch_sums *sums, struct sts_str path, int error);
 bool watch_sums_same(const struct watch_sums *a, const struct watch_sums *b);
 /* Takes over all that is in `some`; the rest stays. */
 void watch_sums_replace(struct watch_sums *sums, const struct watch_sums *some);
+/* What is in `some` is as in `before`. */
+void watch_sums_restore(struct watch_sums *sums, const struct watch_sums *some,
+                        const struct watch_sums *before);
 
 /* What was told (watch_list.c). */
 struct watch_list {

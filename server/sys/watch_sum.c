@@ -127,3 +127,11 @@ void watch_sums_replace(struct watch_sums *sums, const struct watch_sums *some)
         if (some->slots[i].key)
             at_key(sums, some->slots[i].key)->sum = some->slots[i].sum;
 }
+
+void watch_sums_restore(struct watch_sums *sums, const struct watch_sums *some,
+                        const struct watch_sums *before)
+{
+    for (size_t i = 0; i < some->size; i++)
+        if (some->slots[i].key && before->size)
+            at_key(sums, some->slots[i].key)->sum = slot_of(before, some->slots[i].key)->sum;
+}

@@ -59,7 +59,7 @@ static struct sts_str sibling(const struct place *p, struct sts_str name, struct
 }
 
 /* Of a client that gives each host a folder. */
-static bool is_usual(struct sts_str name)
+static bool is_one_of_a_folder(struct sts_str name)
 {
     return sts_str_is(name, "fullchain.pem") || sts_str_is(name, "fullchain.cer") ||
            sts_str_is(name, "tls.crt") || sts_str_is(name, "cert.pem");
@@ -100,7 +100,7 @@ static struct sts_str label(const struct place *p, struct sts_str file)
 
     if (sts_str_is(name, "fullchain.cer") && sts_str_ends(folder, STS_STR("_ecc")))
         return sts_str_sub(folder, 0, folder.len - 4);
-    if (is_usual(name))
+    if (is_one_of_a_folder(name))
         return folder;
     return sts_str_sub(name, 0, name.len - 4);
 }
@@ -110,8 +110,8 @@ struct cert_candidate layout_candidate(const struct place *p, struct sts_str nam
 {
     struct cert_candidate c = {.where = where, .file = place_path(p, name)};
 
-    c.key_file = key.len && !sts_str_eq(key, name) ? place_path(p, key) : c.file;
+    c.key_file = key.len ? place_path(p, key) : c.file;
     c.label = label(p, c.file);
-    c.required = key.len > 0 || (is_usual(name) && !sts_str_is(name, "cert.pem"));
+    c.required = key.len > 0 || (is_one_of_a_folder(name) && !sts_str_is(name, "cert.pem"));
     return c;
 }

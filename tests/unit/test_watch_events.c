@@ -5,6 +5,58 @@
 #include <dirent.h>
 #include <sys/mman.h>
 
+/* A slow look at all meets changes on their way. */
+static void what_is_told_is_no_surprise(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new();
+    char tree[PATH_MAX], pattern[PATH_MAX];
+    bool news;
+
+    make_dir("tenants.d");
+    make_dir("archive");
+    make_dir("live");
+    make_dir("live/a");
+    make_dir("live/b");
+    put("tenants.d/1.yaml", "x");
+    put("archive/cert1.pem", "x");
+    put("live/b/cert.pem", "x");
+    point("live/a/cert.pem", "../../archive/cert1.pem");
+    strcpy(tree, in_dir("live"));
+    strcpy(pattern, in_dir("tenants.d/*.yaml"));
+    const struct watch_target targets[] = {{WATCH_FILE, pattern}, {WATCH_TREE, tree}};
+    watch_set_changed(w, targets, 2);
+    assert_false(watch_changed_untold(w, &news) || news);
+    for (int i = 0; i < 8; i++) {
+        watch_read(w);
+        watch_forget(w);
+        if (i & 1)
+            put("tenants.d/1.yaml", numbered("y%d", i));
+        if (i & 2)
+            put("live/b/cert.pem", numbered("y%d", i));
+        if (i & 4) {
+            put(numbered("archive/cert%d.pem", 2 + i), "z");
+            point("live/a/cert.pem", numbered("../../archive/cert%d.pem", 2 + i));
+        }
+        assert_false(watch_changed_untold(w, &news));
+        assert_true(news == (i > 0));
+        struct watch_told told;
+        assert_true(watch_told(w, &told));
+        watch_settle(w); /* as one that looks at them does */
+        assert_false(watch_changed_untold(w, &news) || news);
+        assert_false(watch_changed(w));
+    }
+    /* What no event told of is found, and what one told of is not lost with it. */
+    put("live/b/cert.pem", "unseen");
+    watch_read(w);
+    watch_forget(w);
+    put("tenants.d/1.yaml", "seen");
+    assert_true(watch_changed_untold(w, &news) && news);
+    assert_true(watch_changed(w));
+    assert_false(watch_changed(w));
+    watch_free(w);
+}
+
 static void other_names_are_ignored(void **state)
 {
     (void)state;
@@ -549,6 +601,7 @@ int main(void)
         IN_DIR(files_of_patterns_are_told_by_name),
         IN_DIR(entries_of_trees_are_told_with_their_directory),
         IN_DIR(what_is_settled_is_no_change),
+        IN_DIR(what_is_told_is_no_surprise),
         IN_DIR(other_names_are_ignored),
         IN_DIR(the_way_counts_by_name_only),
         IN_DIR(patterns_are_names_too),
