@@ -86,9 +86,11 @@ void reload_fini(struct daemon *d);
 
 /* --- watching.c --- */
 void watching_start(struct daemon *d);
-/* Whether a look at a few files is enough: that something happened to these alone is known. What
- * comes after this call counts for the next look. */
-bool watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out);
+/* What is known of what happened: nothing, and all must be watched anew; that it concerns *out
+ * alone; or files and folders that are new besides. What comes after this call counts for the next
+ * look. */
+enum told { TOLD_NOT, TOLD_ALL, TOLD_NEW };
+enum told watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out);
 /* After such a look: what happened meanwhile. */
 void watching_go_on(struct daemon *d);
 /* Before the files are read: a change from here on makes an event, or is seen by the next

@@ -228,14 +228,17 @@ static void configure(struct daemon *d)
 }
 
 /* Who asks gets every file read. Else stat tells which to read; and when all that happened since a
- * look that left nothing open was told by events, only those files are looked at. */
+ * look that left nothing open was told by events, only those files are looked at. What is new is
+ * watched by then, but its place among the others is found by looking at all. */
 static enum snapshot_look prepare(struct daemon *d, bool asked, struct sts_arena *scratch,
                                   struct snapshot_touched *touched)
 {
     bool open = d->wide || !d->attempt.usable || d->schedule.retry != SCHEDULE_NEVER;
 
-    if (!asked && !open && watching_told(d, scratch, touched))
-        return LOOK_TOLD;
+    enum told told = asked || open ? TOLD_NOT : watching_told(d, scratch, touched);
+
+    if (told != TOLD_NOT)
+        return told == TOLD_ALL ? LOOK_TOLD : LOOK_STAT;
     d->wide = false;
     watching_begin(d);
     return asked ? LOOK_READ : LOOK_STAT;

@@ -112,20 +112,21 @@ static void copy_told(struct sts_arena *arena, const struct watch_told *told,
     *out = (struct snapshot_touched){files, told->file_count, entries, told->entry_count};
 }
 
-bool watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out)
+enum told watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out)
 {
     struct watch_told told;
 
     watch_read(d->watch);
-    if (!watch_told(d->watch, &told) || !(told.file_count + told.entry_count) ||
-        d->watch_said.polling)
-        return false;
+    size_t count = 0;
+
+    if (watch_told(d->watch, &told) && !d->watch_said.polling)
+        count = told.file_count + told.entry_count + told.folder_count;
+    if (!count)
+        return TOLD_NOT;
     copy_told(arena, &told, out);
-    if (!snapshot_knows(d->snapshot, out))
-        return false;
     watch_settle(d->watch);
     say_polling(d);
-    return true;
+    return !told.folder_count && snapshot_knows(d->snapshot, out) ? TOLD_ALL : TOLD_NEW;
 }
 
 void watching_go_on(struct daemon *d)

@@ -122,7 +122,7 @@ static void on_names(void *to, struct watch_place *place, const char *pattern, b
     if (dir && pattern)
         watch_table_pattern(&w->table, dir, place->path, pattern);
     else if (dir)
-        watch_table_visible(&w->table, dir, place->path);
+        watch_table_visible(&w->table, dir, place->path, place->listed - 1);
 }
 
 static void on_linked(void *to, struct watch_place *place)
@@ -247,6 +247,21 @@ static void settle_entries(struct watch *w)
     w->below = (struct sts_str){0};
 }
 
+static void settle_folders(struct watch *w)
+{
+    const struct watch_list *told = &w->told;
+
+    for (size_t i = 0; i < told->folder_count; i++) {
+        const struct watch_folder *folder = &told->folders[i];
+        const struct watch_path tree = {.parts = split(told->arena, folder->path.ptr, false),
+                                        .absolute = true,
+                                        .levels = folder->levels};
+        w->below = folder->path;
+        watch_walk(&tree, 1, &setting, w);
+    }
+    w->below = (struct sts_str){0};
+}
+
 static void settle_files(struct watch *w)
 {
     const struct watch_list *told = &w->told;
@@ -269,6 +284,7 @@ static struct watch_sums sum_told(struct watch *w)
 
     w->summing = &sums;
     settle_entries(w);
+    settle_folders(w);
     settle_files(w);
     w->summing = NULL;
     return sums;
@@ -299,9 +315,11 @@ bool watch_changed_untold(struct watch *w, bool *news)
 
 bool watch_told(const struct watch *w, struct watch_told *out)
 {
-    *out = (struct watch_told){w->told.files, w->told.file_count, w->told.entries,
-                               w->told.entry_count};
-    return !w->more;
+    const struct watch_list *told = &w->told;
+
+    *out = (struct watch_told){told->files, told->file_count, told->entries, told->entry_count,
+                               told->folder_count};
+    return !w->more && watch_list_is_regular(told);
 }
 
 void watch_forget(struct watch *w)
@@ -323,7 +341,11 @@ static bool concerns(struct watch *w, const struct inotify_event *event)
     if (event->len && !watch_table_counts(&w->table, dir, event->name))
         return false;
     bool file = event->len && !(event->mask & IN_ISDIR);
-    if (file && watch_table_is_file(&w->table, dir, event->name))
+    bool folder = event->len && event->mask & IN_ISDIR && event->mask & (IN_CREATE | IN_MOVED_TO);
+    if (folder && watch_table_is_entry(&w->table, dir, event->name))
+        w->more |=
+            !watch_list_folder(&w->told, dir->path, sts_str_from(event->name), dir->levels - 1);
+    else if (file && watch_table_is_file(&w->table, dir, event->name))
         w->more |= !watch_list_file(&w->told, dir->path, sts_str_from(event->name));
     else if (file && watch_table_is_entry(&w->table, dir, event->name))
         w->more |= !watch_list_entry(&w->told, dir->path, sts_str_from(event->name));

@@ -80,14 +80,15 @@ struct watch_told {
     size_t file_count;
     const struct file_entry *entries; /* names in directories of a tree, which no link leads to */
     size_t entry_count;
+    size_t folder_count; /* directories that such a directory has and did not have before */
 };
-/* True when all that happened is in *out; false when more may have changed, links and directories
- * on the way included. Borrowed until watch_read and watch_forget. */
+/* True when all that happened is in *out; false when more may have changed, links, what is gone,
+ * and directories on the way included. Borrowed until watch_read and watch_forget. */
 bool watch_told(const struct watch *w, struct watch_told *out);
 void watch_forget(struct watch *w);
 
-/* Instead, before what was told is read: watches what links there lead to now, and lets
- * watch_changed compare with what is there now. All the rest is as it was. */
+/* Instead, before what was told is read: watches what is new there, and what links there lead to
+ * now, and lets watch_changed compare with what is there now. All the rest is as it was. */
 void watch_settle(struct watch *w);
 
 /* The slow way, by stat alone: true when what the targets lead to differs from the call before

@@ -87,13 +87,21 @@ struct watch_list {
     struct file_name files[WATCH_TOLD_MAX];
     struct sts_str paths[WATCH_TOLD_MAX]; /* of their directories */
     struct file_entry entries[WATCH_TOLD_MAX];
-    size_t file_count, entry_count;
+    struct watch_folder {
+        struct sts_str path;
+        int levels; /* to be listed below it; -1: not even itself */
+    } folders[WATCH_TOLD_MAX];
+    size_t file_count, entry_count, folder_count;
 };
 
 void watch_list_reset(struct watch_list *l);
 /* Once each; false when there are too many. */
 bool watch_list_file(struct watch_list *l, struct sts_str directory, struct sts_str name);
 bool watch_list_entry(struct watch_list *l, struct sts_str directory, struct sts_str name);
+bool watch_list_folder(struct watch_list *l, struct sts_str directory, struct sts_str name,
+                       int levels);
+/* Whether all files are; others lead elsewhere, or are gone. */
+bool watch_list_is_regular(const struct watch_list *l);
 /* Whether no entry before it is in the same directory. */
 bool watch_list_is_first(const struct watch_list *l, size_t entry);
 
@@ -115,6 +123,7 @@ struct watch_dir {
     bool linked;   /* see struct watch_visitor */
     struct watch_pattern *patterns;
     struct sts_str path; /* of one that is listed */
+    int levels;          /* of a tree, below this one */
 };
 
 struct watch_table {
@@ -134,8 +143,9 @@ struct watch_dir *watch_table_add(struct watch_table *t, int wd);
 void watch_table_name(struct watch_table *t, int wd, struct sts_str name);
 void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
                          const char *pattern);
-/* All names that are not hidden count. */
-void watch_table_visible(struct watch_table *t, struct watch_dir *dir, struct sts_str path);
+/* All names that are not hidden count, as many levels below. */
+void watch_table_visible(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
+                         int levels);
 /* Whether the name counts as that of a file alone that a pattern stands for. */
 bool watch_table_is_file(const struct watch_table *t, const struct watch_dir *dir,
                          const char *name);

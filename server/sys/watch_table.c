@@ -118,11 +118,13 @@ void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, struct st
     dir->pattern_count++;
 }
 
-void watch_table_visible(struct watch_table *t, struct watch_dir *dir, struct sts_str path)
+void watch_table_visible(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
+                         int levels)
 {
     if (!dir->path.len)
         dir->path = sts_arena_dup(t->arena, path);
     dir->visible = true;
+    dir->levels = levels > dir->levels ? levels : dir->levels;
 }
 
 static bool is_named(const struct watch_table *t, const struct watch_dir *dir, const char *name)

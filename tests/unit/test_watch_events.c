@@ -132,7 +132,11 @@ static void files_of_patterns_are_told_by_name(void **state)
     put("tenants.d/b.yaml", "y");
     assert_true(told(w, "tenants.d", "b.yaml"));
     remove_file("tenants.d/b.yaml");
-    assert_true(told(w, "tenants.d", "b.yaml"));
+    assert_true(told(w, NULL, NULL));
+    put("tenants.d/b.yaml", "y");
+    point("tenants.d/b.yaml", "../elsewhere.yaml");
+    assert_true(told(w, NULL, NULL));
+    watch_these(w, WATCH_FILE, "main.yaml", "tenants.d/*.yaml", "customers/*/*.yaml");
     put("customers/one/sts.yaml", "y");
     assert_true(told(w, "customers/one", "sts.yaml"));
     put("main.yaml", "y");
@@ -167,6 +171,18 @@ static bool told_entry(struct watch *w, const char *directory, const char *name)
     watch_forget(w);
     free(path);
     return good && named;
+}
+
+/* So many directories that are new, and nothing else happened; -1: more did. */
+static int told_folders(struct watch *w)
+{
+    struct watch_told now;
+
+    assert_true(watch_read(w));
+    bool good = watch_told(w, &now) && !now.file_count && !now.entry_count;
+    int count = good ? (int)now.folder_count : -1;
+    watch_forget(w);
+    return count;
 }
 
 static void entries_of_trees_are_told_with_their_directory(void **state)
@@ -204,7 +220,7 @@ static void entries_of_trees_are_told_with_their_directory(void **state)
     put("archive/a/cert2.pem", "y"); /* where a link leads */
     assert_true(told(w, NULL, NULL));
     make_dir("live/c");
-    assert_true(told(w, NULL, NULL));
+    assert_int_equal(told_folders(w), 1);
     point("live/c/more", "../../elsewhere");
     watch_these(w, WATCH_TREE, "live", NULL, NULL);
     put("live/c/cert.pem", "x"); /* it holds a link to a directory... */
@@ -224,6 +240,63 @@ static void entries_of_trees_are_told_with_their_directory(void **state)
 }
 
 /* What was told and looked at is no news for the slow way; all else is. */
+/* What is new is watched as if it had been there from the beginning. */
+static void new_folders_are_told_and_watched(void **state)
+{
+    (void)state;
+    struct watch *w = watch_new(), *fresh = watch_new();
+    struct watch_state is, must;
+
+    make_dir("archive");
+    make_dir("certs");
+    make_dir("certs/live");
+    make_dir("certs/live/a");
+    put("certs/live/a/cert.pem", "x");
+    watch_these(w, WATCH_TREE, "certs", NULL, NULL);
+    watch_changed(w);
+    make_dir("certs/live/b"); /* as certbot makes one */
+    make_dir("archive/b");
+    put("archive/b/cert1.pem", "x");
+    point("certs/live/b/cert.pem", "../../../archive/b/cert1.pem");
+    make_dir("certs/.new"); /* whole at once */
+    make_dir("certs/.new/in");
+    put("certs/.new/in/cert.pem", "x");
+    move("certs/.new", "certs/c");
+    make_dir("certs/live/a/below"); /* too deep */
+    put("certs/live/a/below/cert.pem", "x");
+    struct watch_told now;
+    assert_true(watch_read(w) && watch_told(w, &now));
+    assert_int_equal(now.folder_count, 3);
+    watch_settle(w);
+    assert_false(watch_changed(w));
+    watch_these(fresh, WATCH_TREE, "certs", NULL, NULL);
+    watch_state(w, &is);
+    watch_state(fresh, &must);
+    assert_int_equal(is.watches, must.watches);
+
+    put("certs/live/b/other.pem", "y");
+    assert_true(told_entry(w, "certs/live/b", "other.pem"));
+    put("archive/b/cert1.pem", "y");
+    assert_true(told(w, NULL, NULL));
+    put("certs/c/in/cert.pem", "y");
+    assert_true(told_entry(w, "certs/c/in", "cert.pem"));
+    put("certs/c/cert.pem", "y");
+    assert_true(told_entry(w, "certs/c", "cert.pem"));
+    make_dir("certs/c/more");
+    assert_int_equal(told_folders(w), 1);
+    put("certs/live/a/below/cert.pem", "y");
+    assert_false(watch_read(w));
+    move("certs/c", "certs/d"); /* gone and new */
+    assert_int_equal(told_folders(w), -1);
+    make_dir("certs/archive"); /* beside live/ it is passed over */
+    assert_int_equal(told_folders(w), -1);
+    for (int i = 0; i <= WATCH_TOLD_MAX; i++)
+        make_dir(numbered("certs/live/many%d", i));
+    assert_int_equal(told_folders(w), -1);
+    watch_free(w);
+    watch_free(fresh);
+}
+
 static void what_is_settled_is_no_change(void **state)
 {
     (void)state;
@@ -602,6 +675,7 @@ int main(void)
         IN_DIR(entries_of_trees_are_told_with_their_directory),
         IN_DIR(what_is_settled_is_no_change),
         IN_DIR(what_is_told_is_no_surprise),
+        IN_DIR(new_folders_are_told_and_watched),
         IN_DIR(other_names_are_ignored),
         IN_DIR(the_way_counts_by_name_only),
         IN_DIR(patterns_are_names_too),
