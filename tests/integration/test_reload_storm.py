@@ -14,6 +14,7 @@ pytestmark = pytest.mark.threads
 CLIENTS = 6
 CHANGES = 300
 SETTLE = 0.1
+AFTER_READY = 2  # inotify(7) and the index of certificates; what is lost would be lost 200 times
 STORM = {"settle": "100ms", "settle_limit": "1s", "rescan": "1h"}
 
 
@@ -121,6 +122,7 @@ def test_nothing_is_left_behind(scene):
 def check_idle_descriptors(s):
     """No more than at the start, where a file may still have been open, once no client is there."""
     s.leave()
+    most = s.idle + AFTER_READY
     end = time.monotonic() + DEADLINE
-    while s.daemon.descriptors() > s.idle:
+    while s.daemon.descriptors() > most:
         assert time.monotonic() < end, f"{s.daemon.descriptors()} descriptors, once {s.idle}"
