@@ -234,7 +234,6 @@ static enum snapshot_look prepare(struct daemon *d, bool asked, struct sts_arena
                                   struct snapshot_touched *touched)
 {
     bool open = d->wide || !d->attempt.usable || d->schedule.retry != SCHEDULE_NEVER;
-
     enum told told = asked || open ? TOLD_NOT : watching_told(d, scratch, touched);
 
     if (told != TOLD_NOT)

@@ -39,8 +39,8 @@ static uint64_t next_look(const struct schedule *s)
     return earlier(settled, s->retry);
 }
 
-/* Rather not between an event and the look at what it told, which would be news once more; but
- * events without an end do not put it off for ever. */
+/* It can take seconds, for which the look at what an event told should not wait; but events without
+ * an end do not put it off for ever. */
 static uint64_t next_compare(const struct schedule *s)
 {
     return s->compare + (s->first == SCHEDULE_NEVER ? 0 : s->limit);

@@ -115,10 +115,9 @@ static void copy_told(struct sts_arena *arena, const struct watch_told *told,
 enum told watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out)
 {
     struct watch_told told;
-
-    watch_read(d->watch);
     size_t count = 0;
 
+    watch_read(d->watch);
     if (watch_told(d->watch, &told) && !d->watch_said.polling)
         count = told.file_count + told.entry_count + told.folder_count;
     if (!count)

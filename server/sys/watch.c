@@ -232,34 +232,32 @@ bool watch_changed(struct watch *w)
     return compare(w, &now);
 }
 
+/* What is in `directory` now; the way there is as it was. */
+static void settle_tree(struct watch *w, struct sts_str directory, int levels)
+{
+    const struct watch_path tree = {
+        .parts = split(w->told.arena, directory.ptr, false), .absolute = true, .levels = levels};
+
+    w->below = directory;
+    watch_walk(&tree, 1, &setting, w);
+    w->below = (struct sts_str){0};
+}
+
 static void settle_entries(struct watch *w)
 {
     const struct watch_list *told = &w->told;
 
-    for (size_t i = 0; i < told->entry_count; i++) {
-        if (!watch_list_is_first(told, i))
-            continue;
-        const char *path = told->entries[i].directory.ptr;
-        const struct watch_path tree = {.parts = split(told->arena, path, false), .absolute = true};
-        w->below = told->entries[i].directory;
-        watch_walk(&tree, 1, &setting, w);
-    }
-    w->below = (struct sts_str){0};
+    for (size_t i = 0; i < told->entry_count; i++)
+        if (watch_list_is_first(told, i))
+            settle_tree(w, told->entries[i].directory, 0);
 }
 
 static void settle_folders(struct watch *w)
 {
     const struct watch_list *told = &w->told;
 
-    for (size_t i = 0; i < told->folder_count; i++) {
-        const struct watch_folder *folder = &told->folders[i];
-        const struct watch_path tree = {.parts = split(told->arena, folder->path.ptr, false),
-                                        .absolute = true,
-                                        .levels = folder->levels};
-        w->below = folder->path;
-        watch_walk(&tree, 1, &setting, w);
-    }
-    w->below = (struct sts_str){0};
+    for (size_t i = 0; i < told->folder_count; i++)
+        settle_tree(w, told->folders[i].path, told->folders[i].levels);
 }
 
 static void settle_files(struct watch *w)

@@ -5,11 +5,11 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <openssl/provider.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "server/base/memory.h"
+#include "server/tls/tls_library.h"
 
 /* --- A library context with nothing but SHA-1, by which X509 objects tell each other apart ------
  */
@@ -99,10 +99,7 @@ static pthread_once_t bare_once = PTHREAD_ONCE_INIT;
 
 static void make_bare_context(void)
 {
-    bare_context = sts_must(OSSL_LIB_CTX_new());
-    if (OSSL_PROVIDER_add_builtin(bare_context, "bare", provider_init) != 1)
-        sts_must(NULL);
-    sts_must(OSSL_PROVIDER_load(bare_context, "bare"));
+    bare_context = tls_library_of("bare", provider_init);
 }
 
 /* --- Decoding -----------------------------------------------------------------------------------

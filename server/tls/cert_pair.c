@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "server/base/memory.h"
+#include "server/sys/file.h"
 #include "server/tls/cert_key.h"
 #include "server/tls/cert_leaf.h"
 #include "server/tls/host_name.h"
@@ -26,11 +27,7 @@ static struct sts_str put(char **at, struct sts_str s)
 /* The part of `path` up to its last slash, that included. */
 static struct sts_str folder_of(struct sts_str path)
 {
-    size_t len = path.len;
-
-    while (len > 0 && path.ptr[len - 1] != '/')
-        len--;
-    return sts_str_sub(path, 0, len);
+    return sts_str_sub(path, 0, path.len - file_basename(path).len);
 }
 
 /* Empty: the certificate's file. A plain name: in the same folder. Else with a slash: a path. */

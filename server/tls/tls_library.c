@@ -94,15 +94,22 @@ static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in
     return 1;
 }
 
+OSSL_LIB_CTX *tls_library_of(const char *name, OSSL_provider_init_fn *provider)
+{
+    OSSL_LIB_CTX *made = sts_must(OSSL_LIB_CTX_new());
+
+    if (OSSL_PROVIDER_add_builtin(made, name, provider) != 1)
+        sts_must(NULL);
+    sts_must(OSSL_PROVIDER_load(made, name));
+    return made;
+}
+
 static void make(void)
 {
     whole = sts_must(OSSL_PROVIDER_load(NULL, "default"));
     for (size_t i = 0; i < OPERATIONS; i++)
         pick(i);
-    library = sts_must(OSSL_LIB_CTX_new());
-    if (OSSL_PROVIDER_add_builtin(library, "mta-stsd", provider_init) != 1)
-        sts_must(NULL);
-    sts_must(OSSL_PROVIDER_load(library, "mta-stsd"));
+    library = tls_library_of("mta-stsd", provider_init);
 }
 
 OSSL_LIB_CTX *tls_library(void)

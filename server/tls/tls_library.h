@@ -5,11 +5,15 @@
 #ifndef MTASTS_TLS_LIBRARY_H
 #define MTASTS_TLS_LIBRARY_H
 
+#include <openssl/core.h>
 #include <openssl/core_dispatch.h>
 #include <openssl/types.h>
 
 /* One for the whole process, made on first use by any thread, never freed. */
 OSSL_LIB_CTX *tls_library(void);
+
+/* One whose only provider is this one, built in. */
+OSSL_LIB_CTX *tls_library_of(const char *name, OSSL_provider_init_fn *provider);
 
 /* The key schedule of TLS 1.3 (RFC 8446 §7.1) as a KDF of an OpenSSL provider. All parameters must
  * come with the derivation itself; the provider's context serves as the KDF's. */

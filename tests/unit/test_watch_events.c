@@ -239,7 +239,6 @@ static void entries_of_trees_are_told_with_their_directory(void **state)
     watch_free(w);
 }
 
-/* What was told and looked at is no news for the slow way; all else is. */
 /* What is new is watched as if it had been there from the beginning. */
 static void new_folders_are_told_and_watched(void **state)
 {
@@ -297,6 +296,7 @@ static void new_folders_are_told_and_watched(void **state)
     watch_free(fresh);
 }
 
+/* What was told and looked at is no news for the slow way; all else is. */
 static void what_is_settled_is_no_change(void **state)
 {
     (void)state;
