@@ -155,16 +155,20 @@ struct sts_str sts_arena_join(struct sts_arena *arena, struct sts_str a, struct 
 
 struct sts_str sts_arena_printf(struct sts_arena *a, const char *fmt, ...)
 {
+    char most[256]; /* are shorter, and then written once */
     va_list ap, again;
 
     va_start(ap, fmt);
     va_copy(again, ap);
-    int len = vsnprintf(NULL, 0, fmt, ap);
+    int len = vsnprintf(most, sizeof(most), fmt, ap);
     va_end(ap);
     if (len < 0)
         abort();
     char *text = alloc_text(a, (size_t)len);
-    vsnprintf(text, (size_t)len + 1, fmt, again);
+    if ((size_t)len < sizeof(most))
+        memcpy(text, most, (size_t)len);
+    else
+        vsnprintf(text, (size_t)len + 1, fmt, again);
     va_end(again);
     return (struct sts_str){text, (size_t)len};
 }

@@ -36,16 +36,19 @@ void sts_buf_add_cstr(struct sts_buf *b, const char *s)
 
 void sts_buf_printf(struct sts_buf *b, const char *fmt, ...)
 {
+    size_t room = b->cap - b->len;
     va_list ap, again;
 
     va_start(ap, fmt);
     va_copy(again, ap);
-    int len = vsnprintf(NULL, 0, fmt, ap);
+    int len = vsnprintf(room ? b->ptr + b->len : NULL, room, fmt, ap);
     va_end(ap);
     if (len < 0)
         abort();
-    reserve(b, (size_t)len);
-    vsnprintf(b->ptr + b->len, (size_t)len + 1, fmt, again);
+    if ((size_t)len >= room) {
+        reserve(b, (size_t)len);
+        vsnprintf(b->ptr + b->len, (size_t)len + 1, fmt, again);
+    }
     va_end(again);
     b->len += (size_t)len;
 }

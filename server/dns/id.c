@@ -1,6 +1,5 @@
 /* Policy ids (RFC 8461 §3.1): readable, alphanumeric, made of the time of the change and content.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "mtasts/record.h"
@@ -22,6 +21,7 @@ bool sts_id_check(struct sts_str id)
 void sts_id_render(time_t changed, const unsigned char digest[STS_DIGEST_LEN],
                    char out[STS_ID_MAX + 1])
 {
+    static const char hex[] = "0123456789abcdef";
     struct tm utc;
 
     if (changed < 0)
@@ -30,8 +30,8 @@ void sts_id_render(time_t changed, const unsigned char digest[STS_DIGEST_LEN],
         changed = last_time;
     gmtime_r(&changed, &utc);
     strftime(out, TIME_DIGITS + 1, "%Y%m%d%H%M%S", &utc);
-    for (size_t i = 0; i < HASH_DIGITS / 2; i++)
-        snprintf(out + TIME_DIGITS + 2 * i, 3, "%02x", digest[i]);
+    for (size_t i = 0; i < HASH_DIGITS; i++)
+        out[TIME_DIGITS + i] = hex[i % 2 ? digest[i / 2] & 15 : digest[i / 2] >> 4];
     memcpy(out + TIME_DIGITS + HASH_DIGITS, "Z", 2);
 }
 

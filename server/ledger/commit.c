@@ -2,19 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/ledger/parts.h"
+#include "server/ledger/insert.h"
 #include "server/ledger/schema.h"
 
 const time_t ledger_last_time = 253402300799;
-
-enum { KNOWN_SLOTS = 128 };
-
-/* A policy as the ledger writes it. Many tenants share one, and then their mx are in one place. */
-struct known {
-    struct sts_policy policy;
-    unsigned char digest[STS_DIGEST_LEN];
-    struct sts_buf body;
-};
 
 /* One change of the ledger: everything below happens in one transaction, or not at all. */
 struct change {
@@ -22,8 +13,8 @@ struct change {
     time_t now;
     int (*work)(struct change *c);
     struct ledger_change what;
-    struct known known[KNOWN_SLOTS];
-    sqlite3_stmt *latest, *id_used, *end, *insert, *begun, *silent, *ended, *touch, *current;
+    struct inserting inserting;
+    sqlite3_stmt *latest, *id_used, *end, *silent, *ended, *touch, *current;
 };
 
 static int prepare(struct change *c)
@@ -40,10 +31,7 @@ static int prepare(struct change *c)
         {&c->end, "UPDATE instance SET last_served = "
                   "max(1, ?2, first_served, (SELECT at FROM alive)) "
                   "WHERE domain = ?1 AND last_served IS NULL"},
-        {&c->insert, "INSERT INTO instance (domain, id, digest, body, mode, max_age, first_served) "
-                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
-        /* What DNS has to learn; of one that ends before it was announced, nothing. */
-        {&c->begun, "INSERT OR IGNORE INTO unpublished VALUES (?1)"},
+        /* Of one that ends before it was announced, DNS has nothing to learn. */
         {&c->silent, "DELETE FROM unpublished WHERE domain = ?1"},
         {&c->ended, "INSERT INTO unpublished SELECT domain FROM published WHERE domain = ?1"},
         {&c->touch, "UPDATE alive SET at = ?1 WHERE at < ?1"},
@@ -53,61 +41,72 @@ static int prepare(struct change *c)
 
     for (size_t i = 0; rc == SQLITE_OK && i < sizeof(all) / sizeof(*all); i++)
         *all[i].stmt = ledger_prepare(c->ledger, all[i].sql, &rc);
-    return rc;
+    return rc == SQLITE_OK ? insert_begin(&c->inserting, c->ledger, c->now) : rc;
 }
 
 static void finalize(struct change *c)
 {
-    sqlite3_stmt **const all[] = {&c->latest, &c->id_used, &c->end,   &c->insert, &c->begun,
-                                  &c->silent, &c->ended,   &c->touch, &c->current};
+    sqlite3_stmt **const all[] = {&c->latest, &c->id_used, &c->end,    &c->silent,
+                                  &c->ended,  &c->touch,   &c->current};
 
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
         sqlite3_finalize(*all[i]);
         *all[i] = NULL;
     }
-    for (size_t i = 0; i < KNOWN_SLOTS; i++) {
-        sts_buf_fini(&c->known[i].body);
-        c->known[i] = (struct known){0};
-    }
+    insert_fini(&c->inserting);
 }
 
-/* The tenant's latest instance: whether it already is this policy and current, and the earliest
- * time that a new id may carry: later than that of every earlier one, whatever the clock says. */
+/* The tenant's latest instance. */
+struct latest {
+    bool any;        /* there is one */
+    bool unchanged;  /* it is this policy, and current */
+    time_t earliest; /* of a new id: later than every earlier one, whatever the clock says */
+};
+
 static int look_up(struct change *c, struct sts_str domain, const unsigned char *digest,
-                   bool *unchanged, time_t *earliest)
+                   struct latest *out)
 {
     time_t last;
 
-    *unchanged = false;
-    *earliest = c->now > 0 ? c->now : 0;
+    *out = (struct latest){.earliest = c->now > 0 ? c->now : 0};
+    if (!c->inserting.before)
+        return SQLITE_OK;
     ledger_bind_str(c->latest, 1, domain);
     int rc = sqlite3_step(c->latest);
     if (rc == SQLITE_ROW) {
-        *unchanged = sqlite3_column_type(c->latest, 2) == SQLITE_NULL &&
-                     sqlite3_column_bytes(c->latest, 1) == STS_DIGEST_LEN &&
-                     memcmp(sqlite3_column_blob(c->latest, 1), digest, STS_DIGEST_LEN) == 0;
-        if (sts_id_time(ledger_column_str(c->latest, 0), &last) && last >= *earliest)
-            *earliest = last + 1;
+        out->any = true;
+        out->unchanged = sqlite3_column_type(c->latest, 2) == SQLITE_NULL &&
+                         sqlite3_column_bytes(c->latest, 1) == STS_DIGEST_LEN &&
+                         memcmp(sqlite3_column_blob(c->latest, 1), digest, STS_DIGEST_LEN) == 0;
+        if (sts_id_time(ledger_column_str(c->latest, 0), &last) && last >= out->earliest)
+            out->earliest = last + 1;
     }
     sqlite3_reset(c->latest);
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+static int is_used(struct change *c, struct sts_str domain, const char *id)
+{
+    ledger_bind_str(c->id_used, 1, domain);
+    ledger_bind_str(c->id_used, 2, sts_str_from(id));
+    int rc = sqlite3_step(c->id_used);
+    sqlite3_reset(c->id_used);
+    return rc;
+}
+
 /* Increasing times make ids unique. The look-up guards against a ledger edited by hand, and against
  * a clock that once stood at the end of time: then any unused time must do. */
-static int fresh_id(struct change *c, struct sts_str domain, time_t earliest,
+static int fresh_id(struct change *c, struct sts_str domain, const struct latest *latest,
                     const unsigned char *digest, char *id)
 {
+    time_t at = latest->earliest;
     int rc;
 
     do {
-        if (earliest > ledger_last_time)
-            earliest = 0;
-        sts_id_render(earliest++, digest, id);
-        ledger_bind_str(c->id_used, 1, domain);
-        ledger_bind_str(c->id_used, 2, sts_str_from(id));
-        rc = sqlite3_step(c->id_used);
-        sqlite3_reset(c->id_used);
+        if (at > ledger_last_time)
+            at = 0;
+        sts_id_render(at++, digest, id);
+        rc = latest->any ? is_used(c, domain, id) : SQLITE_DONE;
     } while (rc == SQLITE_ROW);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
@@ -135,50 +134,19 @@ static int end_tenant(struct change *c, struct sts_str domain)
     return rc == SQLITE_OK ? run_for(c->ended, domain) : rc;
 }
 
-static int insert(struct change *c, const struct ledger_entry *entry, const struct known *known,
-                  const char *id)
-{
-    ledger_bind_str(c->insert, 1, entry->domain);
-    ledger_bind_str(c->insert, 2, sts_str_from(id));
-    sqlite3_bind_blob(c->insert, 3, known->digest, STS_DIGEST_LEN, SQLITE_STATIC);
-    ledger_bind_str(c->insert, 4, sts_buf_str(&known->body));
-    ledger_bind_str(c->insert, 5, sts_str_from(sts_mode_name(entry->policy->mode)));
-    sqlite3_bind_int64(c->insert, 6, entry->policy->max_age);
-    sqlite3_bind_int64(c->insert, 7, c->now);
-    return ledger_run(c->insert);
-}
-
-static const struct known *know(struct change *c, const struct sts_policy *policy)
-{
-    struct known *known = &c->known[(uintptr_t)policy->mx / sizeof(*policy->mx) % KNOWN_SLOTS];
-    const struct sts_policy *as = &known->policy;
-
-    if (policy->mx_count && policy->mx == as->mx && policy->mx_count == as->mx_count &&
-        policy->mode == as->mode && policy->max_age == as->max_age)
-        return known;
-    sts_policy_digest(policy, known->digest);
-    known->body.len = 0;
-    sts_policy_render(&known->body, policy);
-    known->policy = *policy;
-    return known;
-}
-
 static int commit_entry(struct change *c, const struct ledger_entry *entry)
 {
-    const struct known *known = know(c, entry->policy);
+    const struct known *known = insert_know(&c->inserting, entry->policy);
     char id[STS_ID_MAX + 1];
-    bool unchanged;
-    time_t earliest;
+    struct latest latest;
 
-    int rc = look_up(c, entry->domain, known->digest, &unchanged, &earliest);
-    if (rc != SQLITE_OK || unchanged)
+    int rc = look_up(c, entry->domain, known->digest, &latest);
+    if (rc != SQLITE_OK || latest.unchanged)
         return rc;
-    rc = fresh_id(c, entry->domain, earliest, known->digest, id);
-    if (rc == SQLITE_OK)
+    rc = fresh_id(c, entry->domain, &latest, known->digest, id);
+    if (rc == SQLITE_OK && latest.any)
         rc = end_current(c, entry->domain);
-    if (rc == SQLITE_OK)
-        rc = insert(c, entry, known, id);
-    return rc == SQLITE_OK ? run_for(c->begun, entry->domain) : rc;
+    return rc == SQLITE_OK ? insert_add(&c->inserting, entry, id) : rc;
 }
 
 static int commit_all(struct change *c)
@@ -187,7 +155,7 @@ static int commit_all(struct change *c)
 
     for (size_t i = 0; rc == SQLITE_OK && i < c->what.count; i++)
         rc = commit_entry(c, &c->what.entries[i]);
-    return rc;
+    return rc == SQLITE_OK ? insert_finish(&c->inserting) : rc;
 }
 
 static int end_all(struct change *c)

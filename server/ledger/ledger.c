@@ -179,7 +179,8 @@ void ledger_close(struct ledger *ledger)
     if (!ledger)
         return;
     disconnect(ledger);
-    sts_buf_fini(&ledger->proved);
+    for (size_t i = 0; i < PROVED_SLOTS; i++)
+        sts_buf_fini(&ledger->proved[i].body);
     sts_arena_free(ledger->arena);
     free(ledger);
 }

@@ -66,10 +66,10 @@ struct ledger_entry {
     const struct sts_policy *policy; /* canonical */
 };
 
-/* Makes `entries` the current instances in one transaction: unchanged ones keep their id, changed
- * or new ones (also one coming back after ledger_end) get a fresh id. All or nothing; false with
- * an error when it cannot be written durably, and then nothing changed and no id exists. When
- * nothing changed it only reads, and waits for nobody. */
+/* Makes `entries`, no two of one domain, the current instances in one transaction: unchanged ones
+ * keep their id, changed or new ones (also one coming back after ledger_end) get a fresh id. All or
+ * nothing; false with an error when it cannot be written durably, and then nothing changed and no
+ * id exists. When nothing changed it only reads, and waits for nobody. */
 bool ledger_commit(struct ledger *ledger, const struct ledger_entry *entries, size_t count,
                    time_t now, struct sts_diags *diags);
 /* What a server says after it published: exactly these are served now. ledger_commit, ledger_end

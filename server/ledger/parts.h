@@ -12,6 +12,14 @@ struct file_id {
     ino_t inode; /* 0: no such file */
 };
 
+enum { PROVED_SLOTS = 512 };
+
+/* A body that was proved against its digest lately. */
+struct proved {
+    struct sts_buf body; /* empty: none */
+    unsigned char digest[STS_DIGEST_LEN];
+};
+
 struct ledger {
     sqlite3 *db;           /* NULL only after ledger_refresh failed */
     sqlite3_stmt *history; /* of ledger_history, kept: it is asked for each changed tenant */
@@ -21,8 +29,7 @@ struct ledger {
     struct sts_str path;  /* never one that SQLite reads a meaning into */
     struct sts_str wal_path, shm_path;
     struct file_id file, wal; /* what was opened for writing */
-    struct sts_buf proved;    /* the last body that was proved, and its digest */
-    unsigned char proved_digest[STS_DIGEST_LEN];
+    struct proved proved[PROVED_SLOTS]; /* by digest */
     bool told;     /* by ledger_serve what is served */
     bool replaced; /* another file since; what it says has not been told by this server */
 };

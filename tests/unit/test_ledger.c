@@ -1,4 +1,5 @@
 /* Unit tests of server/ledger: ids, and what is remembered of each policy. */
+#include "server/ledger/insert.h"
 #include "tests/unit/ledger_fixture.h"
 
 /* RFC 8461 §3.1: an id is made of the change; everything about it is remembered. */
@@ -226,16 +227,56 @@ static void several_at_once(void **state)
     const struct ledger_entry entries[] = {
         {STS_STR("b.example"), numbered_policy(f, 1)},
         {STS_STR("a.example"), numbered_policy(f, 2)},
-        {STS_STR("b.example"), numbered_policy(f, 3)}, /* said twice: the last counts */
     };
 
     reopen(f, LEDGER_WRITE);
-    assert_true(ledger_commit(f->ledger, entries, 3, NOW, &f->diags));
+    assert_true(ledger_commit(f->ledger, entries, 2, NOW, &f->diags));
     assert_true(ledger_commit(f->ledger, NULL, 0, NOW, &f->diags));
     assert_true(ledger_end(f->ledger, NULL, 0, NOW, &f->diags));
-    assert_int_equal(latest(f, "b.example").max_age, 86403);
+    assert_int_equal(latest(f, "b.example").max_age, 86401);
     assert_int_equal(latest(f, "a.example").max_age, 86402);
     expect_consistent(f);
+}
+
+/* Rows are written by the piece; as many policies as there are tenants, some with mx in one place.
+ */
+static void many_at_once(void **state)
+{
+    enum { MOST = 2 * INSERT_ROWS + 1 };
+    const size_t counts[] = {1, INSERT_ROWS - 1, INSERT_ROWS, INSERT_ROWS + 1, MOST};
+    struct fixture *f = *state;
+    struct ledger_entry entries[MOST];
+
+    for (size_t round = 0; round < 2 * sizeof(counts) / sizeof(*counts); round++) {
+        size_t count = counts[round / 2];
+        reopen(f, LEDGER_WRITE);
+        if (round % 2 == 0) /* on an empty ledger; else each but the first is a change */
+            raw_exec(f, "DELETE FROM instance; DELETE FROM unpublished");
+        raw_exec(f, "DELETE FROM unpublished");
+        for (size_t i = 0; i < count; i++) {
+            struct sts_policy *p = numbered_policy(f, (unsigned)(i ? 100 * round + i : 0));
+            if (i % 2)
+                p->mx = entries[i - 1].policy->mx;
+            entries[i] = (struct ledger_entry){
+                sts_arena_printf(f->arena, "t%03zu.example", (i * 7) % 1000), p};
+        }
+        assert_true(ledger_commit(f->ledger, entries, count, NOW + (time_t)round, &f->diags));
+        for (size_t i = 0; i < count; i++) {
+            struct ledger_instance found = latest(f, entries[i].domain.ptr);
+            struct sts_buf body = {0};
+            sts_policy_render(&body, entries[i].policy);
+            assert_true(sts_str_eq(found.body, sts_buf_str(&body)));
+            assert_int_equal(found.max_age, entries[i].policy->max_age);
+            assert_int_equal(found.first_served, NOW + (time_t)(i ? round : round / 2 * 2));
+            sts_buf_fini(&body);
+        }
+        assert_int_equal(raw_int(f, "SELECT count(*) FROM instance"),
+                         round % 2 ? 2 * count - 1 : count);
+        assert_int_equal(raw_int(f, "SELECT count(*) FROM unpublished"),
+                         round % 2 ? count - 1 : count);
+        assert_int_equal(f->diags.errors, 0);
+        expect_consistent(f);
+    }
 }
 
 /* Exactly these are served now: what was removed while the server was down ends, too. */
@@ -421,6 +462,7 @@ int main(void)
         WITH_LEDGER(ids_are_unique_whatever_happens),
         WITH_LEDGER(an_ended_tenant_that_comes_back),
         WITH_LEDGER(several_at_once),
+        WITH_LEDGER(many_at_once),
         WITH_LEDGER(serving_ends_all_others),
         WITH_LEDGER(all_or_nothing),
         WITH_LEDGER(a_damaged_entry_is_refused_alone),
