@@ -3,7 +3,7 @@
 #include <string.h>
 
 #define COLUMNS "domain, id, digest, body, mode, max_age, first_served"
-#define ROW "(?, ?, ?, ?, ?, ?, ?)"
+#define ROW     "(?, ?, ?, ?, ?, ?, ?)"
 
 enum { COLUMN_COUNT = 7 };
 

@@ -28,9 +28,9 @@ struct ledger {
     struct sts_pos where; /* of the `ledger` key, for diagnostics */
     struct sts_str path;  /* never one that SQLite reads a meaning into */
     struct sts_str wal_path, shm_path;
-    struct file_id file, wal; /* what was opened for writing */
+    struct file_id file, wal;           /* what was opened for writing */
     struct proved proved[PROVED_SLOTS]; /* by digest */
-    bool told;     /* by ledger_serve what is served */
+    bool told;                          /* by ledger_serve what is served */
     bool replaced; /* another file since; what it says has not been told by this server */
 };
 

@@ -76,7 +76,7 @@ static int on_glob_error(const char *path, int error)
 
 void sources_include(struct build *b, const struct sts_path *pattern)
 {
-    struct snapshot *s = b->snapshot;
+    const struct snapshot *s = b->snapshot;
     struct sts_str full = file_resolve(s->arena, s->base_dir, pattern->path);
     glob_t found;
 
@@ -90,12 +90,7 @@ void sources_include(struct build *b, const struct sts_path *pattern)
         no_match(b, pattern, full);
     if (rc != 0)
         return;
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        struct sts_str path = sts_str_from(found.gl_pathv[i]);
-        /* Two patterns may name one file. */
-        if (!source_find(s, path))
-            sources_add(b, path, false, pattern->where);
-    }
+    sources_add_all(b, found.gl_pathv, found.gl_pathc, pattern->where);
     globfree(&found);
 }
 

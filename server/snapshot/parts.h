@@ -44,6 +44,8 @@ struct build {
  * is none either. */
 struct sts_source *sources_add(struct build *b, struct sts_str path, bool is_main,
                                struct sts_pos where);
+/* Those of these files that are not there yet. */
+void sources_add_all(struct build *b, char *const *paths, size_t count, struct sts_pos where);
 /* The include pattern that names the file, or NULL. */
 const struct sts_path *source_pattern(const struct build *b, struct sts_str name);
 /* Adds every file that an include pattern names. */

@@ -9,6 +9,16 @@
 #include "server/base/memory.h"
 #include "server/snapshot/parts.h"
 #include "server/sys/file.h"
+#include "server/sys/thread.h"
+
+enum { WORTH_A_THREAD = 8 /* files */ };
+
+/* A file as it was read. */
+struct reading {
+    struct snapshot_source source;
+    int error;   /* errno: it could not be */
+    bool parsed; /* else it is as it was before */
+};
 
 static size_t *slot_of(const struct snapshot *s, struct sts_str name, unsigned long long hash)
 {
@@ -193,14 +203,13 @@ static bool is_as_before(const struct build *b, const struct snapshot_source *ol
 
 /* What a writer has open is never taken half-way; but without a last good one to fall back to, what
  * is there must do. */
-static int read_file(struct build *b, struct sts_str name, struct sts_buf *text,
+static int read_file(const struct build *b, struct sts_str name, struct sts_buf *text,
                      struct snapshot_source *read)
 {
     struct stat st;
 
     bool ask = b->input->previous || b->input->look != LOOK_READ;
 
-    b->snapshot->work.read++;
     read->settled = ask && file_read_settled(name.ptr, STS_SOURCE_MAX, text, &st) == 0;
     if (!read->settled && ask && (b->input->previous || errno != EAGAIN))
         return -1;
@@ -211,46 +220,115 @@ static int read_file(struct build *b, struct sts_str name, struct sts_buf *text,
     return 0;
 }
 
-static struct sts_source *parse(struct build *b, struct sts_str name, bool is_main,
-                                const struct snapshot_source *old, struct sts_str text,
-                                const unsigned char *digest)
+/* Changes nothing but *out, so that threads can do it. */
+static void read_source(const struct build *b, struct sts_str name, bool is_main,
+                        const struct snapshot_source *old, struct reading *out)
 {
-    if (old && old->source->is_main == is_main &&
-        memcmp(old->digest, digest, sizeof(old->digest)) == 0)
-        return sts_source_ref(old->source);
-    b->snapshot->work.parsed++;
-    return sts_source_parse(text, name, is_main);
+    struct snapshot_source *read = &out->source;
+    struct sts_buf text = {0};
+
+    *out = (struct reading){0};
+    if (read_file(b, name, &text, read) != 0) {
+        out->error = errno;
+        return;
+    }
+    SHA256((const unsigned char *)text.ptr, text.len, read->digest);
+    out->parsed = !old || old->source->is_main != is_main ||
+                  memcmp(old->digest, read->digest, sizeof(old->digest)) != 0;
+    read->source = out->parsed ? sts_source_parse(sts_buf_str(&text), name, is_main)
+                               : sts_source_ref(old->source);
+    sts_buf_fini(&text);
+}
+
+/* Adds what was read, or what is in its place. */
+static struct sts_source *take_reading(struct build *b, struct sts_str name, bool is_main,
+                                       const struct snapshot_source *old, struct reading *reading,
+                                       struct sts_pos where)
+{
+    struct snapshot_source *read = &reading->source;
+    struct sts_source *kept = NULL;
+
+    b->snapshot->work.read++;
+    b->snapshot->work.parsed += reading->parsed;
+    if (reading->error)
+        return b->input->previous && reading->error == EAGAIN
+                   ? busy(b, name, is_main)
+                   : unreadable(b, name, is_main, where, reading->error);
+    if (!is_main && (read->source->broken || read->source->empty)) {
+        sts_diags_append(b->diags, &read->source->diags);
+        kept = keep_or_miss(b, name, read->source->broken ? KEPT_BROKEN : KEPT_MISSING);
+    } else {
+        say(b, &read->source->diags);
+    }
+    read->directory = directory_of(b, name);
+    if (!kept)
+        return append(b, *read, old);
+    sts_source_unref(read->source);
+    return kept;
 }
 
 struct sts_source *sources_add(struct build *b, struct sts_str path, bool is_main,
                                struct sts_pos where)
 {
     const struct snapshot_source *old = before(b, path);
-    struct snapshot_source read = {0};
-    struct sts_buf text = {0};
+    struct reading reading;
 
     if (!is_main && old && !old->kept && is_as_before(b, old) &&
         file_id_same(directory_of(b, old->source->name), old->directory))
         return take_over(b, old);
     struct sts_str name = old ? old->source->name : sts_arena_dup(b->snapshot->arena, path);
-    if (read_file(b, name, &text, &read) != 0)
-        return b->input->previous && errno == EAGAIN ? busy(b, name, is_main)
-                                                     : unreadable(b, name, is_main, where, errno);
-    SHA256((const unsigned char *)text.ptr, text.len, read.digest);
-    read.source = parse(b, name, is_main, old, sts_buf_str(&text), read.digest);
-    sts_buf_fini(&text);
-    struct sts_source *kept = NULL;
-    if (!is_main && (read.source->broken || read.source->empty)) {
-        sts_diags_append(b->diags, &read.source->diags);
-        kept = keep_or_miss(b, name, read.source->broken ? KEPT_BROKEN : KEPT_MISSING);
-    } else {
-        say(b, &read.source->diags);
+    read_source(b, name, is_main, old, &reading);
+    return take_reading(b, name, is_main, old, &reading, where);
+}
+
+struct ahead {
+    const struct build *b;
+    char *const *paths;
+    struct reading *readings;
+};
+
+/* Two patterns may name one file. */
+static bool is_added(const struct build *b, const char *path)
+{
+    return source_find(b->snapshot, sts_str_from(path)) != NULL;
+}
+
+static void read_ahead(void *data, size_t thread, size_t number)
+{
+    const struct ahead *a = data;
+
+    (void)thread;
+    if (!is_added(a->b, a->paths[number]))
+        read_source(a->b, sts_str_from(a->paths[number]), false, NULL, &a->readings[number]);
+}
+
+/* Nothing is known yet, so every file is to be read: by all processors. */
+static void add_first(struct build *b, char *const *paths, size_t count, struct sts_pos where)
+{
+    struct reading *readings = sts_must(calloc(count, sizeof(*readings)));
+    struct ahead a = {b, paths, readings};
+
+    threads_run(threads_for(count, WORTH_A_THREAD), count, read_ahead, &a);
+    for (size_t i = 0; i < count; i++) {
+        struct sts_str name = sts_str_from(paths[i]);
+        if (is_added(b, paths[i]))
+            sts_source_unref(readings[i].source.source);
+        else
+            take_reading(b, sts_arena_dup(b->snapshot->arena, name), false, NULL, &readings[i],
+                         where);
     }
-    read.directory = directory_of(b, name);
-    if (!kept)
-        return append(b, read, old);
-    sts_source_unref(read.source);
-    return kept;
+    free(readings);
+}
+
+void sources_add_all(struct build *b, char *const *paths, size_t count, struct sts_pos where)
+{
+    if (!b->input->previous) {
+        add_first(b, paths, count, where);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!is_added(b, paths[i]))
+            sources_add(b, sts_str_from(paths[i]), false, where);
 }
 
 /* Links lead elsewhere, and what was removed is not there: that asks for a look at everything. */

@@ -7,8 +7,8 @@
 
 #include "server/base/memory.h"
 #include "server/sys/file.h"
+#include "server/sys/thread.h"
 #include "server/tls/cert_layout.h"
-#include "server/tls/cert_threads.h"
 
 enum { DEPTH_MAX = 2, WORTH_A_THREAD = 64 /* folders */ };
 
@@ -59,7 +59,7 @@ struct walk {
     bool certbot; /* its archive/ holds what live/ links to, old versions included */
     /* when several threads are at it: */
     struct branch *branches; /* of each entry */
-    struct cert_candidates lists[CERT_THREADS_MAX];
+    struct cert_candidates lists[THREADS_MAX];
 };
 
 static void walk_folder(struct cert_candidates *list, int from, const char *name,
@@ -139,7 +139,7 @@ static void walk_by_threads(struct walk *w, size_t threads, struct cert_candidat
             .arena = sts_arena_new(), .early = list->early, .now_ns = list->now_ns};
         list->arenas[list->arena_count++] = w->lists[i].arena;
     }
-    cert_threads_run(threads, count, walk_branch, w);
+    threads_run(threads, count, walk_branch, w);
     for (size_t i = 0; i < count; i++) {
         const struct branch *branch = &w->branches[i];
         for (size_t k = 0; k < branch->count; k++)
@@ -179,7 +179,7 @@ static void walk_folder(struct cert_candidates *list, int from, const char *name
         .where = where,
         .certbot = folder_has(&folder, "live"),
     };
-    size_t threads = list->by_threads ? cert_threads(folder.count, WORTH_A_THREAD) : 1;
+    size_t threads = list->by_threads ? threads_for(folder.count, WORTH_A_THREAD) : 1;
     size_t before = list->count;
     if (threads > 1)
         walk_by_threads(&w, threads, list, diags);

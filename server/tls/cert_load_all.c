@@ -1,7 +1,7 @@
 /* The candidates of one load, divided among threads. */
 #include "server/base/memory.h"
+#include "server/sys/thread.h"
 #include "server/tls/cert_pair.h"
-#include "server/tls/cert_threads.h"
 
 enum { WORTH_A_THREAD = 64 /* candidates: some 10 ms */ };
 
@@ -9,7 +9,7 @@ struct work {
     struct cert_loader *loader;
     const struct cert_candidates *candidates;
     struct cert_result *results;
-    struct sts_arena *spare[CERT_THREADS_MAX]; /* of a thread, for the next one's diagnostics */
+    struct sts_arena *spare[THREADS_MAX]; /* of a thread, for the next one's diagnostics */
 };
 
 static void load_one(void *data, size_t thread, size_t i)
@@ -34,10 +34,10 @@ void cert_load_all(struct cert_loader *loader, const struct cert_candidates *can
                    struct cert_result *results)
 {
     struct work w = {.loader = loader, .candidates = candidates, .results = results};
-    size_t threads = loader->previous ? 1 : cert_threads(candidates->count, WORTH_A_THREAD);
+    size_t threads = loader->previous ? 1 : threads_for(candidates->count, WORTH_A_THREAD);
 
-    cert_threads_run(threads, candidates->count, load_one, &w);
-    for (size_t i = 0; i < CERT_THREADS_MAX; i++)
+    threads_run(threads, candidates->count, load_one, &w);
+    for (size_t i = 0; i < THREADS_MAX; i++)
         sts_arena_free(w.spare[i]);
 }
 

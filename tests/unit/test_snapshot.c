@@ -186,6 +186,50 @@ static void a_broken_include_serves_the_rest(void **state)
     snapshot_unref(s);
 }
 
+/* A first build reads them by threads: nothing but the time may be different. */
+static void many_files_are_taken_in_order(void **state)
+{
+    enum { FILES = 64, BROKEN = 7, EMPTY = 20, UNREADABLE = 33, DAMAGED = 50 };
+    struct fixture *f = *state;
+    char text[120], *said = NULL;
+
+    write_file(f, "main.yaml", PLAIN "include: [\"00.yaml\", \"[0-9]*.yaml\", \"*5.yaml\"]\n");
+    for (int i = 0; i < FILES; i++) {
+        snprintf(text, sizeof(text), "tenants: {t%d.example: {mode: %s, mx: [m.example]}}\n", i,
+                 i == DAMAGED ? "often" : "none");
+        const char *name = sts_arena_printf(f->arena, "%02d.yaml", i).ptr;
+        if (i == UNREADABLE)
+            assert_int_equal(mkfifo(path(f, name), 0600), 0);
+        else
+            write_file(f, name, i == BROKEN ? "strict: on\n" : i == EMPTY ? "# none\n" : text);
+    }
+    for (int pass = 0; pass < 4; pass++) {
+        struct snapshot *s = build(f, NULL);
+        struct sts_buf out = {0};
+        for (const struct sts_diag *d = f->diags.first; d; d = d->next)
+            sts_buf_printf(&out, "%.*s %s\n", STS_ARG(d->where.source), d->code);
+        assert_true(!said || strcmp(said, out.ptr) == 0);
+        free(said);
+        said = out.ptr;
+        assert_int_equal(s->work.read, 1 + FILES);
+        assert_int_equal(s->work.parsed, FILES);
+        assert_int_equal(s->served, FILES - 4);
+        assert_int_equal(s->source_count, FILES); /* but the one that cannot be read */
+        for (size_t i = 1; i < s->source_count; i++) {
+            snprintf(text, sizeof(text), "/%02zu.yaml", i <= UNREADABLE ? i - 1 : i);
+            assert_true(sts_str_ends(s->sources[i].source->name, sts_str_from(text)));
+        }
+        snapshot_unref(s);
+    }
+    assert_non_null(strstr(said, "07.yaml key-main-only"));
+    assert_non_null(strstr(said, "20.yaml "));
+    assert_non_null(find(f, "file-unreadable"));
+    assert_non_null(strstr(said, "50.yaml "));
+    free(said);
+    for (int i = 0; i < FILES; i++)
+        unlink(path(f, sts_arena_printf(f->arena, "%02d.yaml", i).ptr));
+}
+
 static const struct sts_source *source_of(const struct snapshot *s, const char *name)
 {
     for (size_t i = 0; i < s->source_count; i++)
@@ -289,6 +333,7 @@ int main(void)
         TEST(strict_refuses_everything),
         TEST(an_unusable_main_file_gives_nothing),
         TEST(a_broken_include_serves_the_rest),
+        TEST(many_files_are_taken_in_order),
         TEST(unchanged_files_are_shared),
         TEST(a_tenant_that_breaks_keeps_its_last_good_policy),
         TEST(many_tenants_are_found),

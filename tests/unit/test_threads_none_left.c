@@ -1,10 +1,10 @@
-/* Unit tests of server/tls: a machine that gives no more threads has the work done by the one there
- * is. Replaces the C library's pthread_create. */
+/* Unit tests of server/sys/thread.h and who uses it: a machine that gives no more threads has the
+ * work done by the one there is. Replaces the C library's pthread_create. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 
-#include "server/tls/cert_threads.h"
+#include "server/sys/thread.h"
 #include "tests/unit/cert_store_fixture.h"
 
 enum { HOSTS = 150 }; /* worth two threads */
@@ -34,7 +34,7 @@ static void all_is_done(void **state)
     for (int i = 0; i < 2; i++) {
         unsigned char done[1000] = {0};
         none_left = i == 1;
-        cert_threads_run(4, sizeof(done), note, done);
+        threads_run(4, sizeof(done), note, done);
         for (size_t k = 0; k < sizeof(done); k++)
             assert_int_equal(done[k], 1);
     }
