@@ -91,6 +91,8 @@ void watching_start(struct daemon *d);
  * look. */
 enum told { TOLD_NOT, TOLD_ALL, TOLD_NEW };
 enum told watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out);
+/* Whether what the main file leads to is what is watched. */
+bool watching_all(const struct daemon *d);
 /* After such a look: what happened meanwhile. */
 void watching_go_on(struct daemon *d);
 /* Before the files are read: a change from here on makes an event, or is seen by the next

@@ -277,7 +277,7 @@ void reload(struct daemon *d, bool asked)
     configure(d);
     schedule_looked(&d->schedule, clock_monotonic_ms(), incomplete, done);
     /* Files may have changed while they were read. */
-    if (look == LOOK_TOLD && !wide)
+    if (look == LOOK_TOLD && !wide && watching_all(d))
         watching_go_on(d);
     else
         watching_compare(d, look == LOOK_TOLD);

@@ -150,10 +150,16 @@ static void want_wide_look(struct daemon *d)
     schedule_event(&d->schedule, clock_monotonic_ms());
 }
 
+bool watching_all(const struct daemon *d)
+{
+    return d->watched == d->looked_at ||
+           snapshot_same_paths(&d->watched->settings, &d->looked_at->settings);
+}
+
 void watching_compare(struct daemon *d, bool anew)
 {
     /* Events tell of all that came since the look began, and when others are to be watched. */
-    if (!anew && d->watched == d->looked_at && !d->watch_said.polling) {
+    if (!anew && watching_all(d) && !d->watch_said.polling) {
         watching_go_on(d);
         return;
     }

@@ -1,6 +1,23 @@
 /* Two states side by side: what a build changes. Both are sorted by domain. */
 #include "server/snapshot/parts.h"
 
+static bool same_paths(const struct sts_path *a, size_t a_count, const struct sts_path *b,
+                       size_t b_count)
+{
+    bool same = a_count == b_count;
+
+    for (size_t i = 0; same && i < a_count; i++)
+        same = sts_str_eq(a[i].path, b[i].path) && a[i].where.line == b[i].where.line &&
+               a[i].where.column == b[i].where.column;
+    return same;
+}
+
+bool snapshot_same_paths(const struct sts_settings *a, const struct sts_settings *b)
+{
+    return same_paths(a->include, a->include_count, b->include, b->include_count) &&
+           same_paths(a->certificates, a->certificate_count, b->certificates, b->certificate_count);
+}
+
 static bool same_tenant(const struct tenant *a, const struct tenant *b)
 {
     return sts_str_eq(a->domain, b->domain) && tenant_same_body(a, b) && a->state == b->state &&

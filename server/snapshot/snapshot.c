@@ -101,9 +101,8 @@ static void read_sources(struct build *b)
     struct snapshot *s = b->snapshot;
     size_t before = sts_diags_count(b->diags);
 
-    /* Another main file may have other patterns. */
     b->look = b->input->look;
-    if (b->look == LOOK_TOLD && previous->sources[0].source != s->sources[0].source)
+    if (b->look == LOOK_TOLD && !snapshot_same_paths(&previous->settings, &s->settings))
         b->look = LOOK_STAT;
     b->said = 0;
     if (b->look == LOOK_TOLD) {

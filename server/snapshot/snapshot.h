@@ -104,7 +104,8 @@ struct snapshot {
 enum snapshot_look {
     LOOK_READ, /* by their bytes */
     LOOK_STAT, /* by what stat says, when that is old enough to tell; else by their bytes */
-    LOOK_TOLD, /* by `touched`; the others are as they were */
+    LOOK_TOLD, /* by `touched`; the others are as they were. LOOK_STAT when the main file leads
+                * elsewhere now (snapshot_same_paths) */
 };
 
 struct snapshot_touched {
@@ -143,6 +144,10 @@ struct sts_str snapshot_certificate_index(const struct snapshot *s, struct sts_a
 /* Whether a look at these files alone sees every change there is, if others did not change: they
  * are of this snapshot, and are still there as regular files. */
 bool snapshot_knows(const struct snapshot *s, const struct snapshot_touched *touched);
+
+/* Whether two main files lead to the same other files, by the same places, which diagnostics tell.
+ */
+bool snapshot_same_paths(const struct sts_settings *a, const struct sts_settings *b);
 
 /* Whether `b` says what `a` says: the same files, tenants, states and certificates. */
 bool snapshot_same(const struct snapshot *a, const struct snapshot *b);

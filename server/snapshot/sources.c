@@ -353,7 +353,7 @@ static bool knows(const struct snapshot *s, const struct file_name *file)
     for (size_t i = 0; i < s->source_count; i++) {
         if (!is_file(&s->sources[i], file, hash))
             continue;
-        if (s->sources[i].source->is_main || !is_there(&s->sources[i]))
+        if (!is_there(&s->sources[i]))
             return false;
         any = true;
     }

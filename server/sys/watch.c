@@ -104,11 +104,15 @@ static struct watch_dir *watched(struct watch *w, struct watch_place *place, boo
     return dir;
 }
 
-static void on_name(void *to, struct watch_place *place, struct sts_str name, bool last)
+static void on_name(void *to, struct watch_place *place, struct sts_str name,
+                    enum watch_leads leads)
 {
     struct watch *w = to;
+    struct watch_dir *dir = watched(w, place, leads != WATCH_LEADS_ON);
 
-    if (watched(w, place, last))
+    if (dir && leads == WATCH_IS_FILE)
+        watch_table_file(&w->table, dir, place->path, name);
+    else if (dir)
         watch_table_name(&w->table, place->wd, name);
 }
 
@@ -269,7 +273,7 @@ static void settle_files(struct watch *w)
         struct sts_str path =
             sts_arena_printf(told->arena, "%.*s/%.*s", STS_ARG(in), STS_ARG(name));
         struct stat st;
-        struct watch_seen seen = {.path = path, .in = in, .by_pattern = true};
+        struct watch_seen seen = {.path = path, .in = in, .alone = true};
         seen.st = lstat(path.ptr, &st) == 0 ? &st : NULL;
         watch_sums_seen(w->summing, &seen);
     }

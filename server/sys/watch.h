@@ -76,7 +76,7 @@ bool watch_read(struct watch *w);
  * watch_changed finds is not in it. */
 #define WATCH_TOLD_MAX 256
 struct watch_told {
-    const struct file_name *files; /* that a target lists by a pattern */
+    const struct file_name *files; /* that a target names, or lists by a pattern */
     size_t file_count;
     const struct file_entry *entries; /* names in directories of a tree, which no link leads to */
     size_t entry_count;

@@ -35,16 +35,24 @@ struct watch_seen {
     struct sts_str path, in; /* and that of its directory; no links in either */
     const struct stat *st;   /* its lstat; NULL: errno */
     struct sts_str link;     /* what a link says */
-    bool by_pattern;         /* it is among what a pattern lists */
+    bool alone;              /* a path or a pattern leads to it, no tree */
+};
+
+/* What a name on a path stands for. */
+enum watch_leads {
+    WATCH_LEADS_ON,
+    WATCH_LEADS_TO_FILE, /* at the end: it may be a file */
+    WATCH_IS_FILE,       /* likewise, and it is the target's own name: no link led there, no tree */
 };
 
 /* What a walk reports; any may be NULL. */
 struct watch_visitor {
     /* A directory, before anything in it is looked at. */
     void (*enter)(void *to, struct watch_place *place);
-    /* `name` in `place` is about to be looked at; `last` in its path: it may be a file. */
-    void (*name)(void *to, struct watch_place *place, struct sts_str name, bool last);
-    /* All names of `place` that match `pattern` (NULL: that are not hidden) are. */
+    /* `name` in `place` is about to be looked at. */
+    void (*name)(void *to, struct watch_place *place, struct sts_str name, enum watch_leads leads);
+    /* All names of `place` that match `pattern` (NULL: that are not hidden) are; `last`: they may
+     * be files. */
     void (*names)(void *to, struct watch_place *place, const char *pattern, bool last);
     /* A directory of a tree that is reached in several ways or through a link, or holds that link.
      */
@@ -122,14 +130,15 @@ struct watch_dir {
     bool gone;     /* the kernel dropped the watch */
     bool linked;   /* see struct watch_visitor */
     struct watch_pattern *patterns;
-    struct sts_str path; /* of one that is listed */
+    struct sts_str path; /* of one that has files of targets */
     int levels;          /* of a tree, below this one */
 };
 
 struct watch_table {
     struct watch_dir *dirs; /* by wd, open addressing */
     size_t size, count;
-    /* Digests of (wd, name): a collision is one look too many. 0: an empty slot. */
+    /* Digests of (wd, name, whether it is a file): a collision is one look too many. 0: an empty
+     * slot. */
     uint64_t *names;
     size_t name_size, name_count;
     struct sts_arena *arena;
@@ -140,13 +149,16 @@ void watch_table_fini(struct watch_table *t);
 struct watch_dir *watch_table_find(const struct watch_table *t, int wd); /* or NULL */
 /* Good until the next one is added. */
 struct watch_dir *watch_table_add(struct watch_table *t, int wd);
+/* A name that counts, and one that counts as that of a file. */
 void watch_table_name(struct watch_table *t, int wd, struct sts_str name);
+void watch_table_file(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
+                      struct sts_str name);
 void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
                          const char *pattern);
 /* All names that are not hidden count, as many levels below. */
 void watch_table_visible(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
                          int levels);
-/* Whether the name counts as that of a file alone that a pattern stands for. */
+/* Whether the name counts as that of a file alone, which is named or stood for by a pattern. */
 bool watch_table_is_file(const struct watch_table *t, const struct watch_dir *dir,
                          const char *name);
 /* Whether it counts for what is listed in this directory of a tree alone. */

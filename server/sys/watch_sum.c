@@ -1,7 +1,7 @@
 /* What the targets lead to, as numbers: for each directory the sum of the digests of all that is
  * seen in it, so that the order in which it lists its names does not matter. A directory itself
- * counts with what is in it, and each file that a pattern lists for itself, because there may be
- * many. */
+ * counts with what is in it, and each file outside a tree for itself: it may be told of, and there
+ * may be many. */
 #include <errno.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
@@ -101,7 +101,7 @@ void watch_sums_seen(struct watch_sums *sums, const struct watch_seen *seen)
         put(sums, st->st_ctim.tv_nsec);
     }
     sts_buf_add(&sums->record, seen->link);
-    add_record(sums, directory || seen->by_pattern ? seen->path : seen->in);
+    add_record(sums, directory || seen->alone ? seen->path : seen->in);
 }
 
 void watch_sums_blind(struct watch_sums *sums, struct sts_str path, int error)

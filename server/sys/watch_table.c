@@ -70,10 +70,12 @@ struct watch_dir *watch_table_add(struct watch_table *t, int wd)
     return dir;
 }
 
+enum name_kind { A_NAME, A_FILE };
+
 /* Never 0. */
-static uint64_t digest_of(int wd, struct sts_str name)
+static uint64_t digest_of(int wd, struct sts_str name, enum name_kind kind)
 {
-    uint64_t h = sts_str_hash(name) ^ (uint64_t)(unsigned)wd * 0x9E3779B97F4A7C15u;
+    uint64_t h = sts_str_hash(name) ^ (uint64_t)(2 * (unsigned)wd + kind) * 0x9E3779B97F4A7C15u;
 
     h ^= h >> 32;
     h *= 0xD6E8FEB86659FD93u;
@@ -81,7 +83,7 @@ static uint64_t digest_of(int wd, struct sts_str name)
     return h ? h : 1;
 }
 
-void watch_table_name(struct watch_table *t, int wd, struct sts_str name)
+static void add_name(struct watch_table *t, int wd, struct sts_str name, enum name_kind kind)
 {
     if (t->name_count + 1 > t->name_size / 2) {
         size_t size = sts_mul_size(t->name_size, 2);
@@ -93,17 +95,34 @@ void watch_table_name(struct watch_table *t, int wd, struct sts_str name)
         t->names = bigger;
         t->name_size = size;
     }
-    uint64_t digest = digest_of(wd, name);
+    uint64_t digest = digest_of(wd, name, kind);
     uint64_t *slot = name_slot(t->names, t->name_size, digest);
     t->name_count += !*slot;
     *slot = digest;
 }
 
-void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
-                         const char *pattern)
+void watch_table_name(struct watch_table *t, int wd, struct sts_str name)
+{
+    add_name(t, wd, name, A_NAME);
+}
+
+static void has_files(struct watch_table *t, struct watch_dir *dir, struct sts_str path)
 {
     if (!dir->path.len)
         dir->path = sts_arena_dup(t->arena, path);
+}
+
+void watch_table_file(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
+                      struct sts_str name)
+{
+    has_files(t, dir, path);
+    add_name(t, dir->wd, name, A_FILE);
+}
+
+void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
+                         const char *pattern)
+{
+    has_files(t, dir, path);
     for (const struct watch_pattern *p = dir->patterns; p; p = p->next)
         if (strcmp(p->text, pattern) == 0)
             return;
@@ -121,35 +140,45 @@ void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, struct st
 void watch_table_visible(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
                          int levels)
 {
-    if (!dir->path.len)
-        dir->path = sts_arena_dup(t->arena, path);
+    has_files(t, dir, path);
     dir->visible = true;
     dir->levels = levels > dir->levels ? levels : dir->levels;
 }
 
-static bool is_named(const struct watch_table *t, const struct watch_dir *dir, const char *name)
+static bool is_named(const struct watch_table *t, const struct watch_dir *dir, const char *name,
+                     enum name_kind kind)
 {
-    return *name_slot(t->names, t->name_size, digest_of(dir->wd, sts_str_from(name))) != 0;
+    uint64_t digest = digest_of(dir->wd, sts_str_from(name), kind);
+    return *name_slot(t->names, t->name_size, digest) != 0;
+}
+
+static bool is_matched(const struct watch_dir *dir, const char *name)
+{
+    bool matched = false;
+
+    for (const struct watch_pattern *p = dir->patterns; p && !matched; p = p->next)
+        matched = watch_matches(p->text, name);
+    return matched;
 }
 
 bool watch_table_is_file(const struct watch_table *t, const struct watch_dir *dir, const char *name)
 {
-    return dir->path.len && dir->contents && !dir->deeper && !dir->visible &&
-           !is_named(t, dir, name);
+    if (!dir->path.len || !dir->contents || dir->deeper || dir->visible ||
+        is_named(t, dir, name, A_NAME))
+        return false;
+    /* A walk sees it twice, and watch_settle would once. */
+    return !is_named(t, dir, name, A_FILE) || !(dir->all || is_matched(dir, name));
 }
 
 bool watch_table_is_entry(const struct watch_table *t, const struct watch_dir *dir,
                           const char *name)
 {
-    return dir->visible && !dir->linked && !dir->pattern_count && !is_named(t, dir, name);
+    return dir->visible && !dir->linked && !dir->pattern_count && !is_named(t, dir, name, A_NAME) &&
+           !is_named(t, dir, name, A_FILE);
 }
 
 bool watch_table_counts(const struct watch_table *t, const struct watch_dir *dir, const char *name)
 {
-    if (dir->all || (dir->visible && watch_is_visible(name)))
-        return true;
-    for (const struct watch_pattern *p = dir->patterns; p; p = p->next)
-        if (watch_matches(p->text, name))
-            return true;
-    return is_named(t, dir, name);
+    return dir->all || (dir->visible && watch_is_visible(name)) || is_matched(dir, name) ||
+           is_named(t, dir, name, A_NAME) || is_named(t, dir, name, A_FILE);
 }

@@ -213,25 +213,23 @@ static bool next_name(struct cursor *c, struct sts_str *name)
     return true;
 }
 
-static void report(const struct walk *w, const struct cursor *c, bool listed,
-                   struct watch_seen seen)
+static void report(const struct walk *w, const struct cursor *c, struct watch_seen seen)
 {
     seen.in = c->at->path;
-    seen.by_pattern = listed && !c->from;
+    seen.alone = !c->from;
     if (w->visitor->seen)
         w->visitor->seen(w->to, &seen);
 }
 
 /* A link at `path`: what it says is to be followed next. `kept` owns c->text. */
-static bool pass_link(struct walk *w, struct cursor *c, bool listed, struct sts_str path,
-                      const struct stat *st, struct sts_buf *kept)
+static bool pass_link(struct walk *w, struct cursor *c, struct sts_str path, const struct stat *st,
+                      struct sts_buf *kept)
 {
     ssize_t n = readlink(path.ptr, w->target, sizeof(w->target));
     struct sts_str target = {w->target, n > 0 ? (size_t)n : 0};
     struct sts_buf text = {0};
 
-    report(w, c, listed,
-           (struct watch_seen){.path = path, .st = n < 0 ? NULL : st, .link = target});
+    report(w, c, (struct watch_seen){.path = path, .st = n < 0 ? NULL : st, .link = target});
     if (n <= 0 || n == sizeof(w->target) || ++c->links > LINKS_MAX)
         return false;
     c->linked = c->from != NULL;
@@ -244,6 +242,13 @@ static bool pass_link(struct walk *w, struct cursor *c, bool listed, struct sts_
     *kept = text;
     c->text = sts_buf_str(kept);
     return true;
+}
+
+static enum watch_leads leads(const struct cursor *c)
+{
+    if (c->text.len || c->parts->text)
+        return WATCH_LEADS_ON;
+    return c->links || c->levels >= 0 ? WATCH_LEADS_TO_FILE : WATCH_IS_FILE;
 }
 
 /* Goes to `name`; false where the way ends. */
@@ -260,14 +265,14 @@ static bool step(struct walk *w, struct cursor *c, struct sts_str name, struct s
         return true;
     }
     if (!announced && w->visitor->name)
-        w->visitor->name(w->to, c->at, name, !c->text.len && !c->parts->text);
+        w->visitor->name(w->to, c->at, name, leads(c));
     struct sts_str path = path_in(w, c->at, name);
     struct watch_place *place = find(w, path);
     if (!place) {
         bool there = lstat(path.ptr, &st) == 0;
         if (there && S_ISLNK(st.st_mode))
-            return pass_link(w, c, announced, path, &st, kept);
-        report(w, c, announced, (struct watch_seen){.path = path, .st = there ? &st : NULL});
+            return pass_link(w, c, path, &st, kept);
+        report(w, c, (struct watch_seen){.path = path, .st = there ? &st : NULL});
         if (!there || !S_ISDIR(st.st_mode))
             return false;
         place = enter(w, path);

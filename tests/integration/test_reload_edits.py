@@ -5,8 +5,9 @@ import os
 import signal
 
 import pytest
+import yaml
 from harness import edits
-from harness.reload import FAST, SUBJECT, body, replace, text
+from harness.reload import FAST, SUBJECT, body, policy, replace, text
 
 PATIENT = {"settle": "1s", "settle_limit": "10s", "rescan": "1h"}
 
@@ -48,6 +49,40 @@ def test_edit_of_the_main_file(scene, edit):
     for number in 2, 3:
         s.becomes(number, edit, s.main, main(number))
     assert not s.diagnostics(level="error")
+
+
+def test_the_main_file_alone_is_looked_at(scene):
+    """However many files and certificates it leads to, as long as it leads to the same."""
+
+    def main(s, number):
+        s.config["policies"] = {"shared": policy(number)}
+        return yaml.safe_dump(s.config, sort_keys=False)
+
+    def arrange(s):
+        s.file.write_text("tenants: {example.org: {policy: shared}}\n")
+        s.main.write_text(main(s, 1))
+
+    s = scene(arrange=arrange)
+    s.look()  # the wide look after the start is over
+    for number in 2, 3:
+        s.becomes(number, replace, s.main, main(s, number))
+        s.daemon.wait_for(f"generation={number + 1} ", 1)
+        line = s.reloads()[-1]
+        assert (line["files_read"], line["files_parsed"]) == ("1", "1"), line
+        assert line["certificate_folders"] == "told", line
+
+
+@pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
+def test_the_main_file_leads_elsewhere(scene, tls):
+    """What it names now is read, and watched from then on."""
+    s = scene(tls=tls)
+    elsewhere = s.root / "elsewhere.d"
+    elsewhere.mkdir()
+    (elsewhere / "a.yaml").write_text(text(2))
+    include = ["elsewhere.d/*.yaml", "other.d/*.yaml", "tenants.d/b.yaml"]
+    s.becomes(2, replace, s.main, yaml.safe_dump(s.config | {"include": include}, sort_keys=False))
+    s.becomes(3, replace, elsewhere / "a.yaml", text(3))
+    s.stays(replace, s.file, text(4))
 
 
 def test_another_name_of_the_inode(scene):

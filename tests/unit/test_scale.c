@@ -533,11 +533,24 @@ static void only_touched_files_are_looked_at(void **state)
     look(f, LOOK_STAT, 0, NULL);
     assert_null(tenant(f, "d.example"));
     assert_non_null(tenant(f, "e.example"));
-    /* Other settings: everything. */
+    /* Other settings: all tenants, but no other file. */
     folder_put("main.yaml", MAIN "strict: on\n");
     folder_put("t.d/a.yaml", "tenants: {f.example: {mode: none}}\n");
+    assert_int_equal(look(f, LOOK_TOLD, 0, "b.yaml")->work.read, 2);
+    assert_int_equal(f->snapshot->work.parsed, 1);
+    assert_int_equal(f->snapshot->work.resolved, 3);
+    assert_non_null(tenant(f, "a.example"));
+    /* It may lead elsewhere, or is told of by another line: everything. */
+    folder_put("main.yaml", "# longer\n" MAIN "strict: on\n");
     look(f, LOOK_TOLD, 0, "b.yaml");
     assert_non_null(tenant(f, "f.example"));
+    folder_put("t.d/a.yaml", "tenants: {g.example: {mode: none}}\n");
+    folder_put("main.yaml", "# longer\n" MAIN "strict: on\n");
+    look(f, LOOK_TOLD, 0, "b.yaml");
+    assert_null(tenant(f, "g.example"));
+    folder_put("main.yaml", "# longer\n" MAIN "certificates: [elsewhere]\n");
+    look(f, LOOK_TOLD, 0, "b.yaml");
+    assert_non_null(tenant(f, "g.example"));
 }
 
 static void what_asks_for_more_is_not_known(void **state)
@@ -549,7 +562,7 @@ static void what_asks_for_more_is_not_known(void **state)
     folder_put("t.d/b.yaml", NONE);
     look(f, LOOK_STAT, 0, NULL);
     assert_true(knows(f, "t.d", "a.yaml") && knows(f, "t.d", "b.yaml"));
-    assert_false(knows(f, ".", "main.yaml"));
+    assert_true(knows(f, ".", "main.yaml"));
     assert_false(knows(f, "t.d", "c.yaml"));
     assert_false(knows(f, ".", "a.yaml")); /* a new one of that name */
     assert_int_equal(rename("t.d/a.yaml", "elsewhere"), 0);
@@ -557,6 +570,9 @@ static void what_asks_for_more_is_not_known(void **state)
     assert_int_equal(symlink("../elsewhere", "t.d/a.yaml"), 0);
     assert_false(knows(f, "t.d", "a.yaml"));
     assert_true(knows(f, "t.d", "b.yaml"));
+    assert_int_equal(rename("main.yaml", "main"), 0);
+    assert_int_equal(symlink("main", "main.yaml"), 0);
+    assert_false(knows(f, ".", "main.yaml"));
     folder_put("t.d/b.yaml", "");
     look(f, LOOK_STAT, 0, NULL);
     assert_int_equal(said(f, "source-kept"), 1);

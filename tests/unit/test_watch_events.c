@@ -140,7 +140,10 @@ static void files_of_patterns_are_told_by_name(void **state)
     put("customers/one/sts.yaml", "y");
     assert_true(told(w, "customers/one", "sts.yaml"));
     put("main.yaml", "y");
-    assert_true(told(w, NULL, NULL));
+    assert_true(told(w, ".", "main.yaml"));
+    put("main.yaml.new", "z");
+    move("main.yaml.new", "main.yaml");
+    assert_true(told(w, ".", "main.yaml"));
     put("elsewhere.yaml", "y"); /* where a link leads */
     assert_true(told(w, NULL, NULL));
     make_dir("tenants.d/d.yaml");
@@ -301,7 +304,7 @@ static void what_is_settled_is_no_change(void **state)
 {
     (void)state;
     struct watch *w = watch_new();
-    char tree[PATH_MAX], pattern[PATH_MAX];
+    char tree[PATH_MAX], pattern[PATH_MAX], file[PATH_MAX];
 
     make_dir("tenants.d");
     make_dir("archive");
@@ -309,6 +312,7 @@ static void what_is_settled_is_no_change(void **state)
     make_dir("live");
     make_dir("live/a");
     make_dir("live/b");
+    put("main.yaml", "x");
     for (int i = 0; i < 9; i++)
         put(numbered("tenants.d/%d.yaml", i), "x");
     put("archive/a/cert1.pem", "x");
@@ -316,12 +320,15 @@ static void what_is_settled_is_no_change(void **state)
     point("live/a/cert.pem", "../../archive/a/cert1.pem");
     strcpy(tree, in_dir("live"));
     strcpy(pattern, in_dir("tenants.d/*.yaml"));
-    const struct watch_target targets[] = {{WATCH_FILE, pattern}, {WATCH_TREE, tree}};
-    assert_true(watch_set_changed(w, targets, 2));
-    assert_false(watch_set_changed(w, targets, 2));
+    strcpy(file, in_dir("main.yaml"));
+    const struct watch_target targets[] = {
+        {WATCH_FILE, file}, {WATCH_FILE, pattern}, {WATCH_TREE, tree}};
+    assert_true(watch_set_changed(w, targets, 3));
+    assert_false(watch_set_changed(w, targets, 3));
     assert_false(watch_changed(w));
     watch_forget(w);
     for (int i = 0; i < 3; i++) {
+        put("main.yaml", "yy");
         put("tenants.d/1.yaml", "yy");
         put("tenants.d/.new", "zzz");
         move("tenants.d/.new", "tenants.d/2.yaml");
@@ -348,6 +355,14 @@ static void what_is_settled_is_no_change(void **state)
     assert_true(watch_read(w));
     watch_settle(w);
     assert_false(watch_changed(w));
+    /* Seen twice, as what is named and by a pattern: no name is told. */
+    const struct watch_target twice[] = {{WATCH_FILE, in_dir("tenants.d/1.yaml")},
+                                         {WATCH_FILE, pattern}};
+    assert_true(watch_set_changed(w, twice, 2));
+    put("tenants.d/1.yaml", "z");
+    assert_true(told(w, NULL, NULL));
+    put("tenants.d/2.yaml", "z");
+    assert_true(told(w, "tenants.d", "2.yaml"));
     watch_free(w);
 }
 
