@@ -87,8 +87,8 @@ void reload_fini(struct daemon *d);
 /* --- watching.c --- */
 void watching_start(struct daemon *d);
 /* What is known of what happened: nothing, and all must be watched anew; that it concerns *out
- * alone; or files and folders that are new besides. What comes after this call counts for the next
- * look. */
+ * alone; or that there are files in it which are new. What comes after this call counts for the
+ * next look. */
 enum told { TOLD_NOT, TOLD_ALL, TOLD_NEW };
 enum told watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out);
 /* Whether what the main file leads to is what is watched. */

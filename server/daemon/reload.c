@@ -229,7 +229,7 @@ static void configure(struct daemon *d)
 
 /* Who asks gets every file read. Else stat tells which to read; and when all that happened since a
  * look that left nothing open was told by events, only those files are looked at. What is new is
- * watched by then, but its place among the others is found by looking at all. */
+ * watched by then, but the place of a new file among the others is found by listing all. */
 static enum snapshot_look prepare(struct daemon *d, bool asked, struct sts_arena *scratch,
                                   struct snapshot_touched *touched)
 {
@@ -237,7 +237,7 @@ static enum snapshot_look prepare(struct daemon *d, bool asked, struct sts_arena
     enum told told = asked || open ? TOLD_NOT : watching_told(d, scratch, touched);
 
     if (told != TOLD_NOT)
-        return told == TOLD_ALL ? LOOK_TOLD : LOOK_STAT;
+        return told == TOLD_ALL ? LOOK_TOLD : LOOK_NEW;
     d->wide = false;
     watching_begin(d);
     return asked ? LOOK_READ : LOOK_STAT;
@@ -256,9 +256,7 @@ void reload(struct daemon *d, bool asked)
     if (next)
         compare_settings(d, next, &a->diags);
     size_t news = said_log(&d->said, &a->diags);
-    bool incomplete = !next || next->incomplete;
-    /* Then folders may be there that nothing watches. */
-    bool wide = next && next->searched;
+    bool incomplete = !next || next->incomplete, searched = next && next->searched;
     bool done = next && !snapshot_same(d->snapshot, next);
     a->result = done                   ? "done"
                 : next                 ? "unchanged"
@@ -277,17 +275,18 @@ void reload(struct daemon *d, bool asked)
     configure(d);
     schedule_looked(&d->schedule, clock_monotonic_ms(), incomplete, done);
     /* Files may have changed while they were read. */
-    if (look == LOOK_TOLD && !wide && watching_all(d))
+    bool told = look == LOOK_TOLD || look == LOOK_NEW;
+    if (told && watching_all(d))
         watching_go_on(d);
     else
-        watching_compare(d, look == LOOK_TOLD);
+        watching_compare(d, told);
     sts_arena_free(scratch);
     reload_plan(d);
     reload_check_expiry(d);
     reload_say_ready(d);
     if (done)
         reload_remember(d);
-    if (look != LOOK_TOLD || wide)
+    if (!told || searched)
         heap_trim(); /* milliseconds, more after many fetches: too much for a small change */
 }
 

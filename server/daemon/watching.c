@@ -1,6 +1,7 @@
 /* Watching: what the configuration leads to, and what happens there. */
 #include <errno.h>
 #include <poll.h>
+#include <sys/stat.h>
 
 #include "server/daemon/parts.h"
 #include "server/sys/clock.h"
@@ -112,6 +113,23 @@ static void copy_told(struct sts_arena *arena, const struct watch_told *told,
     *out = (struct snapshot_touched){files, told->file_count, entries, told->entry_count};
 }
 
+/* A link to a folder, which no event calls one: what is in there is not watched. */
+static bool any_leads_on(const struct watch_told *told)
+{
+    struct sts_buf path = {0};
+    struct stat st;
+    bool any = false;
+
+    for (size_t i = 0; i < told->entry_count && !any; i++) {
+        path.len = 0;
+        sts_buf_printf(&path, "%.*s/%.*s", STS_ARG(told->entries[i].directory),
+                       STS_ARG(told->entries[i].name));
+        any = told->entries[i].name.len && stat(path.ptr, &st) == 0 && S_ISDIR(st.st_mode);
+    }
+    sts_buf_fini(&path);
+    return any;
+}
+
 enum told watching_told(struct daemon *d, struct sts_arena *arena, struct snapshot_touched *out)
 {
     struct watch_told told;
@@ -122,10 +140,13 @@ enum told watching_told(struct daemon *d, struct sts_arena *arena, struct snapsh
         count = told.file_count + told.entry_count + told.folder_count;
     if (!count)
         return TOLD_NOT;
-    copy_told(arena, &told, out);
     watch_settle(d->watch);
     say_polling(d);
-    return !told.folder_count && snapshot_knows(d->snapshot, out) ? TOLD_ALL : TOLD_NEW;
+    if (!watch_told(d->watch, &told) || any_leads_on(&told))
+        return TOLD_NOT;
+    copy_told(arena, &told, out);
+    watch_forget(d->watch);
+    return snapshot_knows(d->snapshot, out) ? TOLD_ALL : TOLD_NEW;
 }
 
 void watching_go_on(struct daemon *d)

@@ -102,7 +102,7 @@ static void read_sources(struct build *b)
     size_t before = sts_diags_count(b->diags);
 
     b->look = b->input->look;
-    if (b->look == LOOK_TOLD && !snapshot_same_paths(&previous->settings, &s->settings))
+    if (b->look >= LOOK_NEW && !snapshot_same_paths(&previous->settings, &s->settings))
         b->look = LOOK_STAT;
     b->said = 0;
     if (b->look == LOOK_TOLD) {

@@ -104,8 +104,9 @@ struct snapshot {
 enum snapshot_look {
     LOOK_READ, /* by their bytes */
     LOOK_STAT, /* by what stat says, when that is old enough to tell; else by their bytes */
-    LOOK_TOLD, /* by `touched`; the others are as they were. LOOK_STAT when the main file leads
-                * elsewhere now (snapshot_same_paths) */
+    /* Both as LOOK_STAT when the main file leads elsewhere now (snapshot_same_paths). */
+    LOOK_NEW,  /* files by stat, because there are new ones; certificates by `touched` */
+    LOOK_TOLD, /* by `touched`; the others are as they were */
 };
 
 struct snapshot_touched {
@@ -121,7 +122,8 @@ struct snapshot_input {
     const struct snapshot *previous; /* its sources and certificates are reused, and last good;
                                         may be NULL */
     enum snapshot_look look;
-    struct snapshot_touched touched; /* for LOOK_TOLD; `previous` must know them */
+    struct snapshot_touched touched; /* for LOOK_TOLD, and `previous` must know the files; its
+                                        entries for LOOK_NEW */
     struct served *served;           /* last good where there is no previous one; when empty, it is
                                         filled from the ledger; may be NULL */
     struct ledger *ledger;           /* dates, and last good without the two above; may be NULL */

@@ -195,7 +195,8 @@ static bool is_as_before(const struct build *b, const struct snapshot_source *ol
 {
     struct stat st;
 
-    if (b->look != LOOK_STAT || !old->settled || stat(old->source->name.ptr, &st) != 0)
+    if (b->look == LOOK_READ || b->look == LOOK_TOLD || !old->settled ||
+        stat(old->source->name.ptr, &st) != 0)
         return false;
     struct file_stamp stamp = file_stamp_of(&st);
     return file_stamp_same(&stamp, &old->stamp);

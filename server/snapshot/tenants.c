@@ -398,7 +398,7 @@ void tenants_certify(struct build *b)
 
     if (!has_certificates(b))
         return;
-    if (b->look == LOOK_TOLD && b->input->previous->certificates && update_certificates(b))
+    if (b->look >= LOOK_NEW && b->input->previous->certificates && update_certificates(b))
         return;
     s->searched = true;
     s->certificates = load_certificates(b);

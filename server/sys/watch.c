@@ -31,6 +31,7 @@ struct watch {
     bool summed;
     struct watch_sums *summing; /* of this walk; NULL: none */
     struct sts_str below;       /* only what is not on the way to this directory is summed up */
+    bool in_new;                /* directories of a tree that a walk lists now are told of */
     size_t failed;
     int error;
     struct watch_list told;
@@ -127,6 +128,8 @@ static void on_names(void *to, struct watch_place *place, const char *pattern, b
         watch_table_pattern(&w->table, dir, place->path, pattern);
     else if (dir)
         watch_table_visible(&w->table, dir, place->path, place->listed - 1);
+    if (!pattern && w->in_new)
+        w->more |= !watch_list_entry(&w->told, place->path, (struct sts_str){0});
 }
 
 static void on_linked(void *to, struct watch_place *place)
@@ -136,6 +139,7 @@ static void on_linked(void *to, struct watch_place *place)
 
     if (dir)
         dir->linked = true;
+    w->more |= w->in_new;
 }
 
 static bool is_on_the_way(const struct watch *w, struct sts_str path)
@@ -260,8 +264,10 @@ static void settle_folders(struct watch *w)
 {
     const struct watch_list *told = &w->told;
 
+    w->in_new = true;
     for (size_t i = 0; i < told->folder_count; i++)
         settle_tree(w, told->folders[i].path, told->folders[i].levels);
+    w->in_new = false;
 }
 
 static void settle_files(struct watch *w)
@@ -298,7 +304,6 @@ void watch_settle(struct watch *w)
 
     watch_sums_replace(&w->sums, &now);
     watch_sums_fini(&now);
-    watch_forget(w);
 }
 
 bool watch_changed_untold(struct watch *w, bool *news)

@@ -25,7 +25,8 @@
  * watch_set_changed is both calls in one walk. The last two are of no use where targets are the
  * same and events cover all: they tell of each change since the first two.
  *
- * When all that happened was told: watch_settle, read those files alone, and go on.
+ * When all that happened was told: watch_settle, watch_told again, watch_forget, read those files
+ * alone, and go on.
  *
  * For one thread. */
 #ifndef MTASTS_SYS_WATCH_H
@@ -73,7 +74,8 @@ void watch_set(struct watch *w, const struct watch_target *targets, size_t count
 bool watch_read(struct watch *w);
 
 /* What watch_read has found since watch_forget, WATCH_TOLD_MAX of each kind at most. What
- * watch_changed finds is not in it. */
+ * watch_changed finds is not in it. After watch_settle the directories of a tree that are new, and
+ * those in them, are among the entries, with an empty name. */
 #define WATCH_TOLD_MAX 256
 struct watch_told {
     const struct file_name *files; /* that a target names, or lists by a pattern */
@@ -88,7 +90,8 @@ bool watch_told(const struct watch *w, struct watch_told *out);
 void watch_forget(struct watch *w);
 
 /* Instead, before what was told is read: watches what is new there, and what links there lead to
- * now, and lets watch_changed compare with what is there now. All the rest is as it was. */
+ * now, and lets watch_changed compare with what is there now. All the rest is as it was. More may
+ * be told of then. */
 void watch_settle(struct watch *w);
 
 /* The slow way, by stat alone: true when what the targets lead to differs from the call before

@@ -66,7 +66,8 @@ struct cert_update {
     size_t path_count;
     struct sts_str base_dir;
     struct cert_store *previous;
-    const struct file_entry *entries; /* what happened there, by paths without links */
+    const struct file_entry *entries; /* what happened there, by paths without links; without a
+                                         name: to a folder that is new */
     size_t entry_count;
     time_t now;
     struct sts_arena *arena;

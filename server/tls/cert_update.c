@@ -156,7 +156,8 @@ static bool look_at(struct update *u, size_t nth, struct sts_diags *diags)
         return false;
     for (size_t i = nth; good && i < in->entry_count; i++)
         if (sts_str_eq(in->entries[i].directory, folder))
-            good = !is_directory(u, &in->entries[i]) && remember(u, as, in->entries[i].name);
+            good = !in->entries[i].name.len ||
+                   (!is_directory(u, &in->entries[i]) && remember(u, as, in->entries[i].name));
     if (!good || !list(u, as))
         return false;
     cert_find_folder(&u->found, as, where, diags);

@@ -334,6 +334,64 @@ def test_one_of_many_folders(subject, issuer, layout):
     assert not c.scene.diagnostics(level="error")
 
 
+def take_in(c, domain, write):
+    """Its certificate and then its file; returns the line of the reload that took it in."""
+
+    def add():
+        write()
+        text = yaml.safe_dump({"tenants": {domain: policy(1)}})
+        replace(c.scene.root / "other.d" / f"{domain}.yaml", text)
+
+    before = len(c.scene.reloads())
+    c.scene.change(add)
+    c.daemon.wait_for("added=1 ", sum(line.get("added") == "1" for line in c.scene.reloads()) + 1)
+    return next(line for line in c.scene.reloads()[before:] if line.get("added") == "1")
+
+
+def test_new_tenants(subject, issuer):
+    """Only their folders are looked at, and are watched from then on."""
+    c = subject()
+    c.stays()
+    for number in range(3):
+        domain = f"new{number}.example.org"
+        pair = issuer.issue(f"mta-sts.{domain}")
+        folder = c.root / domain / "in" if number == 2 else c.root / domain
+
+        def write(folder=folder, pair=pair):
+            in_place(folder / "fullchain.pem", pair.chain)
+            in_place(folder / "privkey.pem", pair.key)
+
+        line = take_in(c, domain, write)
+        assert line["certificate_folders"] == "told", line
+        assert line["certificates_read"] == "1", line
+        assert c.presented(f"mta-sts.{domain}") == pair.serial
+        pair = issuer.issue(f"mta-sts.{domain}")
+        c.scene.change(write, folder, pair)
+        c.stays()
+        assert c.presented(f"mta-sts.{domain}") == pair.serial
+
+
+def test_a_new_tenant_behind_a_link(subject, issuer):
+    """The folder that the link leads to is watched, too."""
+    c = subject()
+    c.stays()
+    elsewhere = c.scene.root / "elsewhere"
+
+    def write(pair):
+        in_place(elsewhere / "fullchain.pem", pair.chain)
+        in_place(elsewhere / "privkey.pem", pair.key)
+
+    pair = issuer.issue("mta-sts.new.example.org")
+    write(pair)
+    line = take_in(c, "new.example.org", lambda: swap(c.root / "new", elsewhere))
+    assert line["certificate_folders"] == "all", line
+    assert c.presented("mta-sts.new.example.org") == pair.serial
+    pair = issuer.issue("mta-sts.new.example.org")
+    c.scene.change(write, pair)
+    c.stays()
+    assert c.presented("mta-sts.new.example.org") == pair.serial
+
+
 def test_more_folders_than_are_told(subject, issuer):
     hosts = [f"mta-sts.t{number}.example.org" for number in range(300)]
 

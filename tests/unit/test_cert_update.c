@@ -13,8 +13,6 @@ enum { HOSTS = 6, VARIANTS = 3 };
 static struct test_cert certs[HOSTS][VARIANTS];
 static struct watch *watch;
 
-static bool watched; /* what is new already is */
-
 static void watch_folders(const char *path)
 {
     const struct watch_target target = {WATCH_TREE, path};
@@ -106,10 +104,9 @@ static struct cert_store *update(struct cert_store *previous, const char *path, 
 
     sts_diags_init(&diags, arena);
     watch_read(watch);
-    watched = watch_told(watch, &told) && told.folder_count;
-    if (watched) {
+    if (watch_told(watch, &told))
         watch_settle(watch);
-    } else if (watch_told(watch, &told)) {
+    if (watch_told(watch, &told)) {
         struct cert_update u = {.paths = &list,
                                 .path_count = 1,
                                 .base_dir = sts_str_from(test_dir),
@@ -120,7 +117,6 @@ static struct cert_store *update(struct cert_store *previous, const char *path, 
                                 .arena = arena};
         s = cert_store_update(&u, &diags);
         *names = s ? u.name_count : 0;
-        watch_settle(watch);
     }
     watch_forget(watch);
     return s;
@@ -195,7 +191,7 @@ static struct cert_store *next(struct cert_store *previous, const char *path, si
         if (fast == previous)
             assert_int_equal(names, 0);
         cert_store_unref(whole);
-    } else if (!watched) {
+    } else {
         watch_folders(test_path(path));
     }
     sts_buf_fini(&is);
@@ -240,6 +236,46 @@ static void renewals_are_laid_over(void **state)
     cert_store_unref(s);
 }
 
+/* Whole folders, one in the other, as a hook may put them in place; and one that links lead from.
+ */
+static void new_folders_are_laid_over(void **state)
+{
+    (void)state;
+    size_t updated = 0;
+
+    put_pair("live/n0", &certs[0][0]);
+    struct cert_store *s = load("live");
+    watch_folders(test_path("live"));
+    put_pair("live/n1", &certs[1][0]);
+    put_links(2, &certs[2][0]);
+    s = next(s, "live", &updated);
+    assert_int_equal(updated, 1);
+    assert_int_equal(cert_store_work(s).read, 2);
+    assert_int_equal(cert_store_count(s), 3);
+    put_pair(".new/in", &certs[3][0]);
+    put_pair(".new", &certs[4][0]);
+    assert_int_equal(rename(test_path(".new"), test_path("live/n3")), 0);
+    s = next(s, "live", &updated);
+    assert_int_equal(updated, 2);
+    assert_int_equal(cert_store_count(s), 5);
+    assert_non_null(find(s, "mta-sts.h3.example").ec);
+    put_pair("live/n3/in", &certs[3][1]); /* which is watched */
+    s = next(s, "live", &updated);
+    assert_int_equal(updated, 3);
+    test_mkdirs(test_path("live/n4/")); /* nothing in it */
+    struct cert_store *before = s;
+    s = next(s, "live", &updated);
+    assert_ptr_equal(s, before);
+    assert_int_equal(updated, 4);
+    put_pair("elsewhere", &certs[5][0]);
+    test_mkdirs(test_path("live/n5/"));
+    assert_int_equal(symlink("../../elsewhere", test_path("live/n5/in")), 0);
+    s = next(s, "live", &updated);
+    assert_int_equal(updated, 4);
+    assert_int_equal(cert_store_count(s), 6);
+    cert_store_unref(s);
+}
+
 static void links_are_followed(void **state)
 {
     (void)state;
@@ -268,8 +304,10 @@ static void what_is_unusual_is_left_to_the_whole_look(void **state)
     put_pair("live/n1", &certs[1][0]);
     struct cert_store *s = load("live");
     watch_folders(test_path("live"));
-    put_pair("live/n2", &certs[2][0]); /* a new folder */
+    put_pair("live/n2", &certs[2][0]);
     s = next(s, "live", &updated);
+    assert_int_equal(updated, 1);
+    updated = 0;
     put_pair("live/n1", &certs[1][1]);
     test_write("live/n1/privkey.pem", nothing, strlen(nothing));
     s = next(s, "live", &updated);
@@ -391,7 +429,7 @@ static void time_passes(void **state)
 
 static void edit(uint64_t *seed)
 {
-    int host = (int)random_below(seed, HOSTS), kind = (int)random_below(seed, 16);
+    int host = (int)random_below(seed, HOSTS), kind = (int)random_below(seed, 18);
     const struct test_cert *c = &certs[host][random_below(seed, VARIANTS)];
     char folder[64], file[100];
 
@@ -403,6 +441,13 @@ static void edit(uint64_t *seed)
     } else if (kind < 12) {
         snprintf(file, sizeof(file), "%s/%s", folder, kind == 10 ? "cert.pem" : "other.pem");
         test_write_chain(file, random_below(seed, 2) ? c->key : NULL, c->x, mid.x, NULL);
+    } else if (kind == 16) {
+        snprintf(file, sizeof(file), "%s/in", folder);
+        put_pair(file, c);
+    } else if (kind == 17) { /* whole; not where one is */
+        put_pair(".new/in", c);
+        snprintf(file, sizeof(file), "live/m%d", host);
+        rename(test_path(".new"), test_path(file));
     } else {
         static const char *const names[] = {"fullchain.pem", "privkey.pem", "cert.pem",
                                             "other.pem"};
@@ -451,6 +496,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RUN(renewals_are_laid_over),
+        RUN(new_folders_are_laid_over),
         RUN(links_are_followed),
         RUN(what_is_unusual_is_left_to_the_whole_look),
         RUN(what_was_said_stays),

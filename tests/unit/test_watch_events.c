@@ -43,6 +43,7 @@ static void what_is_told_is_no_surprise(void **state)
         struct watch_told told;
         assert_true(watch_told(w, &told));
         watch_settle(w); /* as one that looks at them does */
+        watch_forget(w);
         assert_false(watch_changed_untold(w, &news) || news);
         assert_false(watch_changed(w));
     }
@@ -220,6 +221,7 @@ static void entries_of_trees_are_told_with_their_directory(void **state)
     point("live/a/cert.pem", "../../archive/a/cert2.pem");
     assert_true(watch_read(w));
     watch_settle(w);
+    watch_forget(w);
     put("archive/a/cert2.pem", "y"); /* where a link leads */
     assert_true(told(w, NULL, NULL));
     make_dir("live/c");
@@ -270,6 +272,7 @@ static void new_folders_are_told_and_watched(void **state)
     assert_true(watch_read(w) && watch_told(w, &now));
     assert_int_equal(now.folder_count, 3);
     watch_settle(w);
+    watch_forget(w);
     assert_false(watch_changed(w));
     watch_these(fresh, WATCH_TREE, "certs", NULL, NULL);
     watch_state(w, &is);
@@ -341,8 +344,7 @@ static void what_is_settled_is_no_change(void **state)
         assert_true(watch_read(w));
         if (i < 2)
             watch_settle(w);
-        else
-            watch_forget(w);
+        watch_forget(w);
         assert_true(watch_changed(w) == (i == 2));
         assert_false(watch_changed(w));
     }
@@ -350,10 +352,12 @@ static void what_is_settled_is_no_change(void **state)
     assert_true(watch_read(w));
     put("tenants.d/3.yaml", "yyyy");
     watch_settle(w);
+    watch_forget(w);
     assert_true(watch_changed(w));
     remove_file("live/b/other.pem");
     assert_true(watch_read(w));
     watch_settle(w);
+    watch_forget(w);
     assert_false(watch_changed(w));
     /* Seen twice, as what is named and by a pattern: no name is told. */
     const struct watch_target twice[] = {{WATCH_FILE, in_dir("tenants.d/1.yaml")},
