@@ -106,6 +106,8 @@ def measure_changes(options, own, tenants, result):
     say(f"one policy: {result['policy_change']}")
     result["certificate_change"] = changes.measure(changes.certificate, times, seconds)
     say(f"one certificate: {result['certificate_change']}")
+    result["addition"] = changes.measure(changes.addition, times, seconds)
+    say(f"one new tenant: {result['addition']}")
     result["all_change"] = changes.all_at_once(seconds)
     say(f"all policies: {result['all_change']}")
     if options.soak:
@@ -137,6 +139,7 @@ def run(options):
     finally:
         for server in ready:
             server.stop()
+        tenants.remove_added()
     again = measure.floor()
     result["floor"] = {key: min(value, again[key]) for key, value in result["floor"].items()}
     return result

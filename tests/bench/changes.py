@@ -33,6 +33,11 @@ class Changes:
 
         return tenant, None, renew
 
+    def addition(self):
+        tenant = self.tenants.added
+        self.tenants.added += 1
+        return self.tenants.count + tenant, "right", lambda: self.tenants.add(tenant)
+
     def everything(self):
         self.age += 1
         tenant = self.random.randrange(self.tenants.count)

@@ -82,15 +82,20 @@ def _memory(result):
 
 
 def _changes(result):
-    for key, name in (("policy_change", "policy"), ("certificate_change", "certificate")):
+    kinds = (
+        ("policy_change", "one policy changed"),
+        ("certificate_change", "one certificate changed"),
+        ("addition", "one tenant added"),
+    )
+    for key, name in kinds:
         change = result.get(key)
         if not change:
             continue
-        yield f"one {name} changed: CPU, ms", change["cpu_ms"], 100
-        yield f"one {name} changed: live after, s", change["live_s"], 1
-        yield f"one {name} changed: failed fetches", change["failed"], 0
+        yield f"{name}: CPU, ms", change["cpu_ms"], 100
+        yield f"{name}: live after, s", change["live_s"], 1
+        yield f"{name}: failed fetches", change["failed"], 0
         yield (
-            f"one {name} changed: p99 of others, of the quiet one",
+            f"{name}: p99 of others, of the quiet one",
             change["p99_ms"] / max(change["quiet_p99_ms"], 0.001),
             2,
         )
@@ -140,6 +145,6 @@ def broken(result):
     """Whether ours ever failed or gave a wrong answer: the only thing that is judged."""
     own = result["servers"][OWN]
     bad = sum(pick["failed"] for pick in own.get("fetch", {}).values())
-    for key in "policy_change", "certificate_change", "all_change", "soak":
+    for key in "policy_change", "certificate_change", "addition", "all_change", "soak":
         bad += sum(_get(result, key, field) or 0 for field in ("failed", "wrong"))
     return bad + (_get(result, "soak", "changes_never_served") or 0) > 0

@@ -48,6 +48,8 @@ class Tenants:
         shutil.rmtree(self.run, ignore_errors=True)
         (self.run / "tenants.d").mkdir(parents=True)
         self.main = self.run / "mta-stsd.yaml"
+        self.added = 0  # new ones, which are numbered behind the others
+        self.remove_added()
         self.ages = {}  # of tenants that differ from their policy
         self._policy_age = MAX_AGE
 
@@ -91,6 +93,23 @@ class Tenants:
         """The tenant follows its policy again."""
         if self.ages.pop(tenant, None):
             self._write_file(tenant)
+
+    def add(self, tenant):
+        """A new one: its certificate, as a hook puts it there, and then a file of its own."""
+        number = self.count + tenant
+        (self.live / host(number)).mkdir()
+        generate(self.folder, self.count, number)
+        replace(
+            self.run / "tenants.d" / f"new{tenant}.yaml",
+            f"tenants: {{{domain(number)}: {{policy: p{number % POLICIES}}}}}\n",
+        )
+
+    def remove_added(self):
+        number = self.count
+        while (self.live / host(number)).exists():
+            shutil.rmtree(self.live / host(number))
+            (self.combined / f"{host(number)}.pem").unlink(missing_ok=True)
+            number += 1
 
     def change_all(self, age):
         """All tenants' policies at once, by those that they share."""
