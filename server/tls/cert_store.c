@@ -369,7 +369,7 @@ size_t cert_store_count(const struct cert_store *store)
 
 bool cert_store_is_kept(const struct cert_store *store, const struct cert_pair *pair)
 {
-    return cert_table_find(&store->kept, pair->info.file) == pair;
+    return cert_table_find(&cert_store_whole(store)->kept, pair->info.file) == pair;
 }
 
 struct cert_work cert_store_work(const struct cert_store *store)

@@ -114,7 +114,7 @@ static bool remember(struct update *u, struct sts_str folder, struct sts_str nam
 
     if (old)
         cert_table_add(&u->before, path, (void *)old);
-    return !cert_table_find(&whole->spoken, path);
+    return !cert_table_find(&whole->spoken, path) && !cert_table_find(&whole->kept, path);
 }
 
 /* Whatever pairs were in the folder, their files are there, or something happened to these names.
@@ -336,8 +336,7 @@ static bool is_usual(const struct cert_update *in)
 {
     const struct cert_store *s = in->previous, *whole = cert_store_whole(s);
 
-    return !whole->unusual && !whole->may_mend && !whole->kept.count && in->now >= s->loaded &&
-           in->now <= s->until;
+    return !whole->unusual && !whole->may_mend && in->now >= s->loaded && in->now <= s->until;
 }
 
 static void tell_names(const struct update *u, struct cert_update *out)

@@ -320,6 +320,9 @@ static void what_is_unusual_is_left_to_the_whole_look(void **state)
     s = next(s, "live", &updated);
     put_pair("live/n1", &certs[1][1]);
     s = next(s, "live", &updated);
+    assert_silent();
+    assert_int_equal(updated, 1);
+    updated = 0;
     put_pair("live/n1", &certs[1][0]); /* it expires earlier */
     s = next(s, "live", &updated);
     s = next(s, "live", &updated);
@@ -337,6 +340,43 @@ static void what_is_unusual_is_left_to_the_whole_look(void **state)
     put_pair("live/n0", &certs[3][2]); /* the name is the other one's alone */
     s = next(s, "live", &updated);
     assert_int_equal(updated, 2);
+    cert_store_unref(s);
+}
+
+/* What is kept is no reason to look at all others, each time until it expires. */
+static void what_is_kept_stays(void **state)
+{
+    (void)state;
+    size_t updated = 0;
+    char nothing[] = "nothing";
+
+    for (int i = 0; i < 4; i++) {
+        char folder[32];
+        snprintf(folder, sizeof(folder), "live/n%d", i);
+        put_pair(folder, &certs[i][0]);
+    }
+    struct cert_store *s = load("live");
+    watch_folders(test_path("live"));
+    unlink(test_path("live/n0/fullchain.pem"));
+    unlink(test_path("live/n0/privkey.pem"));
+    test_write("live/n1/privkey.pem", nothing, strlen(nothing));
+    s = next(s, "live", &updated);
+    for (int k = 1; k < VARIANTS; k++) {
+        put_pair("live/n2", &certs[2][k]);
+        s = next(s, "live", &updated);
+        assert_int_equal(updated, k);
+        assert_int_equal(diags.warnings, 2);
+        assert_true(cert_store_is_kept(s, find(s, "mta-sts.h0.example").ec));
+        assert_true(cert_store_is_kept(s, find(s, "mta-sts.h1.example").ec));
+        assert_false(cert_store_is_kept(s, find(s, "mta-sts.h2.example").ec));
+    }
+    updated = 0;
+    put_pair("live/n3", &certs[0][1]); /* has the name of one that is gone */
+    s = next(s, "live", &updated);
+    assert_int_equal(diags.warnings, 1); /* the broken one */
+    put_pair("live/n1", &certs[1][1]); /* mended */
+    s = next(s, "live", &updated);
+    assert_int_equal(updated, 0);
     cert_store_unref(s);
 }
 
@@ -499,6 +539,7 @@ int main(void)
         RUN(new_folders_are_laid_over),
         RUN(links_are_followed),
         RUN(what_is_unusual_is_left_to_the_whole_look),
+        RUN(what_is_kept_stays),
         RUN(what_was_said_stays),
         RUN(without_a_key),
         RUN(time_passes),
