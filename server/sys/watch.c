@@ -105,12 +105,25 @@ static struct watch_dir *watched(struct watch *w, struct watch_place *place, boo
     return dir;
 }
 
+/* Whether the way to `below` goes through this name, and not because any target says so. */
+static bool is_way_below(const struct watch *w, const struct watch_place *place,
+                         struct sts_str name)
+{
+    size_t at = place->path.len > 1 ? place->path.len + 1 : 1;
+    struct sts_str rest = sts_str_sub(w->below, at, w->below.len);
+
+    return sts_str_starts(w->below, place->path) && sts_str_starts(rest, name) &&
+           (rest.len == name.len || rest.ptr[name.len] == '/');
+}
+
 static void on_name(void *to, struct watch_place *place, struct sts_str name,
                     enum watch_leads leads)
 {
     struct watch *w = to;
     struct watch_dir *dir = watched(w, place, leads != WATCH_LEADS_ON);
 
+    if (w->below.len && is_way_below(w, place, name))
+        return;
     if (dir && leads == WATCH_IS_FILE)
         watch_table_file(&w->table, dir, place->path, name);
     else if (dir)
@@ -265,8 +278,13 @@ static void settle_folders(struct watch *w)
     const struct watch_list *told = &w->told;
 
     w->in_new = true;
-    for (size_t i = 0; i < told->folder_count; i++)
-        settle_tree(w, told->folders[i].path, told->folders[i].levels);
+    for (size_t i = 0; i < told->folder_count; i++) {
+        const struct watch_folder *folder = &told->folders[i];
+        if (folder->levels == WATCH_GONE)
+            watch_sums_none(w->summing, folder->path);
+        else
+            settle_tree(w, folder->path, folder->levels);
+    }
     w->in_new = false;
 }
 
@@ -281,7 +299,10 @@ static void settle_files(struct watch *w)
         struct stat st;
         struct watch_seen seen = {.path = path, .in = in, .alone = true};
         seen.st = lstat(path.ptr, &st) == 0 ? &st : NULL;
-        watch_sums_seen(w->summing, &seen);
+        if (seen.st || told->named[i])
+            watch_sums_seen(w->summing, &seen);
+        else
+            watch_sums_none(w->summing, path);
     }
 }
 
@@ -335,6 +356,38 @@ void watch_forget(struct watch *w)
     w->more = false;
 }
 
+/* Something happened to a directory in a tree. */
+static bool tell_folder(struct watch *w, const struct watch_dir *dir,
+                        const struct inotify_event *event)
+{
+    struct sts_str name = sts_str_from(event->name);
+
+    if (!watch_table_is_entry(&w->table, dir, event->name))
+        return false;
+    if (event->mask & IN_DELETE)
+        return watch_list_folder(&w->told, dir->path, name, WATCH_GONE);
+    return event->mask & (IN_CREATE | IN_MOVED_TO) &&
+           watch_list_folder(&w->told, dir->path, name, dir->levels - 1);
+}
+
+/* False when it cannot be told by name. */
+static bool tell(struct watch *w, const struct watch_dir *dir, const struct inotify_event *event)
+{
+    struct sts_str name = sts_str_from(event->len ? event->name : NULL);
+
+    /* Of a directory in a tree, the one that it was in tells. */
+    if (!event->len)
+        return event->mask & (IN_DELETE_SELF | IN_IGNORED) && dir->visible && !dir->linked &&
+               dir->levels < WATCH_LEVELS;
+    if (event->mask & IN_ISDIR)
+        return tell_folder(w, dir, event);
+    if (watch_table_is_file(&w->table, dir, event->name))
+        return watch_list_file(&w->told, dir->path, name,
+                               watch_table_is_named(&w->table, dir, event->name));
+    return watch_table_is_entry(&w->table, dir, event->name) &&
+           watch_list_entry(&w->told, dir->path, name);
+}
+
 static bool concerns(struct watch *w, const struct inotify_event *event)
 {
     if (event->mask & IN_Q_OVERFLOW)
@@ -347,17 +400,7 @@ static bool concerns(struct watch *w, const struct inotify_event *event)
         dir->gone = true;
     if (event->len && !watch_table_counts(&w->table, dir, event->name))
         return false;
-    bool file = event->len && !(event->mask & IN_ISDIR);
-    bool folder = event->len && event->mask & IN_ISDIR && event->mask & (IN_CREATE | IN_MOVED_TO);
-    if (folder && watch_table_is_entry(&w->table, dir, event->name))
-        w->more |=
-            !watch_list_folder(&w->told, dir->path, sts_str_from(event->name), dir->levels - 1);
-    else if (file && watch_table_is_file(&w->table, dir, event->name))
-        w->more |= !watch_list_file(&w->told, dir->path, sts_str_from(event->name));
-    else if (file && watch_table_is_entry(&w->table, dir, event->name))
-        w->more |= !watch_list_entry(&w->told, dir->path, sts_str_from(event->name));
-    else
-        w->more = true;
+    w->more |= !tell(w, dir, event);
     return true;
 }
 

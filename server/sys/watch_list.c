@@ -1,4 +1,6 @@
 /* What events tell of: files by their directories, up to a limit. */
+#include <errno.h>
+
 #include "server/sys/watch_parts.h"
 
 void watch_list_reset(struct watch_list *l)
@@ -8,7 +10,8 @@ void watch_list_reset(struct watch_list *l)
     l->file_count = l->entry_count = l->folder_count = 0;
 }
 
-bool watch_list_file(struct watch_list *l, struct sts_str directory, struct sts_str name)
+bool watch_list_file(struct watch_list *l, struct sts_str directory, struct sts_str name,
+                     bool named)
 {
     struct file_id id = file_identify(directory.ptr);
 
@@ -18,6 +21,7 @@ bool watch_list_file(struct watch_list *l, struct sts_str directory, struct sts_
     if (l->file_count == WATCH_TOLD_MAX)
         return false;
     l->paths[l->file_count] = sts_arena_dup(l->arena, directory);
+    l->named[l->file_count] = named;
     l->files[l->file_count++] = (struct file_name){id, sts_arena_dup(l->arena, name)};
     return true;
 }
@@ -63,7 +67,7 @@ bool watch_list_is_regular(const struct watch_list *l)
         struct sts_str path = sts_arena_printf(l->arena, "%.*s/%.*s", STS_ARG(l->paths[i]),
                                                STS_ARG(l->files[i].name));
         struct stat st;
-        good = lstat(path.ptr, &st) == 0 && S_ISREG(st.st_mode);
+        good = lstat(path.ptr, &st) == 0 ? S_ISREG(st.st_mode) : errno == ENOENT;
     }
     return good;
 }

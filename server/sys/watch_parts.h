@@ -82,6 +82,8 @@ struct watch_sums {
 void watch_sums_fini(struct watch_sums *sums);
 void watch_sums_seen(struct watch_sums *sums, const struct watch_seen *seen);
 void watch_sums_blind(struct watch_sums *sums, struct sts_str path, int error);
+/* A walk sees nothing there. */
+void watch_sums_none(struct watch_sums *sums, struct sts_str path);
 bool watch_sums_same(const struct watch_sums *a, const struct watch_sums *b);
 /* Takes over all that is in `some`; the rest stays. */
 void watch_sums_replace(struct watch_sums *sums, const struct watch_sums *some);
@@ -89,26 +91,30 @@ void watch_sums_replace(struct watch_sums *sums, const struct watch_sums *some);
 void watch_sums_restore(struct watch_sums *sums, const struct watch_sums *some,
                         const struct watch_sums *before);
 
+enum { WATCH_GONE = -2 };
+
 /* What was told (watch_list.c). */
 struct watch_list {
     struct sts_arena *arena;
     struct file_name files[WATCH_TOLD_MAX];
     struct sts_str paths[WATCH_TOLD_MAX]; /* of their directories */
+    bool named[WATCH_TOLD_MAX];           /* by a target, whether they are there or not */
     struct file_entry entries[WATCH_TOLD_MAX];
     struct watch_folder {
         struct sts_str path;
-        int levels; /* to be listed below it; -1: not even itself */
+        int levels; /* to be listed below it; -1: not even itself; WATCH_GONE */
     } folders[WATCH_TOLD_MAX];
     size_t file_count, entry_count, folder_count;
 };
 
 void watch_list_reset(struct watch_list *l);
 /* Once each; false when there are too many. */
-bool watch_list_file(struct watch_list *l, struct sts_str directory, struct sts_str name);
+bool watch_list_file(struct watch_list *l, struct sts_str directory, struct sts_str name,
+                     bool named);
 bool watch_list_entry(struct watch_list *l, struct sts_str directory, struct sts_str name);
 bool watch_list_folder(struct watch_list *l, struct sts_str directory, struct sts_str name,
                        int levels);
-/* Whether all files are; others lead elsewhere, or are gone. */
+/* Whether all files are, or are gone; others lead elsewhere. */
 bool watch_list_is_regular(const struct watch_list *l);
 /* Whether no entry before it is in the same directory. */
 bool watch_list_is_first(const struct watch_list *l, size_t entry);
@@ -161,6 +167,9 @@ void watch_table_visible(struct watch_table *t, struct watch_dir *dir, struct st
 /* Whether the name counts as that of a file alone, which is named or stood for by a pattern. */
 bool watch_table_is_file(const struct watch_table *t, const struct watch_dir *dir,
                          const char *name);
+/* Whether a target names it. */
+bool watch_table_is_named(const struct watch_table *t, const struct watch_dir *dir,
+                          const char *name);
 /* Whether it counts for what is listed in this directory of a tree alone. */
 bool watch_table_is_entry(const struct watch_table *t, const struct watch_dir *dir,
                           const char *name);

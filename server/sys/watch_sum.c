@@ -111,14 +111,29 @@ void watch_sums_blind(struct watch_sums *sums, struct sts_str path, int error)
     add_record(sums, path);
 }
 
+void watch_sums_none(struct watch_sums *sums, struct sts_str path)
+{
+    at_key(sums, key_of(path))->sum = 0;
+}
+
+/* 0 where nothing was seen. */
+static uint64_t sum_at(const struct watch_sums *sums, uint64_t key)
+{
+    return sums->size ? slot_of(sums, key)->sum : 0;
+}
+
+static bool has_all(const struct watch_sums *sums, const struct watch_sums *of)
+{
+    bool all = true;
+
+    for (size_t i = 0; all && i < of->size; i++)
+        all = !of->slots[i].key || sum_at(sums, of->slots[i].key) == of->slots[i].sum;
+    return all;
+}
+
 bool watch_sums_same(const struct watch_sums *a, const struct watch_sums *b)
 {
-    bool same = a->count == b->count;
-
-    for (size_t i = 0; same && i < a->size; i++)
-        if (a->slots[i].key)
-            same = slot_of(b, a->slots[i].key)->sum == a->slots[i].sum;
-    return same;
+    return has_all(a, b) && has_all(b, a);
 }
 
 void watch_sums_replace(struct watch_sums *sums, const struct watch_sums *some)
@@ -133,5 +148,5 @@ void watch_sums_restore(struct watch_sums *sums, const struct watch_sums *some,
 {
     for (size_t i = 0; i < some->size; i++)
         if (some->slots[i].key && before->size)
-            at_key(sums, some->slots[i].key)->sum = slot_of(before, some->slots[i].key)->sum;
+            at_key(sums, some->slots[i].key)->sum = sum_at(before, some->slots[i].key);
 }

@@ -145,11 +145,17 @@ void watch_table_visible(struct watch_table *t, struct watch_dir *dir, struct st
     dir->levels = levels > dir->levels ? levels : dir->levels;
 }
 
-static bool is_named(const struct watch_table *t, const struct watch_dir *dir, const char *name,
+static bool is_there(const struct watch_table *t, const struct watch_dir *dir, const char *name,
                      enum name_kind kind)
 {
     uint64_t digest = digest_of(dir->wd, sts_str_from(name), kind);
     return *name_slot(t->names, t->name_size, digest) != 0;
+}
+
+bool watch_table_is_named(const struct watch_table *t, const struct watch_dir *dir,
+                          const char *name)
+{
+    return is_there(t, dir, name, A_NAME) || is_there(t, dir, name, A_FILE);
 }
 
 static bool is_matched(const struct watch_dir *dir, const char *name)
@@ -164,21 +170,21 @@ static bool is_matched(const struct watch_dir *dir, const char *name)
 bool watch_table_is_file(const struct watch_table *t, const struct watch_dir *dir, const char *name)
 {
     if (!dir->path.len || !dir->contents || dir->deeper || dir->visible ||
-        is_named(t, dir, name, A_NAME))
+        is_there(t, dir, name, A_NAME))
         return false;
     /* A walk sees it twice, and watch_settle would once. */
-    return !is_named(t, dir, name, A_FILE) || !(dir->all || is_matched(dir, name));
+    return !is_there(t, dir, name, A_FILE) || !(dir->all || is_matched(dir, name));
 }
 
 bool watch_table_is_entry(const struct watch_table *t, const struct watch_dir *dir,
                           const char *name)
 {
-    return dir->visible && !dir->linked && !dir->pattern_count && !is_named(t, dir, name, A_NAME) &&
-           !is_named(t, dir, name, A_FILE);
+    return dir->visible && !dir->linked && !dir->pattern_count &&
+           !watch_table_is_named(t, dir, name);
 }
 
 bool watch_table_counts(const struct watch_table *t, const struct watch_dir *dir, const char *name)
 {
     return dir->all || (dir->visible && watch_is_visible(name)) || is_matched(dir, name) ||
-           is_named(t, dir, name, A_NAME) || is_named(t, dir, name, A_FILE);
+           watch_table_is_named(t, dir, name);
 }

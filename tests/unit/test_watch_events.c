@@ -133,7 +133,7 @@ static void files_of_patterns_are_told_by_name(void **state)
     put("tenants.d/b.yaml", "y");
     assert_true(told(w, "tenants.d", "b.yaml"));
     remove_file("tenants.d/b.yaml");
-    assert_true(told(w, NULL, NULL));
+    assert_true(told(w, "tenants.d", "b.yaml"));
     put("tenants.d/b.yaml", "y");
     point("tenants.d/b.yaml", "../elsewhere.yaml");
     assert_true(told(w, NULL, NULL));
@@ -302,6 +302,18 @@ static void new_folders_are_told_and_watched(void **state)
     watch_free(fresh);
 }
 
+/* Whether all that happened was told, and is no news for the slow way then. */
+static bool told_and_settled(struct watch *w)
+{
+    struct watch_told now;
+
+    assert_true(watch_read(w));
+    bool all = watch_told(w, &now);
+    watch_settle(w);
+    watch_forget(w);
+    return all && !watch_changed(w);
+}
+
 /* What was told and looked at is no news for the slow way; all else is. */
 static void what_is_settled_is_no_change(void **state)
 {
@@ -359,6 +371,36 @@ static void what_is_settled_is_no_change(void **state)
     watch_settle(w);
     watch_forget(w);
     assert_false(watch_changed(w));
+    /* What is gone leaves nothing behind, but what a target names is looked for all the same. */
+    remove_file("tenants.d/3.yaml");
+    assert_true(told_and_settled(w));
+    remove_file("tenants.d/4.yaml");
+    put("tenants.d/4.yaml", "again");
+    assert_true(told_and_settled(w));
+    remove_file("main.yaml");
+    assert_true(told_and_settled(w));
+    put("main.yaml", "again");
+    assert_true(told_and_settled(w));
+    remove_file("live/b/cert.pem");
+    remove_tree("live/b");
+    assert_true(told_and_settled(w));
+    make_dir("live/b");
+    put("live/b/cert.pem", "again");
+    assert_true(told_and_settled(w));
+    remove_file("live/b/cert.pem");
+    remove_tree("live/b");
+    make_dir("live/b");
+    assert_true(told_and_settled(w));
+    make_dir("live/c");
+    remove_tree("live/c");
+    assert_true(told_and_settled(w));
+    remove_tree("live/b");
+    assert_true(told_and_settled(w));
+    remove_tree("live/a");
+    assert_false(told_and_settled(w)); /* where its link led */
+    remove_tree("live");
+    assert_true(told(w, NULL, NULL));
+    make_dir("live");
     /* Seen twice, as what is named and by a pattern: no name is told. */
     const struct watch_target twice[] = {{WATCH_FILE, in_dir("tenants.d/1.yaml")},
                                          {WATCH_FILE, pattern}};
