@@ -16,7 +16,7 @@ enum { WORTH_A_THREAD = 8 /* files */ };
 /* A file as it was read. */
 struct reading {
     struct snapshot_source source;
-    int error;   /* errno: it could not be */
+    int error;   /* without one: errno */
     bool parsed; /* else it is as it was before */
 };
 
@@ -251,7 +251,7 @@ static struct sts_source *take_reading(struct build *b, struct sts_str name, boo
 
     b->snapshot->work.read++;
     b->snapshot->work.parsed += reading->parsed;
-    if (reading->error)
+    if (!read->source)
         return b->input->previous && reading->error == EAGAIN
                    ? busy(b, name, is_main)
                    : unreadable(b, name, is_main, where, reading->error);

@@ -1,5 +1,6 @@
 /* Between the files of the watch: one walk along the targets, and its visitor, which sets
- * watches (watch.c) and sums up what it sees (watch_sum.c). */
+ * watches (watch.c) and sums up what it sees (watch_sum.c); and what events tell (watch_event.c).
+ */
 #ifndef MTASTS_SYS_WATCH_PARTS_H
 #define MTASTS_SYS_WATCH_PARTS_H
 
@@ -174,5 +175,24 @@ bool watch_table_is_named(const struct watch_table *t, const struct watch_dir *d
 bool watch_table_is_entry(const struct watch_table *t, const struct watch_dir *dir,
                           const char *name);
 bool watch_table_counts(const struct watch_table *t, const struct watch_dir *dir, const char *name);
+
+/* --- the watch ----------------------------------------------------------------------------- */
+
+struct watch {
+    int fd; /* -1: polling only */
+    struct sts_arena *arena;
+    struct watch_path *paths; /* the targets */
+    size_t path_count;
+    struct watch_table table;
+    struct watch_sums sums; /* of the last watch_changed */
+    bool summed;
+    struct watch_sums *summing; /* of this walk; NULL: none */
+    struct sts_str below;       /* only what is not on the way to this directory is summed up */
+    bool in_new;                /* directories of a tree that a walk lists now are told of */
+    size_t failed;
+    int error;
+    struct watch_list told;
+    bool more; /* than that has changed */
+};
 
 #endif
