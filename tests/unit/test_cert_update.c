@@ -374,7 +374,7 @@ static void what_is_kept_stays(void **state)
     put_pair("live/n3", &certs[0][1]); /* has the name of one that is gone */
     s = next(s, "live", &updated);
     assert_int_equal(diags.warnings, 1); /* the broken one */
-    put_pair("live/n1", &certs[1][1]); /* mended */
+    put_pair("live/n1", &certs[1][1]);   /* mended */
     s = next(s, "live", &updated);
     assert_int_equal(updated, 0);
     cert_store_unref(s);
@@ -535,14 +535,10 @@ static void random_edits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RUN(renewals_are_laid_over),
-        RUN(new_folders_are_laid_over),
-        RUN(links_are_followed),
-        RUN(what_is_unusual_is_left_to_the_whole_look),
-        RUN(what_is_kept_stays),
-        RUN(what_was_said_stays),
-        RUN(without_a_key),
-        RUN(time_passes),
+        RUN(renewals_are_laid_over), RUN(new_folders_are_laid_over),
+        RUN(links_are_followed),     RUN(what_is_unusual_is_left_to_the_whole_look),
+        RUN(what_is_kept_stays),     RUN(what_was_said_stays),
+        RUN(without_a_key),          RUN(time_passes),
         RUN(random_edits),
     };
     return cmocka_run_group_tests(tests, group_up, group_down);
