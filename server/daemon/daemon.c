@@ -16,6 +16,7 @@
 #include "server/sys/heap.h"
 #include "server/sys/log.h"
 #include "server/sys/notify.h"
+#include "server/tls/tls_library.h"
 
 enum { TICK_MS = 60000 };
 
@@ -174,6 +175,7 @@ enum daemon_result daemon_run(const char *config, const char *ready_file)
     enum daemon_result result;
 
     heap_init();
+    tls_library_begin();
     d.signals = block_signals();
     d.snapshot = reload_first(&d);
     if (d.snapshot) {

@@ -32,6 +32,11 @@ static OSSL_ALGORITHM offered[OPERATIONS][NEEDED + 1]; /* each ends with an empt
 static OSSL_LIB_CTX *library;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+void tls_library_begin(void)
+{
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_ADD_ALL_CIPHERS, NULL);
+}
+
 static bool is_needed(size_t index, const OSSL_ALGORITHM *algorithm)
 {
     size_t len = strcspn(algorithm->algorithm_names, ":");

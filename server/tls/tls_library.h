@@ -9,6 +9,10 @@
 #include <openssl/core_dispatch.h>
 #include <openssl/types.h>
 
+/* To be called before anything of OpenSSL is used: a library context takes over all legacy names of
+ * ciphers when it is made, and nothing here looks one up by them. */
+void tls_library_begin(void);
+
 /* One for the whole process, made on first use by any thread, never freed. */
 OSSL_LIB_CTX *tls_library(void);
 

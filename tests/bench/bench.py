@@ -149,7 +149,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tenants", type=int, default=1000)
     parser.add_argument("--per-file", type=int, default=1000, help="tenants in a YAML file")
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--fetches", type=int, default=500, help="of a server in a round")
     parser.add_argument("--zipf-from", type=int, default=10_000, help="tenants")
     parser.add_argument("--changes", type=int, default=4, help="that are measured one by one")
