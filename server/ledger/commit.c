@@ -21,10 +21,7 @@ static int prepare(struct change *c)
 {
     /* Times never go back, whatever the clock does: a policy was served until it was replaced, and
      * at least until the server last said that it is alive. */
-    const struct {
-        sqlite3_stmt **stmt;
-        const char *sql;
-    } all[] = {
+    const struct ledger_statement all[] = {
         {&c->latest, "SELECT id, digest, last_served FROM instance "
                      "WHERE domain = ?1 ORDER BY seq DESC LIMIT 1"},
         {&c->id_used, "SELECT 1 FROM instance WHERE domain = ?1 AND id = ?2"},
@@ -37,10 +34,8 @@ static int prepare(struct change *c)
         {&c->touch, "UPDATE alive SET at = ?1 WHERE at < ?1"},
         {&c->current, "SELECT domain FROM instance WHERE last_served IS NULL ORDER BY domain"},
     };
-    int rc = SQLITE_OK;
+    int rc = ledger_prepare_all(c->ledger, all, sizeof(all) / sizeof(*all));
 
-    for (size_t i = 0; rc == SQLITE_OK && i < sizeof(all) / sizeof(*all); i++)
-        *all[i].stmt = ledger_prepare(c->ledger, all[i].sql, &rc);
     return rc == SQLITE_OK ? insert_begin(&c->inserting, c->ledger, c->now) : rc;
 }
 

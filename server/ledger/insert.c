@@ -32,21 +32,16 @@ static int read_last(struct inserting *in)
 
 int insert_begin(struct inserting *in, struct ledger *ledger, time_t now)
 {
-    const struct {
-        sqlite3_stmt **stmt;
-        const char *sql;
-    } all[] = {
+    const struct ledger_statement all[] = {
         {&in->last, "SELECT max(seq) FROM instance"},
         {&in->one, "INSERT INTO instance (" COLUMNS ") VALUES " ROW},
         /* What DNS has to learn. */
         {&in->begun, "INSERT OR IGNORE INTO unpublished SELECT domain FROM instance "
                      "WHERE seq > ?1"},
     };
-    int rc = SQLITE_OK;
+    int rc = ledger_prepare_all(ledger, all, sizeof(all) / sizeof(*all));
 
     in->now = now;
-    for (size_t i = 0; rc == SQLITE_OK && i < sizeof(all) / sizeof(*all); i++)
-        *all[i].stmt = ledger_prepare(ledger, all[i].sql, &rc);
     if (rc == SQLITE_OK)
         rc = prepare_many(in, ledger);
     return rc == SQLITE_OK ? read_last(in) : rc;

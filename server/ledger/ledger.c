@@ -24,6 +24,15 @@ sqlite3_stmt *ledger_prepare(struct ledger *ledger, const char *sql, int *rc)
     return stmt;
 }
 
+int ledger_prepare_all(struct ledger *ledger, const struct ledger_statement *all, size_t count)
+{
+    int rc = SQLITE_OK;
+
+    for (size_t i = 0; rc == SQLITE_OK && i < count; i++)
+        *all[i].stmt = ledger_prepare(ledger, all[i].sql, &rc);
+    return rc;
+}
+
 void ledger_bind_str(sqlite3_stmt *stmt, int index, struct sts_str s)
 {
     sqlite3_bind_text(stmt, index, s.ptr ? s.ptr : "", (int)s.len, SQLITE_STATIC);

@@ -52,6 +52,12 @@ void ledger_create_private(const char *path);
 int ledger_exec(struct ledger *ledger, const char *sql);
 /* A prepared statement, or NULL with *rc set. */
 sqlite3_stmt *ledger_prepare(struct ledger *ledger, const char *sql, int *rc);
+/* Several, up to the first that fails. */
+struct ledger_statement {
+    sqlite3_stmt **stmt; /* receives it */
+    const char *sql;
+};
+int ledger_prepare_all(struct ledger *ledger, const struct ledger_statement *all, size_t count);
 void ledger_bind_str(sqlite3_stmt *stmt, int index, struct sts_str s);
 struct sts_str ledger_column_str(sqlite3_stmt *stmt, int column); /* borrowed until the next step */
 

@@ -30,10 +30,7 @@ struct marks {
 
 static int prepare(struct ledger *ledger, struct marks *m)
 {
-    const struct {
-        sqlite3_stmt **stmt;
-        const char *sql;
-    } all[] = {
+    const struct ledger_statement all[] = {
         {&m->publish, "INSERT OR REPLACE INTO published VALUES (?1, ?2, ?3)"},
         {&m->withdraw, "DELETE FROM published WHERE domain = ?1"},
         {&m->done, "DELETE FROM unpublished WHERE domain = ?1"},
@@ -41,11 +38,8 @@ static int prepare(struct ledger *ledger, struct marks *m)
         {&m->differs, "INSERT INTO unpublished SELECT ?1 WHERE ?2 IS NOT coalesce((SELECT id "
                       "FROM instance WHERE domain = ?1 AND last_served IS NULL), '')"},
     };
-    int rc = SQLITE_OK;
 
-    for (size_t i = 0; rc == SQLITE_OK && i < sizeof(all) / sizeof(*all); i++)
-        *all[i].stmt = ledger_prepare(ledger, all[i].sql, &rc);
-    return rc;
+    return ledger_prepare_all(ledger, all, sizeof(all) / sizeof(*all));
 }
 
 static void finalize(struct marks *m)

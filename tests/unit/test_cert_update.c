@@ -200,11 +200,9 @@ static struct cert_store *next(struct cert_store *previous, const char *path, si
     return fast ? fast : whole;
 }
 
-static void renewals_are_laid_over(void **state)
+/* Hosts in folders of their own, which are watched from then on. */
+static struct cert_store *load_four(void)
 {
-    (void)state;
-    size_t updated = 0;
-
     for (int i = 0; i < 4; i++) {
         char folder[32];
         snprintf(folder, sizeof(folder), "live/n%d", i);
@@ -212,6 +210,15 @@ static void renewals_are_laid_over(void **state)
     }
     struct cert_store *s = load("live");
     watch_folders(test_path("live"));
+    return s;
+}
+
+static void renewals_are_laid_over(void **state)
+{
+    (void)state;
+    size_t updated = 0;
+
+    struct cert_store *s = load_four();
     struct cert_identity other = find(s, "mta-sts.h2.example");
     for (int k = 1; k < VARIANTS; k++) {
         struct cert_identity was = find(s, "mta-sts.h1.example");
@@ -350,13 +357,7 @@ static void what_is_kept_stays(void **state)
     size_t updated = 0;
     char nothing[] = "nothing";
 
-    for (int i = 0; i < 4; i++) {
-        char folder[32];
-        snprintf(folder, sizeof(folder), "live/n%d", i);
-        put_pair(folder, &certs[i][0]);
-    }
-    struct cert_store *s = load("live");
-    watch_folders(test_path("live"));
+    struct cert_store *s = load_four();
     unlink(test_path("live/n0/fullchain.pem"));
     unlink(test_path("live/n0/privkey.pem"));
     test_write("live/n1/privkey.pem", nothing, strlen(nothing));
