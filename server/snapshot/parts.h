@@ -9,6 +9,7 @@
 struct repeated {
     const struct sts_diag **slots; /* open addressing, power of two */
     size_t size, count;
+    size_t compared; /* pairs of them */
 };
 /* Copies all of `from`, which stays, but notes and warnings that were there before. */
 void repeated_append(struct repeated *r, struct sts_diags *to, const struct sts_diags *from);

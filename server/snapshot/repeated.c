@@ -15,20 +15,40 @@ static bool same(const struct sts_diag *a, const struct sts_diag *b)
            sts_str_eq(a->message, b->message);
 }
 
-/* The slot of the like of `diag`, or the empty one where it belongs. */
-static const struct sts_diag **slot(const struct repeated *r, const struct sts_diag *diag)
+static unsigned long long repeated_mix(unsigned long long hash, unsigned long long value)
 {
-    unsigned long long hash = sts_str_hash(diag->message) * 31 + diag->where.line;
-    size_t i = (size_t)hash & (r->size - 1);
+    hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
+    return hash ^ hash >> 32;
+}
 
-    while (r->slots[i] && !same(r->slots[i], diag))
-        i = (i + 1) & (r->size - 1);
+/* Of all that `same` compares. Tenants of a file each say the same at the same place, and those of
+ * one file say it at many places: whatever is left out here makes them meet in one slot. */
+static unsigned long long repeated_hash(const struct sts_diag *diag)
+{
+    unsigned long long hash = sts_str_hash(diag->message);
+
+    hash = repeated_mix(hash, sts_str_hash(sts_str_from(diag->code)));
+    hash = repeated_mix(hash, sts_str_hash(diag->where.source));
+    return repeated_mix(hash, (unsigned long long)diag->where.line << 32 | diag->where.column);
+}
+
+/* The slot of the like of `diag`, or the empty one where it belongs. */
+static const struct sts_diag **slot(struct repeated *r, const struct sts_diag *diag)
+{
+    size_t i = (size_t)repeated_hash(diag) & (r->size - 1);
+
+    for (; r->slots[i]; i = (i + 1) & (r->size - 1)) {
+        r->compared++;
+        if (same(r->slots[i], diag))
+            break;
+    }
     return &r->slots[i];
 }
 
 static void grow(struct repeated *r)
 {
-    struct repeated larger = {.size = r->size ? r->size * 2 : FIRST_SIZE, .count = r->count};
+    struct repeated larger = {
+        .size = r->size ? r->size * 2 : FIRST_SIZE, .count = r->count, .compared = r->compared};
 
     larger.slots = sts_must(calloc(larger.size, sizeof(*larger.slots)));
     for (size_t i = 0; i < r->size; i++)

@@ -54,6 +54,7 @@ struct snapshot_changes {
 struct snapshot_work {
     size_t read, parsed; /* files */
     size_t resolved;     /* tenants */
+    size_t compared;     /* pairs of diagnostics, which are reported once; of all tenants */
     struct cert_work certificates;
 };
 

@@ -277,6 +277,7 @@ void tenants_build(struct build *b)
     tenants_keep_missing(b);
     if (s->tenant_count != declared)
         sort(s->tenants, s->tenant_count);
+    s->work.compared = b->repeated.compared;
     repeated_fini(&b->repeated);
     sts_arena_free(b->spare);
 }

@@ -326,6 +326,50 @@ static void what_was_said_is_said_again(void **state)
     assert_int_equal(said(f, "max-age-below-day"), 0);
 }
 
+/* Which alone tells a diagnostic from the others: its file, its column or its line. */
+enum notes { NOTES_IN_FILES, NOTES_IN_COLUMNS, NOTES_IN_LINES };
+
+static size_t compared_for(enum notes kind, int count)
+{
+    struct fixture *f;
+    char name[32];
+    FILE *out = NULL;
+
+    assert_int_equal(set_up((void **)&f), 0);
+    folder_put("main.yaml", MAIN);
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "t.d/%d.yaml", kind == NOTES_IN_FILES ? i : 0);
+        if (kind == NOTES_IN_FILES || i == 0) {
+            out = fopen(name, "w");
+            assert_non_null(out);
+            fputs("tenants: {", out);
+        }
+        fprintf(out, "t%d.example: {mode: testing, mx: [m%d.example.org], max_age: 2w}", i, i);
+        bool last = kind == NOTES_IN_FILES || i == count - 1;
+        fputs(last ? "}\n" : kind == NOTES_IN_COLUMNS ? ", " : ",\n  ", out);
+        if (last)
+            assert_int_equal(fclose(out), 0);
+    }
+    f->snapshot = build(f, NULL);
+    assert_int_equal(f->snapshot->served, count);
+    assert_in_range(sts_diags_count(&f->diags), count, 3 * count);
+    size_t compared = f->snapshot->work.compared;
+    assert_int_equal(tear_down((void **)&f), 0);
+    return compared;
+}
+
+/* Every tenant has a note of its own, which was said of no other one before. */
+static void notes_of_many_are_found_by_a_hash(void **state)
+{
+    enum { FEW = 1000, MANY = 10000 };
+
+    (void)state;
+    for (enum notes kind = NOTES_IN_FILES; kind <= NOTES_IN_LINES; kind++) {
+        assert_in_range(compared_for(kind, FEW), 0, 10 * FEW);
+        assert_in_range(compared_for(kind, MANY), 0, 10 * MANY);
+    }
+}
+
 /* A policy of more tenants than anybody reads warnings of: the rest is a number. */
 static void a_policy_of_all_changes(void **state)
 {
@@ -591,6 +635,7 @@ int main(void)
         TEST(a_named_policy_changes_for_those_who_name_it),
         TEST(settings_count_for_all),
         TEST(what_was_said_is_said_again),
+        cmocka_unit_test(notes_of_many_are_found_by_a_hash),
         TEST(a_policy_of_all_changes),
         TEST(the_other_of_two_comes_back),
         TEST(random_edits),
