@@ -137,7 +137,7 @@ void on_listener_ready(h2o_socket_t *sock, const char *error)
                 return;
             if (is_passing(failure))
                 continue;
-            worker_pause(worker, strerror(failure));
+            worker_pause(worker, strerrordesc_np(failure));
             return;
         }
         admit(worker, l->entry, fd, &from);

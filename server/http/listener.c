@@ -57,7 +57,7 @@ static void report(struct sts_diags *diags, const struct sts_listen *entry, int 
     }
     struct sts_diag *diag =
         sts_diag_add(diags, STS_ERROR, code, entry->where, "cannot listen on %.*s: %s",
-                     STS_ARG(entry->address), strerror(error));
+                     STS_ARG(entry->address), strerrordesc_np(error));
     if (help)
         sts_diag_help(diags, diag, "%s", help);
 }
