@@ -180,7 +180,9 @@ void publisher_tick(struct publisher *p, const struct snapshot *s)
     struct sts_diags diags;
 
     sts_diags_init(&diags, arena);
-    settle(p, p->pending ? commit_all(p, s, &diags) : touch(p, &diags), &diags);
+    /* A start that fails ends before the first commit: nothing is known that would have to be. */
+    if (p->ledger || p->pending)
+        settle(p, p->pending ? commit_all(p, s, &diags) : touch(p, &diags), &diags);
     sts_arena_free(arena);
 }
 

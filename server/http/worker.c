@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -216,6 +217,25 @@ static int create_thread(struct worker *worker)
     return error;
 }
 
+/* Of its own a loop has an epoll descriptor and both ends of a pipe, and libh2o ends the process
+ * when it cannot get them. */
+static int worker_check_descriptors(int any)
+{
+    enum { OF_A_LOOP = 3 };
+    int fds[OF_A_LOOP], count = 0, error = 0;
+
+    while (count < OF_A_LOOP && !error) {
+        fds[count] = fcntl(any, F_DUPFD_CLOEXEC, 0);
+        if (fds[count] < 0)
+            error = errno;
+        else
+            count++;
+    }
+    while (count > 0)
+        close(fds[--count]);
+    return error;
+}
+
 int worker_start(struct worker *worker)
 {
     struct http_server *server = worker->server;
@@ -224,7 +244,9 @@ int worker_start(struct worker *worker)
     worker->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (worker->timer < 0)
         return -1;
-    error = create_thread(worker);
+    error = worker_check_descriptors(worker->timer);
+    if (error == 0)
+        error = create_thread(worker);
     if (error != 0) {
         close(worker->timer);
         worker->timer = -1;
