@@ -134,6 +134,9 @@ static int watch_end(pid_t pid)
 
 static int begin(struct process *p, const char *const *argv, struct sts_str input)
 {
+    /* Who started this program may have left SIGCHLD ignored, and that is inherited. The kernel
+     * would then wait for the child itself: how it ended is lost, and its number another's. */
+    signal(SIGCHLD, SIG_DFL);
     int ends[2], in = input_file(input);
 
     if (in < 0)

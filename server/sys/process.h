@@ -3,7 +3,9 @@
  *
  * It starts without a shell: own process group, working directory /, no descriptor but 0, 1 and 2,
  * all signals as at the start of a program (none blocked, none ignored), and of the environment
- * only what process.c sets: PATH and LANG. */
+ * only what process.c sets: PATH and LANG.
+ *
+ * The action of SIGCHLD becomes the default one: children are waited for here. */
 #ifndef MTASTS_SYS_PROCESS_H
 #define MTASTS_SYS_PROCESS_H
 

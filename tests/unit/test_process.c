@@ -122,6 +122,16 @@ static void a_signal_is_told(void **state)
     expect_end(b, PROCESS_KILLED, SIGKILL);
 }
 
+/* As whoever ignores SIGCHLD leaves it to the programs that he starts. */
+static void an_ignored_sigchld_is_not_inherited(void **state)
+{
+    struct bench *b = *state;
+
+    assert_ptr_not_equal(signal(SIGCHLD, SIG_IGN), SIG_ERR);
+    start(b, "exit 3", LONG_MS);
+    expect_end(b, PROCESS_EXITED, 3);
+}
+
 static void what_cannot_start_is_an_error(void **state)
 {
     struct bench *b = *state;
@@ -469,6 +479,7 @@ int main(void)
         T(arguments_see_no_shell),
         T(exit_status_and_both_outputs_are_told),
         T(a_signal_is_told),
+        T(an_ignored_sigchld_is_not_inherited),
         T(what_cannot_start_is_an_error),
         T(input_that_is_not_read_blocks_nobody),
         T(megabytes_of_output_keep_both_ends),
