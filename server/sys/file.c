@@ -149,12 +149,23 @@ int file_read_settled(const char *path, size_t max, struct sts_buf *out, struct 
     return read_file(AT_FDCWD, path, max, true, out, st);
 }
 
+/* Nanoseconds in 64 bits last from 1677 to 2262. What is beyond stands for the end: later than any
+ * time that a clock shows today, so that nothing of that time is ever thought to be old. */
+static int64_t file_nanoseconds(int64_t seconds, int64_t rest)
+{
+    int64_t ns;
+
+    if (__builtin_mul_overflow(seconds, 1000000000, &ns) || __builtin_add_overflow(ns, rest, &ns))
+        return seconds < 0 ? INT64_MIN : INT64_MAX;
+    return ns;
+}
+
 int64_t file_clock_ns(void)
 {
     struct timespec now = {0};
 
     syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return file_nanoseconds(now.tv_sec, now.tv_nsec);
 }
 
 const char *file_error(int error)
@@ -198,20 +209,17 @@ struct file_id file_identify(const char *path)
 
     if (statx(AT_FDCWD, path, 0, STATX_INO | STATX_BTIME, &st) != 0)
         return (struct file_id){0};
-    return (struct file_id){
-        ((uint64_t)st.stx_dev_major << 32) | st.stx_dev_minor, st.stx_ino,
-        st.stx_mask & STATX_BTIME ? st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec : 0};
-}
-
-static int64_t nanoseconds(struct timespec t)
-{
-    return t.tv_sec * 1000000000 + t.tv_nsec;
+    return (struct file_id){((uint64_t)st.stx_dev_major << 32) | st.stx_dev_minor, st.stx_ino,
+                            st.stx_mask & STATX_BTIME
+                                ? file_nanoseconds(st.stx_btime.tv_sec, st.stx_btime.tv_nsec)
+                                : 0};
 }
 
 struct file_stamp file_stamp_of(const struct stat *st)
 {
-    return (struct file_stamp){st->st_dev, st->st_ino, st->st_size, nanoseconds(st->st_mtim),
-                               nanoseconds(st->st_ctim)};
+    return (struct file_stamp){st->st_dev, st->st_ino, st->st_size,
+                               file_nanoseconds(st->st_mtim.tv_sec, st->st_mtim.tv_nsec),
+                               file_nanoseconds(st->st_ctim.tv_sec, st->st_ctim.tv_nsec)};
 }
 
 bool file_stamp_same(const struct file_stamp *a, const struct file_stamp *b)
@@ -223,7 +231,7 @@ bool file_stamp_same(const struct file_stamp *a, const struct file_stamp *b)
 bool file_stamp_is_old(const struct file_stamp *stamp, time_t now)
 {
     enum { MARGIN = 2 };
-    return stamp->changed < (now - MARGIN) * 1000000000;
+    return stamp->changed < file_nanoseconds(now - MARGIN, 0);
 }
 
 bool file_id_same(struct file_id a, struct file_id b)

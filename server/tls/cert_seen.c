@@ -26,7 +26,7 @@ void cert_seen_at(struct cert_pair *pair, const struct stat st[2], int64_t now_n
     const struct file_stamp stamps[] = {file_stamp_of(&st[0]), file_stamp_of(&st[1])};
     unsigned char seen[CERT_SEEN] = {0};
 
-    if (now_ns - stamps[0].changed > cert_young_ns && now_ns - stamps[1].changed > cert_young_ns)
+    if (stamps[0].changed < now_ns - cert_young_ns && stamps[1].changed < now_ns - cert_young_ns)
         sum(stamps, seen);
     pair->stale |= memcmp(seen, never, CERT_SEEN) != 0 && memcmp(pair->seen, seen, CERT_SEEN) != 0;
     memcpy(pair->seen, seen, CERT_SEEN);
@@ -45,7 +45,7 @@ uint64_t cert_seen_folder_now(const struct stat *st)
 
 uint64_t cert_seen_folder(const struct stat *st, int64_t now_ns)
 {
-    return now_ns - file_stamp_of(st).changed > cert_young_ns ? cert_seen_folder_now(st) : 0;
+    return file_stamp_of(st).changed < now_ns - cert_young_ns ? cert_seen_folder_now(st) : 0;
 }
 
 bool cert_seen_is(const unsigned char seen[CERT_SEEN], const struct stat st[2])

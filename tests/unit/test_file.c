@@ -321,6 +321,24 @@ static void where_leases_are_not_given_it_is_read(void **state)
     assert_int_equal(status, 0);
 }
 
+/* touch -d takes any of them. Later than 2262 is more than 63 bits of nanoseconds hold. */
+static void times_of_any_century(void **state)
+{
+    enum { NOW = 1700000000 };
+    static const time_t years[] = {-12000000000, -1, 0, NOW, 9000000000, 10413792000};
+    const size_t count = sizeof(years) / sizeof(*years);
+
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        const struct stat st = {.st_mtim = {years[i], 1}, .st_ctim = {years[i], 2}};
+        const struct stat next = {.st_mtim = {years[i < count - 1 ? i + 1 : i], 3}};
+        struct file_stamp stamp = file_stamp_of(&st), later = file_stamp_of(&next);
+        assert_true(stamp.modified < later.modified || later.modified == INT64_MAX);
+        assert_int_equal(file_stamp_is_old(&stamp, NOW), years[i] < NOW);
+        assert_int_equal(file_stamp_is_old(&stamp, 20000000000), years[i] < 9223372036);
+    }
+}
+
 static void errors_are_clauses(void **state)
 {
     (void)state;
@@ -448,6 +466,7 @@ int main(void)
         IN_DIR(a_change_is_waited_out),
         IN_DIR(a_file_open_for_writing_is_not_settled),
         IN_DIR(where_leases_are_not_given_it_is_read),
+        cmocka_unit_test(times_of_any_century),
         cmocka_unit_test(errors_are_clauses),
         cmocka_unit_test(names_are_resolved),
         IN_DIR(writing_is_atomic),
