@@ -98,9 +98,7 @@ static void say_why_not(struct daemon *d, struct sts_str path, int error, struct
 void answer_start(struct daemon *d)
 {
     struct sts_arena *arena = sts_arena_new();
-    const struct sts_settings *settings = &d->origin->settings;
-    struct sts_str ledger = file_resolve(arena, d->snapshot->base_dir, settings->ledger.path);
-    struct sts_str path = sts_arena_printf(arena, "%.*s.sock", STS_ARG(ledger));
+    struct sts_str path = sts_arena_printf(arena, "%.*s.sock", STS_ARG(d->snapshot->ledger));
     const struct admin_setup setup = {.loop = d->loop,
                                       .path = path.ptr,
                                       .replace = d->publisher.lock >= 0,

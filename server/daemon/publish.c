@@ -18,11 +18,8 @@ void log_diags(const struct sts_diags *diags)
 /* Without the lock `records` could not know that a server runs, and issue ids beside it. */
 static bool lock(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
 {
-    const struct sts_path *setting = &s->settings.ledger;
-    struct sts_str path = file_resolve(diags->arena, s->base_dir, setting->path);
-
     if (p->lock < 0)
-        p->lock = ledger_lock_server(path.ptr);
+        p->lock = ledger_lock_server(s->ledger.ptr);
     if (p->lock >= 0)
         return true;
     p->other_server = errno == EADDRINUSE;
@@ -32,7 +29,7 @@ static bool lock(struct publisher *p, const struct snapshot *s, struct sts_diags
                      busy              ? "ledger-busy"
                      : p->other_server ? "ledger-in-use"
                                        : "ledger-lock",
-                     setting->where, "%.*s.lock %s", STS_ARG(path),
+                     s->settings.ledger.where, "%.*s.lock %s", STS_ARG(s->ledger),
                      busy              ? "is held by another command"
                      : p->other_server ? "is held by another server: two cannot share a ledger"
                                        : file_error(errno));
@@ -45,10 +42,7 @@ static bool lock(struct publisher *p, const struct snapshot *s, struct sts_diags
 
 static void open_ledger(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
 {
-    const struct sts_path *setting = &s->settings.ledger;
-    struct sts_str path = file_resolve(diags->arena, s->base_dir, setting->path);
-
-    p->ledger = ledger_open(path.ptr, LEDGER_WRITE, setting->where, diags);
+    p->ledger = ledger_open(s->ledger.ptr, LEDGER_WRITE, s->settings.ledger.where, diags);
     if (!p->ledger || lock(p, s, diags))
         return;
     ledger_close(p->ledger);

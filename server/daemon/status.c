@@ -4,7 +4,6 @@
 #include "server/daemon/parts.h"
 #include "server/snapshot/report.h"
 #include "server/sys/clock.h"
-#include "server/sys/file.h"
 
 json_t *status_time(time_t t)
 {
@@ -94,13 +93,10 @@ static json_t *ledger_json(const struct daemon *d)
 {
     json_t *object = json_object();
     const struct snapshot *s = d->snapshot;
-    struct sts_arena *scratch = sts_arena_new();
-    struct sts_str path = file_resolve(scratch, s->base_dir, d->origin->settings.ledger.path);
 
-    json_object_set_new(object, "path", sts_json_str(path));
+    json_object_set_new(object, "path", sts_json_str(s->ledger));
     json_object_set_new(object, "pending", json_boolean(d->publisher.pending));
     json_object_set_new(object, "why", text_or_null(d->publisher.why));
-    sts_arena_free(scratch);
     return object;
 }
 

@@ -73,12 +73,11 @@ static void warn_no_tenants(struct build *b)
  * An older one is read after its writer brought it up to date. */
 static void open_ledger(struct build *b, struct sts_diags *ignored)
 {
-    const struct sts_path *setting = &b->snapshot->settings.ledger;
-    struct sts_str path = file_resolve(ignored->arena, b->snapshot->base_dir, setting->path);
+    const struct snapshot *s = b->snapshot;
 
     b->ledger = b->input->ledger;
     if (!b->ledger && b->input->with_ledger)
-        b->ledger = ledger_open(path.ptr, LEDGER_READ, setting->where, ignored);
+        b->ledger = ledger_open(s->ledger.ptr, LEDGER_READ, s->settings.ledger.where, ignored);
 }
 
 /* What was served before, when there is no snapshot that knows it. */
@@ -125,6 +124,8 @@ static bool build(struct build *b)
     if (!main_source || main_source->broken)
         return false;
     s->settings = main_source->settings;
+    s->ledger = b->input->previous ? sts_arena_dup(s->arena, b->input->previous->ledger)
+                                   : file_resolve(s->arena, s->base_dir, s->settings.ledger.path);
     if (b->input->main_source)
         *b->input->main_source = sts_source_ref(main_source);
     served_init(&served);

@@ -78,6 +78,8 @@ struct snapshot {
     struct sts_arena *arena;
     struct sts_settings settings; /* of the main source, which this snapshot keeps alive */
     struct sts_str main_file, base_dir;
+    struct sts_str ledger; /* its path. A server keeps the one that it began with, whatever the
+                              settings say meanwhile: so it is that of the snapshot before */
     struct snapshot_source *sources;
     size_t source_count;
     size_t *source_index; /* open addressing on the name, place + 1; power of two */

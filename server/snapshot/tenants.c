@@ -321,8 +321,7 @@ static void certify(struct build *b, struct tenant *t)
 
 struct sts_str snapshot_certificate_index(const struct snapshot *s, struct sts_arena *arena)
 {
-    struct sts_str ledger = file_resolve(arena, s->base_dir, s->settings.ledger.path);
-    return sts_arena_printf(arena, "%.*s.certs", STS_ARG(ledger));
+    return sts_arena_printf(arena, "%.*s.certs", STS_ARG(s->ledger));
 }
 
 /* Whose host has this name, pattern or not: a pattern stands for one label. */

@@ -207,6 +207,33 @@ def test_ledger_removed(scene, run):
     check_ledger(s, 2)
 
 
+def test_another_ledger_while_the_first_is_unusable(serve):
+    """Help says to name another file; it counts after a restart, as `ledger` is said to. Nobody may
+    issue ids in a file that another server holds the lock of, or `records` believes to be free."""
+    daemon = serve({"example.org": {"mode": "none", "mx": "mx.example.org"}}, ledger="first.db",
+                   files={"first.db/in-the-way": ""})
+    assert daemon.log(code="ledger-foreign")
+    daemon.config.write_text(daemon.config.read_text().replace("first.db", "second.db"))
+    daemon.send_signal(signal.SIGHUP)
+    daemon.wait_for("code=restart-needed")
+    daemon.send_signal(signal.SIGHUP)
+    daemon.wait_for("event=reload", 2)
+    assert not list(daemon.directory.glob("second.db*"))
+    # The first one is mended: it is the one that counts.
+    (daemon.directory / "first.db/in-the-way").unlink()
+    (daemon.directory / "first.db").rmdir()
+    daemon.send_signal(signal.SIGHUP)
+    daemon.wait_for("event=ledger-recovered")
+    with contextlib.closing(sqlite3.connect(daemon.directory / "first.db")) as ledger:
+        assert ledger.execute("SELECT count(*) FROM instance").fetchone() == (1,)
+    assert (daemon.directory / "first.db.certs").exists()
+    assert not list(daemon.directory.glob("second.db*"))
+    daemon.stop()
+    again = daemon.again().start()
+    assert (daemon.directory / "second.db").exists()
+    again.stop()
+
+
 # --- Two of them ---------------------------------------------------------------------------------
 
 
