@@ -177,7 +177,11 @@ static void *worker_main(void *data)
 {
     struct worker *worker = data;
     struct http_server *server = worker->server;
+    char name[16];
 
+    /* Of itself: the name of another thread takes a descriptor, and there may be none to spare. */
+    snprintf(name, sizeof(name), "http-%zu", worker->number);
+    pthread_setname_np(pthread_self(), name);
     set_up(worker);
     pthread_mutex_lock(&server->lock);
     worker->ready = true;
@@ -203,18 +207,6 @@ void worker_init(struct worker *worker, struct http_server *server, size_t numbe
     worker->timer = -1;
     worker->listeners = STS_ARRAY(server->arena, server->listener_count, struct worker_listener);
     worker->snapshot = snapshot_ref(server->snapshot);
-}
-
-static int create_thread(struct worker *worker)
-{
-    char name[16];
-    int error = thread_start(&worker->thread, STACK_SIZE, worker_main, worker);
-
-    if (error == 0) {
-        snprintf(name, sizeof(name), "http-%zu", worker->number);
-        pthread_setname_np(worker->thread, name);
-    }
-    return error;
 }
 
 /* Of its own a loop has an epoll descriptor and both ends of a pipe, and libh2o ends the process
@@ -246,7 +238,7 @@ int worker_start(struct worker *worker)
         return -1;
     error = worker_check_descriptors(worker->timer);
     if (error == 0)
-        error = create_thread(worker);
+        error = thread_start(&worker->thread, STACK_SIZE, worker_main, worker);
     if (error != 0) {
         close(worker->timer);
         worker->timer = -1;
