@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -20,19 +21,56 @@
 
 enum { TICK_MS = 60000 };
 
-/* Signals arrive by descriptor; workers inherit the mask and never see one. */
-static int block_signals(void)
+static sigset_t signals_to_end(void)
 {
     sigset_t set;
 
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGIO, SIG_IGN); /* of file_read_settled */
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return set;
+}
+
+static void on_early_end(int number)
+{
+    (void)number;
+    _exit(EXIT_SUCCESS);
+}
+
+/* The first build takes as long as there is to read, and nothing is open, bound or written before
+ * it is over: until then SIGTERM ends the process at once. By a handler, because the first process
+ * of a container is not ended by a signal whose action is the default one. */
+static int begin_signals(void)
+{
+    const struct sigaction early = {.sa_handler = on_early_end};
+    sigset_t end = signals_to_end(), all = end, hangup;
+
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGIO, SIG_IGN); /* of file_read_settled */
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    sigaddset(&all, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &hangup, NULL);
+    sigaction(SIGTERM, &early, NULL);
+    sigaction(SIGINT, &early, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &end, NULL);
+    return signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/* From now on all arrive by descriptor; workers inherit the mask and never see one. */
+static void block_signals(void)
+{
+    const sigset_t end = signals_to_end();
+    pthread_sigmask(SIG_BLOCK, &end, NULL);
+}
+
+/* One waits to be read by the loop, which a start comes to late. */
+static bool is_end_asked(void)
+{
+    sigset_t pending;
+
+    sigpending(&pending);
+    return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
 }
 
 static bool listen_and_start(struct daemon *d)
@@ -120,8 +158,11 @@ static void stop(struct daemon *d)
     admin_close(d->admin);
     hook_free(d->hook);
     bool drained = http_server_stop(d->http, d->snapshot->settings.shutdown_timeout * 1000);
-    publisher_tick(&d->publisher, d->snapshot);
-    reload_remember(d);
+    /* A start that was given up has nothing to add, and whoever asked for the end does not wait. */
+    if (d->begun) {
+        publisher_tick(&d->publisher, d->snapshot);
+        reload_remember(d);
+    }
     log_begin(&line, LOG_LEVEL_INFO, "stopped");
     log_cstr(&line, "drained", drained ? "yes" : "no");
     log_end(&line);
@@ -135,14 +176,18 @@ static void yield_to_workers(void)
     setpriority(PRIO_PROCESS, 0, NICE); /* who may not do that either loses nothing but this */
 }
 
-/* From the first answer to the last one. */
+/* From the first answer to the last one. Each step may take long when there is much to serve. */
 static bool serve(struct daemon *d, const char *ready_file)
 {
     if (!publisher_start(&d->publisher, d->snapshot) || !listen_and_start(d))
         return false;
     /* Served first, announced second. */
     d->hook = hook_new(d->loop, (struct ledger *const *)&d->publisher.ledger);
+    d->publisher.is_end_asked = is_end_asked;
     reload_commit(d, NULL);
+    d->publisher.is_end_asked = NULL;
+    if (is_end_asked())
+        return true;
     reload_start(d);
     answer_start(d);
     yield_to_workers();
@@ -150,9 +195,13 @@ static bool serve(struct daemon *d, const char *ready_file)
         return false;
     reload_say_ready(d);
     /* None of this is needed for the first answer. */
-    reload_remember(d);
+    if (!is_end_asked())
+        reload_remember(d);
+    if (is_end_asked())
+        return true;
     reload_go_on(d);
     heap_trim();
+    d->begun = true;
     loop_watch(d->loop, d->signals, POLLIN, on_signal, d);
     loop_set(d->loop, &d->tick, TICK_MS, on_tick, d);
     loop_run(d->loop);
@@ -176,8 +225,9 @@ enum daemon_result daemon_run(const char *config, const char *ready_file)
 
     heap_init();
     tls_library_begin();
-    d.signals = block_signals();
+    d.signals = begin_signals();
     d.snapshot = reload_first(&d);
+    block_signals();
     if (d.snapshot) {
         d.loop = loop_new();
         result = serve(&d, ready_file) ? DAEMON_STOPPED : DAEMON_FAILED;

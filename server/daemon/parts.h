@@ -53,6 +53,7 @@ struct daemon {
     struct said said;
     struct admin *admin; /* NULL: nobody can ask */
     bool admin_said;     /* why not */
+    bool begun;          /* the start is over */
     int index_error;     /* why certificates could not be remembered, as it was said last */
 };
 

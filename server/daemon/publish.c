@@ -67,7 +67,10 @@ static bool commit_all(struct publisher *p, const struct snapshot *s, struct sts
     for (size_t i = 0; i < s->tenant_count; i++)
         if (tenant_is_current(&s->tenants[i]))
             entries[count++] = entry_of(&s->tenants[i]);
-    return ledger_serve(p->ledger, entries, count, clock_wall(), diags);
+    ledger_give_up_when(p->ledger, p->is_end_asked);
+    bool good = ledger_serve(p->ledger, entries, count, clock_wall(), diags);
+    ledger_give_up_when(p->ledger, NULL);
+    return good;
 }
 
 /* What differs between two snapshots, for the ledger; both are sorted by domain. */
@@ -135,7 +138,8 @@ static void remember_why(struct publisher *p, bool done, const struct sts_diags 
 static void settle(struct publisher *p, bool done, const struct sts_diags *diags)
 {
     remember_why(p, done, diags);
-    if (!p->pending || done)
+    bool given_up = !done && p->is_end_asked && p->is_end_asked();
+    if (!given_up && (!p->pending || done))
         log_diags(diags);
     if (p->pending && done) {
         struct log_line line;

@@ -11,6 +11,8 @@ struct publisher {
     bool other_server;     /* another one holds it */
     bool pending;          /* something served is not committed yet; tried again each minute */
     char why[300];         /* it is pending */
+    bool (*is_end_asked)(
+        void); /* a commit is given up, and pending, when it says so; may be NULL */
 };
 
 /* Before anything is served; false when another server uses this ledger. */

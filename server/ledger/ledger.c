@@ -10,7 +10,7 @@
 #include "server/ledger/parts.h"
 #include "server/ledger/schema.h"
 
-enum { BUSY_MS = 5000, PAUSE_MS = 20 };
+enum { BUSY_MS = 5000, PAUSE_MS = 20, STEPS_BETWEEN_QUESTIONS = 10000 };
 
 int ledger_exec(struct ledger *ledger, const char *sql)
 {
@@ -111,8 +111,9 @@ static int open_to_write(struct ledger *ledger)
 {
     ledger_create_private(ledger->path.ptr);
     int rc = open_file(ledger, ledger->path.ptr, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    bool migrated = rc == SQLITE_OK;
 
-    if (rc != SQLITE_OK && rc != LEDGER_RC_EMPTY && rc != LEDGER_RC_OLDER)
+    if (!migrated && rc != LEDGER_RC_EMPTY && rc != LEDGER_RC_OLDER)
         return rc;
     /* SQLite falls back to reading by itself, and would complain at the first change only. */
     if (sqlite3_db_readonly(ledger->db, "main"))
@@ -121,7 +122,8 @@ static int open_to_write(struct ledger *ledger)
     if (rc == SQLITE_OK)
         rc = ledger_exec(ledger, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
                                  "PRAGMA journal_size_limit = 4194304");
-    return rc == SQLITE_OK ? ledger_schema_migrate(ledger->db, &ledger_schema) : rc;
+    /* Migrating takes the write lock, so that it would wait for whoever writes. */
+    return rc == SQLITE_OK && !migrated ? ledger_schema_migrate(ledger->db, &ledger_schema) : rc;
 }
 
 static struct file_id identify(struct sts_str path)
@@ -152,6 +154,34 @@ static int open_database(struct ledger *ledger)
     }
     return stat(ledger->path.ptr, &st) != 0 && errno == ENOENT ? LEDGER_RC_MISSING
                                                                : open_to_read(ledger);
+}
+
+static int ledger_on_busy(void *data, int tries)
+{
+    const struct ledger *ledger = data;
+
+    if (ledger->asked_to_give_up() || tries >= BUSY_MS / PAUSE_MS)
+        return 0;
+    sqlite3_sleep(PAUSE_MS);
+    return 1;
+}
+
+static int ledger_on_progress(void *data)
+{
+    return ((const struct ledger *)data)->asked_to_give_up();
+}
+
+void ledger_give_up_when(struct ledger *ledger, bool (*asked)(void))
+{
+    ledger->asked_to_give_up = asked;
+    if (!ledger->db)
+        return;
+    sqlite3_progress_handler(ledger->db, asked ? STEPS_BETWEEN_QUESTIONS : 0, ledger_on_progress,
+                             ledger);
+    if (asked)
+        sqlite3_busy_handler(ledger->db, ledger_on_busy, ledger);
+    else
+        sqlite3_busy_timeout(ledger->db, BUSY_MS);
 }
 
 struct ledger *ledger_open(const char *path, enum ledger_access access, struct sts_pos where,

@@ -34,6 +34,9 @@ enum { LEDGER_TOUCH_SECONDS = 60 };
 struct ledger *ledger_open(const char *path, enum ledger_access access, struct sts_pos where,
                            struct sts_diags *diags);
 void ledger_close(struct ledger *ledger); /* NULL is fine */
+/* While `asked` (may be NULL) says so, no call that follows waits for another process or works to
+ * its end: it fails, and nothing changed. */
+void ledger_give_up_when(struct ledger *ledger, bool (*asked)(void));
 
 struct ledger_instance {
     struct sts_str domain;

@@ -30,6 +30,7 @@ struct ledger {
     struct sts_str wal_path, shm_path;
     struct file_id file, wal;           /* what was opened for writing */
     struct proved proved[PROVED_SLOTS]; /* by digest */
+    bool (*asked_to_give_up)(void);     /* may be NULL */
     bool told;                          /* by ledger_serve what is served */
     bool replaced; /* another file since; what it says has not been told by this server */
 };

@@ -448,6 +448,61 @@ static void many_tenants(void **state)
     assert_int_equal(latest(f, "t17.example").first_served, NOW + 2);
 }
 
+static int questions, answered_yes_after;
+
+static bool asked(void)
+{
+    return ++questions > answered_yes_after;
+}
+
+/* Whoever ends a server does not wait for a ledger that has much to write... */
+static void a_commit_is_given_up_when_asked(void **state)
+{
+    enum { COUNT = 5000 };
+    struct fixture *f = *state;
+    struct ledger_entry *entries = STS_ARRAY(f->arena, COUNT, struct ledger_entry);
+
+    reopen(f, LEDGER_WRITE);
+    for (int i = 0; i < COUNT; i++)
+        entries[i] = (struct ledger_entry){sts_arena_printf(f->arena, "t%d.example", i),
+                                           numbered_policy(f, 1)};
+    questions = answered_yes_after = 0;
+    ledger_give_up_when(f->ledger, asked);
+    assert_false(ledger_serve(f->ledger, entries, COUNT, NOW, &f->diags));
+    assert_int_equal(questions, 1);
+    sts_diags_init(&f->diags, f->arena);
+    questions = 0;
+    answered_yes_after = 5;
+    assert_false(ledger_serve(f->ledger, entries, COUNT, NOW, &f->diags));
+    assert_int_equal(questions, 6);
+    sts_diags_init(&f->diags, f->arena);
+    assert_int_equal(raw_int(f, "SELECT count(*) FROM instance"), 0);
+    ledger_give_up_when(f->ledger, NULL);
+    assert_true(ledger_serve(f->ledger, entries, COUNT, NOW, &f->diags));
+    assert_int_equal(questions, 6);
+    assert_int_equal(raw_int(f, "SELECT count(*) FROM instance"), COUNT);
+    expect_consistent(f);
+}
+
+/* ...nor for another process that writes. */
+static void a_busy_ledger_is_given_up_when_asked(void **state)
+{
+    struct fixture *f = *state;
+
+    reopen(f, LEDGER_WRITE);
+    sqlite3 *other = raw_open(f);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    questions = 0;
+    answered_yes_after = 3;
+    ledger_give_up_when(f->ledger, asked);
+    assert_false(try_commit(f, "a.example", numbered_policy(f, 1), NOW));
+    expect_error(f, "ledger-busy");
+    assert_int_equal(questions, 4);
+    sqlite3_close(other);
+    ledger_give_up_when(f->ledger, NULL);
+    assert_true(try_commit(f, "a.example", numbered_policy(f, 1), NOW));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -468,6 +523,8 @@ int main(void)
         WITH_LEDGER(a_damaged_entry_is_refused_alone),
         WITH_LEDGER(diagnostics_borrow_nothing),
         WITH_LEDGER(many_tenants),
+        WITH_LEDGER(a_commit_is_given_up_when_asked),
+        WITH_LEDGER(a_busy_ledger_is_given_up_when_asked),
     };
     return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
 }
