@@ -64,8 +64,8 @@ def fetch_rounds(options, ready, tenants, pick, result):
         for server in ready:
             before = server.cpu_of_threads()
             found = measure.client(
-                server.port, tenants=tenants.count, count=options.fetches, pick=pick,
-                seed=number + 1, threads=4,
+                server.port, count=options.fetches, pick=pick, seed=number + 1, threads=4,
+                **tenants.client_options,
             )  # fmt: skip
             used = server.cpu_of_threads() - before
             bad = found["wrong"] + found["failed"]
@@ -90,7 +90,7 @@ def memory_after(ready, tenants, result):
     count = min(tenants.count, CACHE_FETCHES)
     for server in ready:
         measure.client(
-            server.port, tenants=tenants.count, count=count, pick="sequential", threads=4
+            server.port, count=count, pick="sequential", threads=4, **tenants.client_options
         )
         entry = result["servers"][server.name]
         entry["memory_fetched"] = server.memory()
@@ -123,7 +123,8 @@ def run(options):
         "machine": measure.machine(),
         "servers": {},
     }
-    tenants = Tenants(options.tenants, options.per_file)
+    tenants = Tenants(options.tenants, options.shared_policies, options.per_file)
+    result["policies"] = tenants.policies
     result["floor"] = measure.floor()
     say(f"floor: {result['floor']}")
     own, ready = servers.Own(tenants), []
@@ -148,7 +149,12 @@ def run(options):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tenants", type=int, default=1000)
-    parser.add_argument("--per-file", type=int, default=1000, help="tenants in a YAML file")
+    parser.add_argument(
+        "--shared-policies", action="store_true", help="97 for all, instead of each its own"
+    )
+    parser.add_argument(
+        "--per-file", type=int, help="tenants in a YAML file: 1, or 1000 that share policies"
+    )
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--fetches", type=int, default=500, help="of a server in a round")
     parser.add_argument("--zipf-from", type=int, default=10_000, help="tenants")
@@ -163,28 +169,32 @@ def parse():
     known = dict(zip(("nginx", "nginx-variables", "haproxy", "h2o", "caddy"), servers.PEERS))
     options.peers = [known[name] for name in options.peers.split(",") if name]
     name = "records" if options.records else "result"
-    options.output = options.output or (
-        measure.TOP / "build" / "bench" / f"{name}-{options.tenants}.json"
-    )
+    options.output = options.output or _output(name, options.tenants, options.shared_policies)
     return options
 
 
-def _at_1000():
+def _output(name, tenants, shared):
+    # Those of shared policies are no points of the plots, which take all of result-*.json.
+    name = f"shared-{name}" if shared else name
+    return measure.TOP / "build" / "bench" / f"{name}-{tenants}.json"
+
+
+def _at_1000(shared):
     """What an earlier run found with 1,000 tenants, or None."""
-    path = measure.TOP / "build" / "bench" / "result-1000.json"
+    path = _output("result", 1000, shared)
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are ended on the way
     options = parse()
-    result = measure_records(options.tenants) if options.records else run(options)
+    result = measure_records(options) if options.records else run(options)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=1) + "\n")
     if options.records:
         print(json.dumps(result, indent=1))
         return max(result[name]["exit"] for name in ("first", "again"))
-    print(targets.table(result, _at_1000()))
+    print(targets.table(result, _at_1000(options.shared_policies)))
     say(f"written: {os.path.relpath(options.output)}")
     return 1 if targets.broken(result) else 0
 

@@ -3,8 +3,9 @@
  * and the body, which must be the whole policy of that tenant. Prints one line of JSON.
  *
  *     client --port P --tenants N [--count C | --seconds S] [--threads K] [--rate R]
- *            [--pick uniform|zipf|sequential] [--seed S] [--first T]
+ *            [--pick uniform|zipf|sequential] [--seed S] [--first T] [--policies own|shared]
  *     client --port P --first T --until right|age=SECONDS|serial=HEX [--seconds S]
+ *            [--policies own|shared]
  *
  * --rate: fetches a second in all; latency then counts from the moment when a fetch was due.
  * --until: one tenant again and again, until the answer is right and the newest one. */
@@ -42,6 +43,7 @@ struct options {
     struct pick pick;
     uint64_t seed;
     const char *until;
+    bool shared; /* what the policies are: tenant.h */
 };
 
 struct answer {
@@ -165,7 +167,7 @@ static enum outcome talk(SSL *ssl, unsigned tenant, const char *host, struct ans
         *done_ns = now_ns();
     }
     SSL_shutdown(ssl);
-    enum outcome outcome = judge_answer(tenant, text, len, &out->max_age);
+    enum outcome outcome = judge_answer(tenant, options.shared, text, len, &out->max_age);
     return outcome == RIGHT ? RIGHT : complain(outcome, host, text);
 }
 
@@ -322,10 +324,10 @@ static int until(void)
 static bool parse(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"port", 1, NULL, 'p'},    {"tenants", 1, NULL, 'n'}, {"count", 1, NULL, 'c'},
-        {"seconds", 1, NULL, 's'}, {"threads", 1, NULL, 't'}, {"rate", 1, NULL, 'r'},
-        {"pick", 1, NULL, 'k'},    {"seed", 1, NULL, 'e'},    {"first", 1, NULL, 'f'},
-        {"until", 1, NULL, 'u'},   {NULL, 0, NULL, 0},
+        {"port", 1, NULL, 'p'},    {"tenants", 1, NULL, 'n'},  {"count", 1, NULL, 'c'},
+        {"seconds", 1, NULL, 's'}, {"threads", 1, NULL, 't'},  {"rate", 1, NULL, 'r'},
+        {"pick", 1, NULL, 'k'},    {"seed", 1, NULL, 'e'},     {"first", 1, NULL, 'f'},
+        {"until", 1, NULL, 'u'},   {"policies", 1, NULL, 'o'}, {NULL, 0, NULL, 0},
     };
     struct options *o = &options;
 
@@ -361,6 +363,9 @@ static bool parse(int argc, char **argv)
             break;
         case 'u':
             o->until = optarg;
+            break;
+        case 'o':
+            o->shared = strcmp(optarg, "shared") == 0;
             break;
         default:
             return false;

@@ -11,23 +11,30 @@
 enum outcome { RIGHT, WRONG, FAILED };
 
 /* Other max_ages are other versions of the same policy. */
-static inline bool judge_body(unsigned tenant, const char *body, size_t len, unsigned *max_age)
+static inline bool judge_body(unsigned tenant, bool shared, const char *body, size_t len,
+                              unsigned *max_age)
 {
-    char wanted[128];
-    int prefix = snprintf(wanted, sizeof(wanted),
-                          "version: STSv1\r\nmode: enforce\r\nmx: mx%u.provider.example\r\n"
-                          "max_age: ",
-                          tenant % POLICIES);
+    static const char head[] = "version: STSv1\r\nmode: enforce\r\n";
+    char wanted[160];
+    int prefix = shared
+                     ? snprintf(wanted, sizeof(wanted),
+                                "%smx: mx%u.provider.example\r\nmax_age: ", head, tenant % POLICIES)
+                     : snprintf(wanted, sizeof(wanted),
+                                "%smx: mx1.t%07u.example\r\nmx: mx2.t%07u.example\r\n"
+                                "max_age: ",
+                                head, tenant, tenant);
     char *end;
 
     if (len < (size_t)prefix + 3 || memcmp(body, wanted, (size_t)prefix) != 0)
         return false;
     *max_age = (unsigned)strtoul(body + prefix, &end, 10);
-    return *max_age >= MAX_AGE_FIRST && end == body + len - 2 && memcmp(end, "\r\n", 2) == 0;
+    return *max_age >= (shared ? SHARED_MAX_AGE : OWN_MAX_AGE) && end == body + len - 2 &&
+           memcmp(end, "\r\n", 2) == 0;
 }
 
 /* `text` has room for a NUL behind it, and is cut behind its head. */
-static inline enum outcome judge_answer(unsigned tenant, char *text, size_t len, unsigned *max_age)
+static inline enum outcome judge_answer(unsigned tenant, bool shared, char *text, size_t len,
+                                        unsigned *max_age)
 {
     static const char ok[] = "HTTP/1.1 200 ", length[] = "\r\nContent-Length:";
     char *body, *field;
@@ -41,7 +48,7 @@ static inline enum outcome judge_answer(unsigned tenant, char *text, size_t len,
     field = strcasestr(text, length);
     if (strncmp(text, ok, sizeof(ok) - 1) == 0 && field &&
         strtoul(field + sizeof(length) - 1, NULL, 10) == (size_t)(text + len - body) &&
-        judge_body(tenant, body, (size_t)(text + len - body), max_age))
+        judge_body(tenant, shared, body, (size_t)(text + len - body), max_age))
         return RIGHT;
     return WRONG;
 }

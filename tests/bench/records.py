@@ -10,11 +10,13 @@ from tenants import Tenants
 PORT = 443  # written, never listened on
 
 
-def measure_records(count, form="bind"):
+def measure_records(options, form="bind"):
     """First with nothing known of the tenants (ids are issued), then again."""
-    tenants = Tenants(count, certificates=False)
+    tenants = Tenants(
+        options.tenants, options.shared_policies, options.per_file, certificates=False
+    )
     tenants.write(PORT)
-    result = {"tenants": count, "format": form}
+    result = {"tenants": tenants.count, "policies": tenants.policies, "format": form}
     for name in "first", "again":
         begin = time.monotonic()
         with open(tenants.run / "records.out", "wb") as out:

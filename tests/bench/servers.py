@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import measure
-from tenants import POLICIES, host
+from tenants import host
 
 STOP_S = 20
 
@@ -49,7 +49,9 @@ class Server:
             stderr=subprocess.STDOUT, env=os.environ | self.environment,
         )  # fmt: skip
         wait = subprocess.run(
-            measure.client_command(self.port, first=tenant, until="right", seconds=limit),
+            measure.client_command(
+                self.port, first=tenant, until="right", seconds=limit, **self.tenants.client_options
+            ),
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if wait.returncode != 0:
@@ -102,11 +104,14 @@ class Own(Server):
         return pathlib.Path(self.log.name).read_bytes().count(b"event=reload ")
 
     def cache_mib(self):
-        """What the certificates take that are ready to use: bounded, however many tenants."""
+        """What the certificates take that are ready to use: bounded, however many tenants. None
+        when the server is too busy to say."""
         done = subprocess.run(
             [measure.PROGRAM, "status", "-c", self.tenants.main, "--format", "json"],
             stdout=subprocess.PIPE, check=False,
         )  # fmt: skip
+        if not done.stdout:
+            return None
         return round(json.loads(done.stdout)["certificate_cache"]["bytes"] / 2**20, 1)
 
 
@@ -176,11 +181,10 @@ class Haproxy(Server):
     name = "haproxy"
 
     def prepare(self):
-        run = self.tenants.run
         backends = "".join(
-            f"backend p{number}\n    mode http\n    http-request return status 200 content-type "
-            f"text/plain file {run}/p{number}.txt\n"
-            for number in range(POLICIES)
+            f"backend {name}\n    mode http\n    http-request return status 200 content-type "
+            f"text/plain file {file}\n"
+            for name, file in self.tenants.backends().items()
         )
         (self.folder / "haproxy.cfg").write_text(
             "global\n    nbthread 2\n    maxconn 8192\n    tune.ssl.cachesize 0\n"

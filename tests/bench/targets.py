@@ -126,7 +126,8 @@ def table(result, base=None):
     floor = result["floor"]
     lines = [
         "",
-        f"{result['tenants']} tenants, {result['date']}, {result['version']}; floor "
+        f"{result['tenants']} tenants ({result['policies']} policies), {result['date']}, "
+        f"{result['version']}; floor "
         f"{floor['sum_us']} us (sign {floor['sign_us']}, key {floor['keygen_us']}, agreement "
         f"{floor['derive_us']}); OpenSSL's half of a fetch in memory {floor['memory_us']} us",
         "",
