@@ -94,8 +94,10 @@ struct snapshot *reload_first(struct daemon *d)
     return s;
 }
 
+/* `where` is of a snapshot that may be dropped, because nothing else changed. */
 static void needs_restart(struct sts_diags *diags, struct sts_pos where, const char *key)
 {
+    where.source = sts_arena_dup(diags->arena, where.source);
     struct sts_diag *diag = sts_diag_add(diags, STS_WARNING, "restart-needed", where,
                                          "%s changed, and counts after a restart only", key);
     sts_diag_help(diags, diag, "systemctl restart mta-stsd");
