@@ -60,6 +60,7 @@ static json_t *build_here(const char *config, struct sts_arena *arena, struct st
     const struct report_input report = {.snapshot = s,
                                         .served = &served,
                                         .diags = &diags,
+                                        .now = input.now,
                                         .compared_with = asked          ? "served"
                                                          : served.count ? "ledger"
                                                                         : NULL,
@@ -149,7 +150,7 @@ static enum exit_code judge(const json_t *report, const struct sts_diags *diags)
 
     if (config && output_blind(diags, config))
         return EXIT_BLIND;
-    if (diags->errors)
+    if (report_any_alarm(diags))
         return EXIT_ERRORS;
     return json_is_true(json_object_get(report, "usable")) ? EXIT_FINE : EXIT_BLIND;
 }

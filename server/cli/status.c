@@ -4,6 +4,7 @@
 
 #include "server/cli/command.h"
 #include "server/cli/server.h"
+#include "server/snapshot/report.h"
 #include "server/sys/file.h"
 
 enum { ASK_MS = 30000 };
@@ -206,6 +207,16 @@ static void print_text(struct page *p, const json_t *top, bool named)
         print_on_change(p, json_object_get(top, "on_change"));
     }
     print_tenants(p, top, named);
+    print_diags(p, json_object_get(top, "removed"), STS_NOTE);
+}
+
+static bool any_alarm(const struct page *p, const json_t *array)
+{
+    struct sts_diags diags;
+
+    sts_diags_init(&diags, p->arena);
+    sts_diags_from_json(&diags, array);
+    return report_any_alarm(&diags);
 }
 
 /* Whoever names tenants asks for those; what is wrong with others is not judged. */
@@ -218,10 +229,14 @@ static bool anything_wrong(const struct page *p, const json_t *top, bool named)
 
     if (!named)
         wrong |= number(reload, "errors") || is(json_object_get(top, "ledger"), "pending") ||
-                 number(hook, "pending") || number(hook, "failures");
+                 number(hook, "pending") || number(hook, "failures") ||
+                 strcmp(word(p, json_object_get(top, "watch"), "mode"), "polling") == 0 ||
+                 any_alarm(p, json_object_get(reload, "diagnostics")) ||
+                 any_alarm(p, json_object_get(top, "removed"));
     for (size_t i = 0; i < json_array_size(tenants); i++) {
         const json_t *t = json_array_get(tenants, i);
-        wrong |= !is(t, "ready") || strcmp(word(p, t, "state"), "kept") == 0;
+        wrong |= !is(t, "ready") || strcmp(word(p, t, "state"), "kept") == 0 ||
+                 any_alarm(p, json_object_get(t, "why"));
     }
     return wrong;
 }

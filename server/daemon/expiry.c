@@ -4,34 +4,31 @@
 #include <stdlib.h>
 
 #include "server/base/memory.h"
+#include "server/snapshot/renewal.h"
 #include "server/sys/log.h"
 
 enum { DAY = 86400 };
 
-time_t expiry_next(time_t not_after, int level)
+time_t expiry_next(const struct cert_info *info, int level)
 {
-    static const int days[] = {21, 7, 3, 1};
+    static const int days[] = {14, 7, 3, 1};
 
     assert(level >= 0);
     if (level >= EXPIRY_EXPIRED)
         return EXPIRY_NEVER;
-    return level < EXPIRY_EXPIRED - 1 ? not_after - days[level] * DAY : not_after + 1;
+    if (level == EXPIRY_EXPIRED - 1)
+        return info->not_after + 1;
+    time_t overdue = renewal_overdue_at(info), then = info->not_after - days[level] * DAY;
+    return then > overdue ? then : overdue;
 }
 
-int expiry_level(time_t not_after, time_t now)
+int expiry_level(const struct cert_info *info, time_t now)
 {
     int level = 0;
 
-    while (expiry_next(not_after, level) <= now)
+    while (expiry_next(info, level) <= now)
         level++;
     return level;
-}
-
-/* Renewals come when a third of the lifetime is left: before that nothing is broken. */
-static bool is_late(const struct cert_info *info, int level)
-{
-    time_t left = info->not_after - expiry_next(info->not_after, level - 1);
-    return level == EXPIRY_EXPIRED || left * 3 <= info->not_after - info->not_before;
 }
 
 static void say(const struct presented *p, int level, time_t now)
@@ -60,7 +57,7 @@ static void say(const struct presented *p, int level, time_t now)
 
 static void expect(struct expiry *e, const struct cert_pair *pair)
 {
-    time_t next = pair ? expiry_next(cert_pair_info(pair)->not_after, 0) : EXPIRY_NEVER;
+    time_t next = pair ? expiry_next(cert_pair_info(pair), 0) : EXPIRY_NEVER;
     e->next = next < e->next ? next : e->next;
 }
 
@@ -107,16 +104,15 @@ static bool look(struct expiry *e, time_t now)
         while (k < e->count && (uintptr_t)e->list[k].pair < pair)
             k++;
         int said = k < e->count && (uintptr_t)e->list[k].pair == pair ? e->list[k].level : 0;
-        int level = expiry_level(info->not_after, now);
+        int level = expiry_level(info, now);
         if (level > said) {
             said = level;
             expired |= level == EXPIRY_EXPIRED;
-            if (is_late(info, level))
-                say(&all[i], level, now);
+            say(&all[i], level, now);
         }
         if (said)
             next.list[next.count++] = (struct expiring){cert_pair_ref(all[i].pair), said};
-        time_t then = expiry_next(info->not_after, level);
+        time_t then = expiry_next(info, level);
         next.next = then < next.next ? then : next.next;
     }
     free(all);

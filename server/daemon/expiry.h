@@ -1,6 +1,6 @@
-/* Expiry: certificates that are presented and run out soon. Renewals come weeks before, so each of
- * the last 21, 7, 3 and 1 days says that something is broken: once for each certificate, and once
- * more when it has expired. One that lives for a few days only is renewed later, and said later. */
+/* Expiry: certificates that are presented and run out soon. One that is overdue for renewal
+ * (server/snapshot/renewal.h) is said at once, and when 14, 7, 3 and 1 days are left, if it was not
+ * overdue before; once more when it has expired. */
 #ifndef MTASTS_DAEMON_EXPIRY_H
 #define MTASTS_DAEMON_EXPIRY_H
 
@@ -22,10 +22,11 @@ struct expiry {
     time_t last; /* time of the tick before */
 };
 
-/* How near the end is: 0 far, 1 to 4 the last 21, 7, 3, 1 days, EXPIRY_EXPIRED. */
-int expiry_level(time_t not_after, time_t now);
+/* How near the end is: 0 not overdue, 1 to 4 the last 14, 7, 3, 1 days, EXPIRY_EXPIRED. What is
+ * overdue late begins at the level of that day. */
+int expiry_level(const struct cert_info *info, time_t now);
 /* When a certificate of this level reaches the next one. */
-time_t expiry_next(time_t not_after, int level);
+time_t expiry_next(const struct cert_info *info, int level);
 
 /* After a snapshot was published in place of `before` (NULL: nothing), which is still there. */
 void expiry_update(struct expiry *e, const struct snapshot *before, const struct snapshot *s);

@@ -323,6 +323,7 @@ json_t *reload_predict(const struct daemon *d)
     const struct report_input report = {.snapshot = next,
                                         .previous = d->snapshot,
                                         .diags = &diags,
+                                        .now = input.now,
                                         .compared_with = "server",
                                         .config = d->config};
     json_t *json = report_json(&report);

@@ -1,4 +1,5 @@
 /* What `status` shows, as JSON. */
+#include <string.h>
 #include <unistd.h>
 
 #include "server/daemon/parts.h"
@@ -30,7 +31,8 @@ static json_t *snapshot_json(const struct snapshot *s)
     return object;
 }
 
-/* What concerns a tenant is said there, unless the look came to nothing. */
+/* What concerns a tenant is said there, unless the look came to nothing; who was removed is said
+ * for as long as the ledger knows that it matters. */
 static json_t *diagnostics_json(const struct daemon *d)
 {
     const struct attempt *a = &d->attempt;
@@ -39,7 +41,9 @@ static json_t *diagnostics_json(const struct daemon *d)
 
     sts_diags_init(&rest, scratch);
     for (const struct sts_diag *diag = a->diags.first; diag; diag = diag->next)
-        if (!a->usable || !diag->tenant.len || !snapshot_find_domain(d->snapshot, diag->tenant))
+        if (!a->usable || !diag->tenant.len ||
+            (!snapshot_find_domain(d->snapshot, diag->tenant) &&
+             strcmp(diag->code, "tenant-removed") != 0))
             status_copy_diag(&rest, diag);
     json_t *array = sts_diags_json(&rest);
     sts_arena_free(scratch);

@@ -4,10 +4,11 @@
 
 #include "mtasts/domain.h"
 #include "server/daemon/parts.h"
+#include "server/snapshot/renewal.h"
 #include "server/snapshot/report.h"
 #include "server/sys/clock.h"
 
-enum { DAY = 86400 };
+enum { DAY = 86400, REMOVED_MAX = 1000 /* that are listed */ };
 
 /* What the ledger knows of a tenant whose policy is committed. */
 struct known {
@@ -21,6 +22,7 @@ struct view {
     time_t now;
     struct sts_arena *arena;
     struct known *known;            /* in the place of each tenant */
+    struct sts_diags removed;       /* who is no tenant any more, while senders hold its policy */
     const struct sts_diag **sorted; /* what the last usable look said, by what it concerns */
     size_t count;
 };
@@ -85,20 +87,21 @@ void status_copy_diag(struct sts_diags *to, const struct sts_diag *diag)
     sts_diags_append(to, &one);
 }
 
-/* Errors, and what was kept, say why it is not as configured; all the rest is advice. */
-static bool is_reason(const struct sts_diag *diag)
-{
-    return diag->severity == STS_ERROR || strcmp(diag->code, "tenant-kept") == 0 ||
-           strcmp(diag->code, "source-kept") == 0;
-}
-
-static void find_diags(const struct view *v, struct sts_str about, bool own, bool reasons,
+/* Adds those of this subject to `out`, unless it is NULL; whether there are any. */
+static bool find_diags(const struct view *v, struct sts_str about, bool own, bool reasons,
                        struct sts_diags *out)
 {
+    bool any = false;
+
     for (size_t i = first_of(v, about); i < v->count && sts_str_eq(subject(v->sorted[i]), about);
-         i++)
-        if (own == (v->sorted[i]->tenant.len != 0) && is_reason(v->sorted[i]) == reasons)
+         i++) {
+        if (own != (v->sorted[i]->tenant.len != 0) || report_is_alarm(v->sorted[i]) != reasons)
+            continue;
+        any = true;
+        if (out)
             status_copy_diag(out, v->sorted[i]);
+    }
+    return any;
 }
 
 static void explain_id(const struct view *v, const struct tenant *t, const struct known *k,
@@ -128,11 +131,42 @@ static void explain_id(const struct view *v, const struct tenant *t, const struc
     }
 }
 
+/* Whether somebody must look at the files of this certificate; says so in `out`, which may be NULL.
+ * A newer pair that cannot be used is said of the file that is wrong. */
+static bool explain_files(const struct view *v, const struct cert_pair *pair, struct sts_diags *out)
+{
+    char space[CERT_PATH_MAX];
+    struct sts_str files[] = {cert_pair_info(pair)->file, cert_pair_key_file(pair, space)};
+    bool any = false;
+
+    for (size_t i = 0; i < (sts_str_eq(files[0], files[1]) ? 1 : 2); i++)
+        any |= find_diags(v, files[i], false, true, out);
+    return any;
+}
+
+static bool explain_certificates(const struct view *v, const struct tenant *t,
+                                 struct sts_diags *out)
+{
+    const struct cert_pair *pairs[] = {t->identity.ec, t->identity.rsa};
+    bool any = false;
+
+    for (size_t i = 0; t->state == TENANT_SERVED && i < sizeof(pairs) / sizeof(*pairs); i++) {
+        if (!pairs[i])
+            continue;
+        const struct cert_info *info = cert_pair_info(pairs[i]);
+        any |= explain_files(v, pairs[i], out) || v->now >= renewal_overdue_at(info);
+        if (out)
+            renewal_warn(out, info, t->domain, 1, v->now);
+    }
+    return any;
+}
+
 static void find_reasons(const struct view *v, const struct tenant *t, struct sts_diags *out)
 {
     find_diags(v, t->domain, true, true, out);
     if (t->kept != KEPT_NOT || t->state == TENANT_REFUSED)
         find_diags(v, tenant_where(v->d->snapshot, t).source, false, true, out);
+    explain_certificates(v, t, out);
     explain_id(v, t, &v->known[t - v->d->snapshot->tenants], out);
 }
 
@@ -145,6 +179,16 @@ static struct known *known_of(struct view *v, struct sts_str domain)
     return t ? &v->known[t - s->tenants] : NULL;
 }
 
+/* A warning of the look that removed it is gone after the next one; senders are not. */
+static void learn_removed(struct view *v, const struct ledger_history *history)
+{
+    struct sts_str domain = history->latest.domain;
+    const struct sts_pos where = {v->d->snapshot->main_file, 0, 0};
+
+    if (history->cached_until > v->now && v->removed.warnings < REMOVED_MAX)
+        report_removed(&v->removed, where, domain, history->cached_until);
+}
+
 static void learn(void *data, const struct ledger_history *history)
 {
     struct view *v = data;
@@ -152,6 +196,8 @@ static void learn(void *data, const struct ledger_history *history)
     const struct tenant *t = snapshot_find_domain(v->d->snapshot, latest->domain);
     struct known *k = known_of(v, latest->domain);
 
+    if (!t)
+        learn_removed(v, history);
     if (!t || latest->last_served || !sts_str_eq(latest->body, tenant_body(t)))
         return;
     k->committed = true;
@@ -254,13 +300,8 @@ static json_t *tenant_json(const struct view *v, const struct tenant *t,
 /* Whether there is anything to say of it. */
 static bool is_worth_a_look(const struct view *v, const struct tenant *t)
 {
-    if (!is_ready(v, t) || t->kept != KEPT_NOT || t->retiring)
-        return true;
-    for (size_t i = first_of(v, t->domain);
-         i < v->count && sts_str_eq(subject(v->sorted[i]), t->domain); i++)
-        if (v->sorted[i]->tenant.len && is_reason(v->sorted[i]))
-            return true;
-    return false;
+    return !is_ready(v, t) || t->kept != KEPT_NOT || t->retiring ||
+           explain_certificates(v, t, NULL) || find_diags(v, t->domain, true, true, NULL);
 }
 
 static void add_tenant(const struct view *v, const struct tenant *t, const char **separator,
@@ -334,7 +375,8 @@ static void add_all(struct view *v, bool list, struct sts_buf *out)
     for (size_t i = 0; i < s->tenant_count; i++)
         if (!list || is_worth_a_look(v, &s->tenants[i]))
             add_tenant(v, &s->tenants[i], &separator, out);
-    sts_buf_add_cstr(out, "],\"unknown\":[]");
+    sts_buf_add_cstr(out, "],\"unknown\":[],\"removed\":");
+    sts_diags_render_json(out, &v->removed);
 }
 
 void status_tenants(struct sts_buf *out, struct daemon *d, const struct status_question *question)
@@ -344,6 +386,7 @@ void status_tenants(struct sts_buf *out, struct daemon *d, const struct status_q
 
     sts_diags_init(&ignored, v.arena);
     v.known = STS_ARRAY(v.arena, d->snapshot->tenant_count, struct known);
+    sts_diags_init(&v.removed, v.arena);
     sort_diags(&v, &reload_reasons(d)->diags);
     if (d->publisher.ledger && hook_state(d->hook)->phase != HOOK_OFF)
         ledger_each_unpublished(d->publisher.ledger, on_unpublished, &v, &ignored);

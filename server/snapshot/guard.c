@@ -5,6 +5,7 @@
 
 #include "mtasts/domain.h"
 #include "server/snapshot/parts.h"
+#include "server/snapshot/report.h"
 #include "server/snapshot/rollout.h"
 
 enum { GUARDED_MAX = 1000 };
@@ -37,18 +38,17 @@ static void warn(struct build *b, struct sts_pos where, struct sts_str domain, c
 }
 
 /* A policy of all changes all: beyond the first ones, a warning each would bury what they say. */
-static bool is_one_too_many(struct build *b)
+static bool is_one_too_many(struct build *b, size_t *guarded)
 {
-    bool too_many = b->guarded == GUARDED_MAX;
+    bool too_many = *guarded == GUARDED_MAX;
 
-    b->guarded += !too_many;
+    *guarded += !too_many;
     b->unsaid += too_many;
     return too_many;
 }
 
 static void guard_removed(struct build *b, struct sts_str domain, const struct sts_policy *was)
 {
-    char what[STS_DOMAIN_MAX + 80];
     time_t until = 0;
 
     /* Of mode none itself nobody holds anything up, but perhaps of one before. */
@@ -57,14 +57,11 @@ static void guard_removed(struct build *b, struct sts_str domain, const struct s
         if (until <= b->input->now)
             return;
     }
-    if (is_one_too_many(b))
+    if (is_one_too_many(b, &b->guarded_removed))
         return;
     if (!until)
         until = held_until(b, domain, was);
-    snprintf(what, sizeof(what), "%.*s was removed, but senders may hold its policy",
-             STS_ARG(domain));
-    warn(b, (struct sts_pos){b->snapshot->main_file, 0, 0}, domain, "tenant-removed", what,
-         "put it back with retire: on until then (RFC 8461 section 8.3)", until);
+    report_removed(b->diags, (struct sts_pos){b->snapshot->main_file, 0, 0}, domain, until);
 }
 
 static bool has_mx(const struct sts_policy *policy, struct sts_str mx)
@@ -90,7 +87,8 @@ static void guard_changed(struct build *b, const struct tenant *t, const struct 
     char what[STS_DOMAIN_MAX + 160];
 
     if (was->mode == STS_MODE_NONE || t->retiring ||
-        (is->max_age >= was->max_age && !takes_mx_away(is, was)) || is_one_too_many(b))
+        (is->max_age >= was->max_age && !takes_mx_away(is, was)) ||
+        is_one_too_many(b, &b->guarded_changed))
         return;
     struct sts_pos where = tenant_where(b->snapshot, t);
     time_t until = held_until(b, t->domain, was);

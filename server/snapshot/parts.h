@@ -34,7 +34,8 @@ struct build {
     size_t suggestions;
     struct cert_loading *loading; /* of the certificates, beside all else; or NULL */
     struct repeated repeated;
-    size_t guarded, unsaid;  /* tenants that guard.c warned of, and that it only counted */
+    /* Tenants that changed or were removed and that guard.c warned of; those that it counted. */
+    size_t guarded_changed, guarded_removed, unsaid;
     bool reused;             /* some shards of the snapshot before... */
     uint32_t *moved;         /* ...where its sources are now, place + 1; 0: not taken over */
     struct sts_arena *spare; /* for what the next shard says */

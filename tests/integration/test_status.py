@@ -19,6 +19,7 @@ import yaml
 from cryptography import x509
 from harness import BINARY, DEADLINE
 from harness.clock import Clock
+from harness.issue import Issuer
 from harness.process import command, environment
 from test_reload_limits import limited
 from test_serve import PLAIN, get, tenant
@@ -233,14 +234,137 @@ def test_retiring(serve, run, tmp_path):
     assert "safe to remove now" in text(run, daemon, "example.org")
 
 
-def test_removed(serve, run):
-    """Who is no tenant any more is said until the next change."""
-    daemon = start(serve, "example.org", "example.com")
+@pytest.mark.once
+def test_removed(serve, run, clock):
+    """Somebody must put it back for as long as senders may hold its policy, whatever is looked at
+    meanwhile; then nobody."""
+    daemon = start(serve, "example.org", "example.com", env=clock.environment)
+    config = daemon.config.read_text()
     edit(daemon, lambda c: c["tenants"].pop("example.com"))
-    found = ask(run, daemon)
-    assert list(found["tenants"]) == ["example.org"]
-    assert codes(found["reload"]["diagnostics"]) == ["tenant-removed"]
-    assert "example.com was removed, but senders may hold its policy until" in text(run, daemon)
+    said = "example.com was removed, but senders may hold its policy until"
+    for again in False, False, True:
+        found = ask(run, daemon, code=1)
+        assert list(found["tenants"]) == ["example.org"]
+        assert codes(found["removed"]) == ["tenant-removed"] and not found["reload"]["diagnostics"]
+        assert text(run, daemon, code=1).count(said) == 1
+        assert text(run, daemon, "example.org")  # is not concerned
+        hangup(daemon)
+        if again:
+            daemon.stop()
+            daemon = serve(config=daemon.config.read_text(), env=clock.environment)
+            assert codes(ask(run, daemon, code=1)["removed"]) == ["tenant-removed"]
+    clock.set("+9d")
+    assert ask(run, daemon)["removed"] == []
+    assert said not in text(run, daemon)
+    clock.set("+1d")
+    daemon.config.write_text(config)
+    hangup(daemon)
+    assert ask(run, daemon)["removed"] == []
+
+
+# --- Alarms: exit code 0 says that nobody is needed ----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def issuer(certs):
+    return Issuer(certs.authority)
+
+
+def own_certificates(serve, tmp_path, **pairs):
+    """A server of tenants named by letters, each with its pair in a folder of its own."""
+    for letter, pair in pairs.items():
+        write_pair(tmp_path, letter, pair)
+    tenants = {f"{letter}.example": tenant() for letter in pairs}
+    return serve(tenants, certificates=[str(tmp_path / "certs")], reload=QUIET)
+
+
+def write_pair(tmp_path, letter, pair, chain=None):
+    folder = tmp_path / "certs" / letter
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "fullchain.pem").write_text(chain or pair.chain)
+    (folder / "privkey.pem").write_text(pair.key)
+
+
+DAY = datetime.timedelta(days=1)
+
+
+def test_certificate_near_its_end(serve, run, tmp_path, issuer):
+    """Two hours before, it is the tenant's alarm, of `status` and of `check`. What lives for six
+    days and has two left is about to be renewed."""
+    pairs = {"a": issuer.issue("mta-sts.a.example", days=1 / 12, begins=-89 * DAY),
+             "b": issuer.issue("mta-sts.b.example", days=2, begins=-4 * DAY),
+             "c": issuer.issue("mta-sts.c.example", days=15, begins=-75 * DAY)}
+    daemon = own_certificates(serve, tmp_path, **pairs)
+    (line,) = daemon.log(event="certificate-expires")
+    assert line["tenant"] == "a.example"
+    found = ask(run, daemon, code=1)["tenants"]
+    assert codes(found["a.example"]["why"]) == ["certificate-expires"] and found["a.example"]["ready"]
+    assert found["b.example"]["why"] == found["c.example"]["why"] == []
+    end = f"{pairs['a'].not_after:%Y-%m-%dT%H:%M:%SZ}"
+    message = rf"the certificate of a\.example expires at {end}, in (2 hours|1\d\d minutes), and was not renewed"
+    for names in (), ("a.example",):
+        shown = text(run, daemon, *names, code=1)
+        assert "\na.example: served\n" in shown and re.search(message, shown)
+        assert "b.example" not in shown
+    assert text(run, daemon, "b.example", "c.example")
+    for running in True, False:
+        done = run("check", "-c", daemon.config)
+        assert done.returncode == 1 and len(re.findall(message, done.stderr)) == 1, running
+        assert done.stderr.count("[certificate-expires]") == 1
+        if running:
+            daemon.stop()
+
+
+def test_renewal_that_is_kept_back(serve, run, tmp_path, issuer):
+    """Until the files are right again, also when somebody else's are looked at meanwhile."""
+    one, other = (issuer.issue(f"mta-sts.{letter}.example") for letter in "ab")
+    daemon = own_certificates(serve, tmp_path, a=one, b=other)
+    assert ask(run, daemon)
+    write_pair(tmp_path, "a", one, chain=issuer.issue("mta-sts.a.example").chain)
+    done = run("check", "-c", daemon.config)
+    assert done.returncode == 1 and "[certificate-kept]" in done.stderr
+    for _ in range(2):
+        hangup(daemon)
+        found = ask(run, daemon, code=1)
+        assert codes(found["reload"]["diagnostics"]) == ["certificate-kept"]
+        assert codes(found["tenants"]["a.example"]["why"]) == ["certificate-kept"]
+        assert found["tenants"]["b.example"]["why"] == []
+        assert "\na.example: served\n" in text(run, daemon, code=1)
+        assert "[certificate-kept]" in text(run, daemon, "a.example", code=1)
+        assert text(run, daemon, "b.example")
+        write_pair(tmp_path, "b", issuer.issue("mta-sts.b.example"))
+    write_pair(tmp_path, "a", one)
+    hangup(daemon)
+    assert ask(run, daemon)
+
+
+def test_restart_needed(serve, run):
+    """As long as the setting of the file is not the one in effect."""
+    daemon = start(serve, "example.org")
+    good = daemon.config.read_text()
+    edit(daemon, lambda c: c.setdefault("limits", {}).update(workers=3))
+    for _ in range(2):
+        assert codes(ask(run, daemon, code=1)["reload"]["diagnostics"]) == ["restart-needed"]
+        assert "[restart-needed]" in text(run, daemon, code=1)
+        assert run("check", "-c", daemon.config).returncode == 1
+        hangup(daemon)
+    assert text(run, daemon, "example.org")
+    daemon.config.write_text(good)
+    hangup(daemon)
+    assert ask(run, daemon)
+
+
+def test_advice_is_no_alarm(serve, run):
+    """Who looks for exit codes is not called because of what may stay as it is."""
+    daemon = start(serve, "example.org", contact={})
+    edit(daemon, lambda c: c["tenants"].update(
+        {"example.org": {"mode": "enforce", "mx": ["other.example.org"], "max_age": "2d"}}))
+    said = daemon.log(event="diagnostic", level="warning")
+    assert {line["code"] for line in said} >= {"tlsrpt-missing", "max-age-below-week", "mx-removed",
+                                               "max-age-shortened"}
+    assert ask(run, daemon)
+    done = run("check", "-c", daemon.config)
+    assert done.returncode == 0 and "warning: " in done.stderr
 
 
 # --- Around the tenants --------------------------------------------------------------------------
@@ -336,12 +460,14 @@ def test_on_change_runs(serve, run, tmp_path):
 
 
 def test_polling(serve, run):
-    """Without inotify nothing is wrong, and it is said."""
+    """Without inotify changes are late: somebody must raise the limit."""
     daemon = start(serve, "example.org", preexec=limited(max_inotify_watches=0))
-    watch = ask(run, daemon)["watch"]
+    watch = ask(run, daemon, code=1)["watch"]
     assert watch["mode"] == "polling" and watch["without"] > 0
     assert "max_user_watches" in watch["help"]
-    assert "\nwatch: " in text(run, daemon) and "max_user_watches" in text(run, daemon)
+    shown = text(run, daemon, code=1)
+    assert "\nwatch: " in shown and "max_user_watches" in shown
+    assert text(run, daemon, "example.org")
 
 
 def test_two_thousand_tenants(serve, run):

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "server/daemon/expiry.h"
+#include "server/snapshot/renewal.h"
 #include "server/tls/cert_pair.h"
 
 enum { DAY = 86400 };
@@ -19,21 +20,91 @@ static void thresholds(void **state)
         time_t left;
         int level;
     } expected[] = {
-        {90 * DAY, 0}, {21 * DAY + 1, 0},      {21 * DAY, 1}, {7 * DAY + 1, 1},
+        {90 * DAY, 0}, {14 * DAY + 1, 0},      {14 * DAY, 1}, {7 * DAY + 1, 1},
         {7 * DAY, 2},  {3 * DAY, 3},           {DAY + 1, 3},  {DAY, 4},
         {0, 4},        {-1, EXPIRY_EXPIRED},   {-9 * DAY, 5}, {END, 0},
         {END + 1, 0},  {-END, EXPIRY_EXPIRED},
     };
 
+    const struct cert_info info = {.not_after = END};
+
     (void)state;
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
-        assert_int_equal(expiry_level(END, END - expected[i].left), expected[i].level);
+        assert_int_equal(expiry_level(&info, END - expected[i].left), expected[i].level);
     /* Each level begins when the one before says so. */
     for (int level = 0; level < EXPIRY_EXPIRED; level++) {
-        assert_int_equal(expiry_level(END, expiry_next(END, level)), level + 1);
-        assert_int_equal(expiry_level(END, expiry_next(END, level) - 1), level);
+        assert_int_equal(expiry_level(&info, expiry_next(&info, level)), level + 1);
+        assert_int_equal(expiry_level(&info, expiry_next(&info, level) - 1), level);
     }
-    assert_true(expiry_next(END, EXPIRY_EXPIRED) == EXPIRY_NEVER);
+    assert_true(expiry_next(&info, EXPIRY_EXPIRED) == EXPIRY_NEVER);
+}
+
+/* Somebody must act when half of the third is gone in which clients renew. */
+static void overdue_by_lifetime(void **state)
+{
+    const struct {
+        time_t lifetime, left;
+    } expected[] = {
+        {398 * DAY, 14 * DAY},
+        {90 * DAY, 14 * DAY},
+        {84 * DAY, 14 * DAY},
+        {47 * DAY, 47 * DAY / 6},
+        {6 * DAY, DAY},
+        {DAY, 4 * 3600},
+        {0, 0},
+        {-5 * DAY, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        const struct cert_info info = {.not_before = END - expected[i].lifetime, .not_after = END};
+        assert_true(renewal_overdue_at(&info) == END - expected[i].left);
+        /* The log says so at this moment, not earlier and not later. */
+        assert_int_equal(expiry_level(&info, END - expected[i].left - 1), 0);
+        assert_true(expiry_level(&info, END - expected[i].left) > 0);
+    }
+}
+
+static const struct sts_diag *warned(struct sts_diags *diags, time_t now)
+{
+    const struct cert_info info = {
+        .file = STS_STR("shared.pem"), .not_before = END - 90 * DAY, .not_after = END};
+    size_t before = sts_diags_count(diags);
+    bool said = renewal_warn(diags, &info, STS_STR("a.example"), before ? 1 : 3, now);
+    const struct sts_diag *last = diags->first;
+
+    assert_int_equal(sts_diags_count(diags), before + said);
+    while (last && last->next)
+        last = last->next;
+    return said ? last : NULL;
+}
+
+static void what_is_said_of_it(void **state)
+{
+    struct sts_diags diags;
+    const struct sts_diag *diag;
+
+    (void)state;
+    sts_diags_init(&diags, sts_arena_new());
+    assert_null(warned(&diags, END - 14 * DAY - 1));
+    diag = warned(&diags, END - 14 * DAY);
+    assert_string_equal(diag->code, "certificate-expires");
+    assert_int_equal(diag->severity, STS_WARNING);
+    assert_string_equal(diag->message.ptr,
+                        "the certificate of a.example and 2 more tenants expires at "
+                        "2026-05-28T20:26:40Z, in 14 days, and was not renewed");
+    assert_string_equal(diag->where.source.ptr, "shared.pem");
+    assert_string_equal(diag->tenant.ptr, "a.example");
+    assert_true(diag->help.len);
+    assert_non_null(strstr(warned(&diags, END - 2 * DAY + 1)->message.ptr, "in 47 hours,"));
+    assert_non_null(strstr(warned(&diags, END - 7199)->message.ptr, "in 119 minutes,"));
+    assert_non_null(strstr(warned(&diags, END - 60)->message.ptr, "in 1 minute,"));
+    diag = warned(&diags, END + 1);
+    assert_string_equal(diag->code, "certificate-expired");
+    assert_int_equal(diag->severity, STS_ERROR);
+    assert_string_equal(diag->message.ptr, "the certificate of a.example expired at "
+                                           "2026-05-28T20:26:40Z: senders refuse it");
+    sts_arena_free(diags.arena);
 }
 
 /* --- a snapshot of three tenants: A and B with one certificate, C with two ------------------- */
@@ -96,9 +167,9 @@ static void each_threshold_once(void **state)
     expiry_update(&e, NULL, &w->snapshot);
     assert_false(tick(&e, END - 30 * DAY, text, sizeof(text)));
     assert_string_equal(text, "");
-    assert_int_equal(e.next, END - 21 * DAY);
+    assert_int_equal(e.next, END - 14 * DAY);
 
-    static const int days[] = {21, 7, 3, 1};
+    static const int days[] = {14, 7, 3, 1};
     for (size_t i = 0; i < 4; i++) {
         char expected[32];
         snprintf(expected, sizeof(expected), "days=%d", days[i]);
@@ -118,11 +189,11 @@ static void each_threshold_once(void **state)
     assert_non_null(strstr(text, "event=certificate-expired tenant=a.example"));
     assert_false(tick(&e, END + 2, text, sizeof(text)));
     assert_string_equal(text, "");
-    assert_int_equal(e.next, END + 19 * DAY); /* of the EC one */
+    assert_int_equal(e.next, END + 26 * DAY); /* of the EC one */
     expiry_fini(&e);
 }
 
-/* What lives for six days is renewed two days before its end, so only the last day is late. */
+/* What lives for six days is renewed two days before its end, so it is overdue on the last. */
 static void short_lives_are_said_later(void **state)
 {
     struct world *w = *state;
@@ -161,11 +232,11 @@ static void late_at_the_start(void **state)
     others[0].identity.ec = others[1].identity.ec = w->pairs[RENEWED];
     e.next = EXPIRY_NEVER;
     expiry_update(&e, &w->snapshot, &next);
-    assert_int_equal(e.next, END + 69 * DAY);
+    assert_int_equal(e.next, END + 76 * DAY);
     e.next = 0;
     assert_false(tick(&e, END - DAY, text, sizeof(text)));
     assert_string_equal(text, "");
-    assert_int_equal(e.next, END + 19 * DAY);
+    assert_int_equal(e.next, END + 26 * DAY);
     expiry_fini(&e);
 }
 
@@ -243,7 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(thresholds),           TEST(each_threshold_once), TEST(short_lives_are_said_later),
         TEST(late_at_the_start),    TEST(the_clock_goes_back), TEST(nothing_is_presented),
-        TEST(renewed_certificates),
+        TEST(renewed_certificates), TEST(overdue_by_lifetime), TEST(what_is_said_of_it),
     };
     return cmocka_run_group_tests_name("expiry", tests, NULL, NULL);
 }
