@@ -16,6 +16,22 @@ static bool has_wildcard(struct sts_str pattern)
     return false;
 }
 
+/* As glob(3) and fnmatch(3) take it. The directory of the main file is called as it is called: no
+ * part of it is a pattern. */
+static struct sts_str include_pattern(const struct snapshot *s, struct sts_str pattern)
+{
+    struct sts_buf base = {0};
+
+    for (size_t i = 0; i < s->base_dir.len; i++) {
+        if (strchr("*?[\\", s->base_dir.ptr[i]))
+            sts_buf_add(&base, STS_STR("\\"));
+        sts_buf_add(&base, sts_str_sub(s->base_dir, i, i + 1));
+    }
+    struct sts_str full = file_resolve(s->arena, sts_buf_str(&base), pattern);
+    sts_buf_fini(&base);
+    return full;
+}
+
 /* 0, or why the directory cannot be listed. */
 static int list_error(const char *path)
 {
@@ -28,13 +44,15 @@ static int list_error(const char *path)
     return 0;
 }
 
-/* The directory of `path` down to its first wildcard: 0 when it can be listed. */
-static int base_error(struct build *b, struct sts_str path)
+/* The directory of `pattern` down to its first wildcard: 0 when it can be listed. */
+static int base_error(struct build *b, struct sts_str pattern)
 {
+    const struct snapshot *s = b->snapshot;
+
     do
-        path = file_dirname(b->snapshot->arena, path);
-    while (has_wildcard(path));
-    return list_error(path.ptr);
+        pattern = file_dirname(s->arena, pattern);
+    while (has_wildcard(pattern));
+    return list_error(file_resolve(s->arena, s->base_dir, pattern).ptr);
 }
 
 static bool is_gone(int error)
@@ -42,10 +60,10 @@ static bool is_gone(int error)
     return error == ENOENT || error == ENOTDIR;
 }
 
-static void no_match(struct build *b, const struct sts_path *pattern, struct sts_str full)
+static void no_match(struct build *b, const struct sts_path *pattern)
 {
     bool wild = has_wildcard(pattern->path);
-    int error = base_error(b, full);
+    int error = base_error(b, pattern->path);
     struct sts_diag *diag = sts_diag_add(
         b->diags, wild ? STS_WARNING : STS_ERROR, wild ? "include-empty" : "include-missing",
         pattern->where, "%.*s: no such %s", STS_ARG(pattern->path), error ? "directory" : "file");
@@ -77,7 +95,7 @@ static int on_glob_error(const char *path, int error)
 void sources_include(struct build *b, const struct sts_path *pattern)
 {
     const struct snapshot *s = b->snapshot;
-    struct sts_str full = file_resolve(s->arena, s->base_dir, pattern->path);
+    struct sts_str full = include_pattern(s, pattern->path);
     glob_t found;
 
     glob_errno = 0;
@@ -87,7 +105,7 @@ void sources_include(struct build *b, const struct sts_path *pattern)
     if (glob_errno)
         unlisted(b, pattern, glob_errno);
     else if (rc == GLOB_NOMATCH)
-        no_match(b, pattern, full);
+        no_match(b, pattern);
     if (rc != 0)
         return;
     sources_add_all(b, found.gl_pathv, found.gl_pathc, pattern->where);
@@ -100,7 +118,7 @@ const struct sts_path *source_pattern(const struct build *b, struct sts_str name
 
     for (size_t i = 0; i < s->settings.include_count; i++) {
         const struct sts_path *pattern = &s->settings.include[i];
-        struct sts_str full = file_resolve(s->arena, s->base_dir, pattern->path);
+        struct sts_str full = include_pattern(s, pattern->path);
         if (fnmatch(full.ptr, name.ptr, FNM_PATHNAME | FNM_PERIOD) == 0)
             return pattern;
     }

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from harness import edits
 from harness.reload import FAST, SUBJECT, body, policy, replace, text
+from test_serve import PLAIN, get, tenant
 
 PATIENT = {"settle": "1s", "settle_limit": "10s", "rescan": "1h"}
 
@@ -134,3 +135,31 @@ def test_a_signal_looks_at_once(scene):
     s.daemon.send_signal(signal.SIGHUP)
     s.watcher.until(body(2))
     s.hangup()
+
+
+@pytest.mark.parametrize("name", ["[1]", "a[b", "*", "a\\b"])
+@pytest.mark.parametrize("pattern", ["t.d/*.yaml", "*/a[bc].yaml", "t.d/ab.yaml"])
+def test_a_folder_named_like_a_pattern(serve, run, tmp_path, name, pattern):
+    """The include pattern is one; the directory of the main file is what it is called."""
+    daemon = serve(config={"listen": PLAIN, "certificates": [], "ledger": str(tmp_path / "l.db"),
+                           "reload": FAST | {"rescan": "1h"}, "include": [pattern]}, start=False)
+    files = {"t.d/ab.yaml": "example.org", "t.d/ac.yaml": "example.com"}
+    wanted = 1 if pattern == "t.d/ab.yaml" else 2
+    daemon.directory = daemon.directory.rename(tmp_path / name)
+    daemon.config = daemon.directory / daemon.config.name
+    for folder in daemon.directory, tmp_path / "other":
+        (folder / "t.d").mkdir(parents=True)
+    (tmp_path / "other/t.d/ab.yaml").write_text(yaml.safe_dump({"tenants": {"example.net": tenant()}}))
+    first, second = (daemon.directory / file for file in files)
+    first.write_text(yaml.safe_dump({"tenants": {"example.org": tenant()}}))
+    assert "1 tenant: 1 served" in run("check", "-c", daemon.config).stdout
+    daemon.start()
+    assert get(daemon, "example.org").status == 200
+    replace(second, yaml.safe_dump({"tenants": {"example.com": tenant()}}))
+    if wanted == 2:
+        daemon.wait_for("event=reload result=done .* added=1 ")
+    daemon.directory.joinpath("t.d").rename(tmp_path / "elsewhere")
+    daemon.wait_for("code=file-gone", wanted)
+    assert get(daemon, "example.org").status == 200
+    if wanted == 2:
+        assert get(daemon, "example.com").status == 200
