@@ -1,13 +1,12 @@
 /* The rules that a certificate must meet before it is presented to a sender. */
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
-#include <string.h>
 
+#include "server/tls/cert_key.h"
 #include "server/tls/cert_leaf.h"
 #include "server/tls/cert_pair.h"
-
-enum { RSA_BITS_MIN = 2048 };
 
 struct check {
     const struct cert_pair *pair;
@@ -60,10 +59,22 @@ static bool key_fits(const struct check *c, size_t index)
     return fits;
 }
 
+static bool cert_check_refuse_key(const struct check *c, const char *code, const char *what)
+{
+    struct sts_diag *d = sts_diag_add(c->diags, STS_ERROR, code, at(c, 0), "%s", what);
+    sts_diag_help(c->diags, d, CERT_KEY_HELP);
+    return false;
+}
+
 static bool check_key_fits(const struct check *c)
 {
     struct sts_diag *d;
 
+    if (!X509_get0_pubkey(c->objects->leaf)) {
+        ERR_clear_error();
+        return cert_check_refuse_key(c, "certificate-key-broken",
+                                     "the certificate's public key is not one of its kind");
+    }
     if (key_fits(c, 0))
         return true;
     for (size_t i = 1; i < count(c); i++) {
@@ -83,32 +94,41 @@ static bool check_key_fits(const struct check *c)
     return false;
 }
 
-static void weak_key(const struct check *c, const char *code, const char *what)
-{
-    struct sts_diag *d = sts_diag_add(c->diags, STS_ERROR, code, at(c, 0), "%s", what);
-    sts_diag_help(c->diags, d, "use ECDSA P-256, or RSA with 2048 bits or more");
-}
-
-static void check_key_strength(const struct check *c)
+/* What a handshake costs grows with the cube of the modulus, and what anybody pays for verifying
+ * it with the public exponent. */
+static bool check_rsa(const struct check *c)
 {
     const EVP_PKEY *key = c->objects->key;
-    char group[40] = "";
+    BIGNUM *e = NULL;
+    int bits = EVP_PKEY_get_bits(key);
 
-    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA) {
-        if (EVP_PKEY_get_bits(key) < RSA_BITS_MIN)
-            weak_key(c, "certificate-weak-key", "the RSA key is shorter than 2048 bits");
+    if (bits < CERT_RSA_BITS_MIN)
+        return cert_check_refuse_key(c, "certificate-weak-key",
+                                     "the RSA key is shorter than 2048 bits");
+    if (bits > CERT_RSA_BITS_MAX)
+        return cert_check_refuse_key(c, "certificate-key-size",
+                                     "the RSA key is longer than 4096 bits");
+    bool good = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_odd(e) &&
+                !BN_is_one(e) && BN_num_bits(e) <= CERT_RSA_EXPONENT_MAX;
+    BN_free(e);
+    return good ||
+           cert_check_refuse_key(c, "certificate-key-exponent",
+                                 "the RSA key's public exponent is 1, even or above 32 bits");
+}
+
+/* The sizes first: nothing is computed with a number that has not been measured. */
+static void check_key(const struct check *c)
+{
+    if (EVP_PKEY_get_base_id(c->objects->key) == EVP_PKEY_RSA && !check_rsa(c))
         return;
-    }
-    if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC) {
-        weak_key(c, "certificate-key-type",
-                 "the key is neither ECDSA nor RSA: hardly any sender accepts it");
+    if (cert_key_works(c->objects->key))
         return;
-    }
-    if (EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1 &&
-        (strcmp(group, "prime256v1") == 0 || strcmp(group, "secp384r1") == 0 ||
-         strcmp(group, "secp521r1") == 0))
-        return;
-    weak_key(c, "certificate-weak-key", "the key's curve is not P-256, P-384 or P-521");
+    struct sts_diag *d =
+        sts_diag_add(c->diags, STS_ERROR, "certificate-key-broken", at(c, 0),
+                     "the private key does not make signatures that the certificate verifies");
+    char space[CERT_PATH_MAX];
+    sts_diag_help(c->diags, d, "key file: %.*s; issue key and certificate again",
+                  STS_ARG(cert_pair_key_file(c->pair, space)));
 }
 
 /* The signature of a root is not looked at by anyone (RFC 5280 §6.1). */
@@ -251,7 +271,7 @@ bool cert_check(const struct cert_pair *pair, const struct cert_objects *objects
     c.file = sts_arena_dup(diags->arena, pair->info.file);
     if (!check_key_fits(&c))
         return false;
-    check_key_strength(&c);
+    check_key(&c);
     check_signatures(&c);
     check_names(&c);
     check_purpose(&c);

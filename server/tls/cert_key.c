@@ -3,13 +3,11 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "server/tls/cert_key.h"
 
-#include <limits.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <openssl/sha.h>
 #include <pthread.h>
-#include <string.h>
 
 #include "server/base/memory.h"
 
@@ -65,128 +63,29 @@ static EVP_PKEY *wrap_rsa(RSA *rsa)
     return key;
 }
 
-/* ECPrivateKey (RFC 5915) of a curve that is served; NULL for all else. `nid`: the curve that an
- * envelope names. */
-static EVP_PKEY *read_ec(const unsigned char *der, long len, int nid)
-{
-    const unsigned char *at = der;
-    EC_KEY *ec = NULL;
-    bool good = false;
-
-    for (size_t i = 0; i < CURVES; i++)
-        if (curves[i].nid == nid)
-            ec = new_ec(curves[i].group);
-    if (nid != NID_undef && !ec)
-        return NULL;
-    EC_KEY *read = d2i_ECPrivateKey(ec ? &ec : NULL, &at, len);
-    if (read && at == der + len) {
-        int found = EC_GROUP_get_curve_name(EC_KEY_get0_group(read));
-        for (size_t i = 0; i < CURVES; i++)
-            good |= curves[i].nid == found && (nid == NID_undef || nid == found);
-    }
-    if (good)
-        return wrap_ec(read);
-    EC_KEY_free(read ? read : ec);
-    return NULL;
-}
-
 static EVP_PKEY *read_rsa(const unsigned char *der, long len)
 {
     return wrap_rsa(d2i_RSAPrivateKey(NULL, &der, len));
 }
 
-static EVP_PKEY *read_pkcs8(const unsigned char *der, long len)
+/* The point that the private part leads to; false when there is none. */
+static bool cert_key_compute_public(EC_KEY *ec, const BIGNUM *scalar)
 {
-    PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &der, len);
-    const ASN1_OBJECT *kind = NULL;
-    const unsigned char *inner = NULL;
-    const X509_ALGOR *algorithm = NULL;
-    const void *parameter = NULL;
-    EVP_PKEY *key = NULL;
-    int inner_len = 0, type = 0;
+    const EC_GROUP *group = EC_KEY_get0_group(ec);
 
-    if (info && PKCS8_pkey_get0(&kind, &inner, &inner_len, &algorithm, info) == 1) {
-        X509_ALGOR_get0(NULL, &type, &parameter, algorithm);
-        if (OBJ_obj2nid(kind) == NID_rsaEncryption)
-            key = read_rsa(inner, inner_len);
-        else if (OBJ_obj2nid(kind) == NID_X9_62_id_ecPublicKey && type == V_ASN1_OBJECT)
-            key = read_ec(inner, inner_len, OBJ_obj2nid(parameter));
-    }
-    PKCS8_PRIV_KEY_INFO_free(info);
-    return key;
+    if (BN_is_zero(scalar) || BN_cmp(scalar, EC_GROUP_get0_order(group)) >= 0)
+        return false;
+    EC_POINT *point = sts_must(EC_POINT_new(group));
+    bool good = EC_POINT_mul(group, point, scalar, NULL, NULL, NULL) == 1 &&
+                EC_KEY_set_public_key(ec, point) == 1;
+    EC_POINT_free(point);
+    return good;
 }
 
-static EVP_PKEY *read_short(const struct cert_block *block)
+static bool cert_key_take_public(EC_KEY *ec, const ASN1_BIT_STRING *public)
 {
-    size_t len;
-    unsigned char *der = cert_pem_decode(block, &len);
-    EVP_PKEY *key = NULL;
-
-    if (!der)
-        return NULL;
-    pthread_once(&curves_once, make_curves);
-    if (sts_str_is(block->label, "PRIVATE KEY"))
-        key = read_pkcs8(der, (long)len);
-    else if (sts_str_is(block->label, "EC PRIVATE KEY"))
-        key = read_ec(der, (long)len, NID_undef);
-    else if (sts_str_is(block->label, "RSA PRIVATE KEY"))
-        key = read_rsa(der, (long)len);
-    OPENSSL_clear_free(der, len);
-    return key;
-}
-
-/* OpenSSL would ask on the terminal. */
-static int no_passphrase(char *buf, int size, int rwflag, void *data)
-{
-    (void)buf, (void)size, (void)rwflag, (void)data;
-    return -1;
-}
-
-EVP_PKEY *cert_key_read(const struct cert_block *block)
-{
-    EVP_PKEY *key = read_short(block);
-
-    if (!key) {
-        BIO *bio = sts_must(BIO_new_mem_buf(block->text.ptr, (int)block->text.len));
-        key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-        BIO_free(bio);
-    }
-    ERR_clear_error();
-    return key;
-}
-
-static unsigned char *pack_ec(const EVP_PKEY *key, size_t *len)
-{
-    const EC_KEY *ec = EVP_PKEY_get0_EC_KEY(key);
-    int nid = ec ? EC_GROUP_get_curve_name(EC_KEY_get0_group(ec)) : NID_undef;
-
-    for (size_t i = 0; i < CURVES; i++) {
-        if (curves[i].nid != nid)
-            continue;
-        unsigned char *out = sts_must(OPENSSL_malloc(curves[i].bytes));
-        if (BN_bn2binpad(EC_KEY_get0_private_key(ec), out, (int)curves[i].bytes) < 0) {
-            OPENSSL_free(out);
-            return NULL;
-        }
-        *len = curves[i].bytes;
-        return out;
-    }
-    return NULL;
-}
-
-unsigned char *cert_key_pack(const EVP_PKEY *key, size_t *len)
-{
-    unsigned char *out = NULL;
-
-    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC)
-        return pack_ec(key, len);
-    if (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)
-        return NULL;
-    int size = i2d_RSAPrivateKey(EVP_PKEY_get0_RSA(key), &out);
-    if (size <= 0)
-        return NULL;
-    *len = (size_t)size;
-    return out;
+    return EC_KEY_oct2key(ec, ASN1_STRING_get0_data(public), (size_t)ASN1_STRING_length(public),
+                          NULL) == 1;
 }
 
 static EVP_PKEY *unpack_ec(struct sts_str packed, const ASN1_BIT_STRING *public)
@@ -197,9 +96,9 @@ static EVP_PKEY *unpack_ec(struct sts_str packed, const ASN1_BIT_STRING *public)
         EC_KEY *ec = new_ec(curves[i].group);
         BIGNUM *scalar =
             sts_must(BN_bin2bn((const unsigned char *)packed.ptr, (int)packed.len, NULL));
-        bool good = EC_KEY_oct2key(ec, ASN1_STRING_get0_data(public),
-                                   (size_t)ASN1_STRING_length(public), NULL) == 1 &&
-                    EC_KEY_set_private_key(ec, scalar) == 1;
+        bool good =
+            (public ? cert_key_take_public(ec, public) : cert_key_compute_public(ec, scalar)) &&
+            EC_KEY_set_private_key(ec, scalar) == 1;
         BN_clear_free(scalar);
         if (good)
             return wrap_ec(ec);
@@ -214,4 +113,89 @@ EVP_PKEY *cert_key_unpack(enum cert_key_type type, struct sts_str packed,
     pthread_once(&curves_once, make_curves);
     return type == CERT_EC ? unpack_ec(packed, public)
                            : read_rsa((const unsigned char *)packed.ptr, (long)packed.len);
+}
+
+enum cert_key_state cert_key_read(const struct cert_block *block, struct cert_key_bytes *bytes,
+                                  EVP_PKEY **out)
+{
+    struct cert_key_bytes found;
+    enum cert_key_state state = cert_key_peel(block, &found);
+
+    if (state != CERT_KEY_READ)
+        return state;
+    struct sts_str packed = {(const char *)found.ptr, found.len};
+    EVP_PKEY *key = cert_key_unpack(found.type, packed, NULL);
+    ERR_clear_error();
+    if (!key) {
+        state = found.type == CERT_RSA ? CERT_KEY_UNREADABLE : CERT_KEY_BROKEN;
+        cert_key_drop(&found);
+        return state;
+    }
+    *bytes = found;
+    *out = key;
+    return CERT_KEY_READ;
+}
+
+/* --- Whether a key works ------------------------------------------------------------------------
+ */
+
+/* x mod (prime - 1) = expected */
+static bool cert_key_is_rest(const BIGNUM *x, const BIGNUM *prime, const BIGNUM *expected,
+                             BN_CTX *scratch)
+{
+    BN_CTX_start(scratch);
+    BIGNUM *order = sts_must(BN_CTX_get(scratch)), *rest = sts_must(BN_CTX_get(scratch));
+    bool same = BN_sub(order, prime, BN_value_one()) == 1 && BN_mod(rest, x, order, scratch) == 1 &&
+                BN_cmp(rest, expected) == 0;
+    BN_CTX_end(scratch);
+    return same;
+}
+
+/* Whether the numbers by which OpenSSL signs fast belong to modulus and private exponent. Where
+ * they are wrong it signs without them, at several times the price. None may be larger than the
+ * modulus: one signature could take minutes. */
+static bool cert_key_numbers_fit(const RSA *rsa, BN_CTX *scratch)
+{
+    const BIGNUM *n, *e, *d, *p, *q, *dp, *dq, *inverse;
+
+    RSA_get0_key(rsa, &n, &e, &d);
+    RSA_get0_factors(rsa, &p, &q);
+    RSA_get0_crt_params(rsa, &dp, &dq, &inverse);
+    const BIGNUM *const smaller[] = {e, d, p, q, dp, dq, inverse};
+    for (size_t i = 0; i < sizeof(smaller) / sizeof(smaller[0]); i++)
+        if (BN_is_negative(smaller[i]) || BN_is_zero(smaller[i]) || BN_cmp(smaller[i], n) >= 0)
+            return false;
+    if (!BN_is_odd(n) || BN_is_one(p) || BN_is_one(q) || BN_cmp(inverse, p) >= 0)
+        return false;
+    BN_CTX_start(scratch);
+    BIGNUM *product = sts_must(BN_CTX_get(scratch));
+    bool fit = BN_mul(product, p, q, scratch) == 1 && BN_cmp(product, n) == 0 &&
+               cert_key_is_rest(d, p, dp, scratch) && cert_key_is_rest(d, q, dq, scratch) &&
+               BN_mod_mul(product, inverse, q, p, scratch) == 1 && BN_is_one(product);
+    BN_CTX_end(scratch);
+    return fit;
+}
+
+static bool cert_key_signs(RSA *rsa)
+{
+    static const unsigned char digest[SHA256_DIGEST_LENGTH];
+    unsigned char signature[CERT_RSA_BITS_MAX / 8];
+    unsigned len = 0;
+
+    return RSA_size(rsa) <= (int)sizeof(signature) &&
+           RSA_sign(NID_sha256, digest, sizeof(digest), signature, &len, rsa) == 1 &&
+           RSA_verify(NID_sha256, digest, sizeof(digest), signature, len, rsa) == 1;
+}
+
+bool cert_key_works(const EVP_PKEY *key)
+{
+    RSA *rsa = (RSA *)EVP_PKEY_get0_RSA(key); /* OpenSSL only adds what helps it compute */
+
+    if (!rsa)
+        return true; /* EC: cert_key_read computed the public part */
+    BN_CTX *scratch = sts_must(BN_CTX_secure_new());
+    bool works = cert_key_numbers_fit(rsa, scratch) && cert_key_signs(rsa);
+    BN_CTX_free(scratch);
+    ERR_clear_error();
+    return works;
 }

@@ -8,7 +8,6 @@
 #include "server/base/memory.h"
 #include "server/sys/file.h"
 #include "server/tls/cert_index.h"
-#include "server/tls/cert_key.h"
 #include "server/tls/cert_leaf.h"
 #include "server/tls/cert_load_parts.h"
 #include "server/tls/cert_sum.h"
@@ -155,6 +154,13 @@ static void keep_leaf(struct load *l)
     pthread_mutex_unlock(&loader->lock);
 }
 
+/* The pair has the bytes from now on. */
+static void load_give_key(struct load *l)
+{
+    cert_pair_set_key(l->pair, l->key.ptr, l->key.len);
+    l->key = (struct cert_key_bytes){0};
+}
+
 static enum cert_outcome build(struct load *l, const unsigned char *digest)
 {
     l->pair = cert_pair_new(l->candidate->file, l->candidate->key_file);
@@ -178,10 +184,7 @@ static enum cert_outcome build(struct load *l, const unsigned char *digest)
     cert_pair_set_lines(l->pair, l->lines, l->count);
     if (!cert_check(l->pair, &l->objects, l->ders[0], l->loader->now, l->diags))
         return CERT_BROKEN;
-    size_t len = 0;
-    unsigned char *packed = cert_key_pack(l->objects.key, &len);
-    ERR_clear_error();
-    cert_pair_set_key(l->pair, packed, len);
+    load_give_key(l);
     keep_leaf(l);
     l->pair = cert_pair_seal(l->pair);
     return CERT_LOADED;
@@ -192,6 +195,7 @@ static void load_fini(struct load *l)
     for (size_t i = 0; i < l->count; i++)
         OPENSSL_free((void *)l->ders[i].ptr);
     cert_objects_drop(&l->objects);
+    cert_key_drop(&l->key);
     wipe(&l->text);
     wipe(&l->key_text);
 }
@@ -201,17 +205,16 @@ static void load_fini(struct load *l)
 static bool recall(struct load *l, const struct cert_known *known)
 {
     const struct cert_candidate *c = l->candidate;
-    size_t len;
-    unsigned char *packed =
-        load_peel_key(sts_buf_str(l->key_text.len ? &l->key_text : &l->text), &len);
+    bool peeled = load_peel_key(sts_buf_str(l->key_text.len ? &l->key_text : &l->text), &l->key);
     struct cert_pair *pair =
-        packed ? cert_known_pair(l->loader->known, known, c->file, c->key_file) : NULL;
+        peeled ? cert_known_pair(l->loader->known, known, c->file, c->key_file) : NULL;
 
     if (!pair) {
-        OPENSSL_clear_free(packed, packed ? len : 0);
+        cert_key_drop(&l->key);
         return false;
     }
-    cert_pair_set_key(pair, packed, len);
+    l->pair = pair;
+    load_give_key(l);
     l->pair = cert_pair_seal(pair);
     return true;
 }

@@ -17,7 +17,7 @@
 #include "server/tls/cert_table.h"
 
 /* The rules of cert_check are part of the program, what X509 objects are good for of OpenSSL. */
-static const char HEAD[] = "mta-stsd certificate index 3 " MTA_STSD_VERSION " ";
+static const char HEAD[] = "mta-stsd certificate index 4 " MTA_STSD_VERSION " ";
 
 enum { NONCE = 16, WINDOW = 1 << 20 /* bytes read at a time */ };
 

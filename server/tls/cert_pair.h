@@ -13,8 +13,10 @@
 #include "server/tls/cert_store.h"
 #include "server/tls/cert_table.h"
 
-#define CERT_FILE_MAX  (1u << 20) /* bytes of one certificate or key file */
-#define CERT_CHAIN_MAX 10         /* certificates in a file: where OpenSSL and browsers stop too */
+#define CERT_FILE_MAX  (1u << 20)  /* bytes of one certificate or key file */
+#define CERT_CHAIN_MAX 10          /* certificates in a file: where OpenSSL and browsers stop too */
+#define CERT_DER_MAX   (32u << 10) /* bytes of all of them, decoded */
+#define CERT_KEY_HELP  "use ECDSA P-256, or RSA with 2048 to 4096 bits and exponent 65537"
 
 /* What stands above a leaf. Shared by all pairs that have the same, whichever store they are in. */
 struct cert_chain {
@@ -61,7 +63,7 @@ struct cert_pair {
     struct sts_str *names;    /* DNS names of the leaf, lower case; "*." patterns as they are */
     struct cert_chain *chain; /* referenced; NULL: none */
     uint32_t *lines;          /* where each certificate begins, leaf first */
-    unsigned char *key;       /* as cert_key_pack gives it */
+    unsigned char *key;       /* as cert_key_peel gives it */
     uint32_t name_count;
     uint32_t key_len, leaf_len;
     uint32_t record; /* bytes of its record in a pack; 0: the leaf is in memory */

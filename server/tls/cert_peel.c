@@ -6,9 +6,11 @@
 
 #include "server/base/memory.h"
 #include "server/tls/cert_key.h"
-#include "server/tls/cert_pair.h"
 
-enum { PARAMETERS = 0 /* their context-specific tag */ };
+enum {
+    PARAMETERS = 0, /* their context-specific tag */
+    KEY_MAX = 8192  /* bytes; RSA with 4096 bits and its envelope have 2400 */
+};
 
 static const struct {
     struct sts_str object;
@@ -28,8 +30,6 @@ static bool take(struct sts_str *from, int tag, int class, struct sts_str *out)
     int found, found_class;
     long len;
 
-    if (from->len > CERT_FILE_MAX)
-        return false;
     int how = ASN1_get_object(&at, &len, &found, &found_class, (long)from->len);
     if (how & 0x81 || found != tag || found_class != class) /* an error, or no length */
         return false;
@@ -44,23 +44,47 @@ static bool take_any(struct sts_str *from, int tag, struct sts_str *out)
     return take(from, tag, V_ASN1_UNIVERSAL, out);
 }
 
-/* ECPrivateKey (RFC 5915). The envelope names the curve, or the key itself. */
-static bool peel_ec(struct sts_str der, struct sts_str curve, struct sts_str *out)
+/* As many bytes as the curve's order has, whatever zeros the writer put in front or left out. */
+static enum cert_key_state peel_scalar(struct sts_str scalar, size_t bytes,
+                                       struct cert_key_bytes *out)
 {
-    struct sts_str key, version, parameters;
-
-    if (!take_any(&der, V_ASN1_SEQUENCE, &key) || !take_any(&key, V_ASN1_INTEGER, &version) ||
-        !take_any(&key, V_ASN1_OCTET_STRING, out) ||
-        (!curve.len && (!take(&key, PARAMETERS, V_ASN1_CONTEXT_SPECIFIC, &parameters) ||
-                        !take_any(&parameters, V_ASN1_OBJECT, &curve))))
-        return false;
-    for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++)
-        if (sts_str_eq(curve, curves[i].object))
-            return out->len == curves[i].bytes;
-    return false;
+    while (scalar.len > bytes && scalar.ptr[0] == 0)
+        scalar = sts_str_sub(scalar, 1, scalar.len);
+    if (scalar.len == 0 || scalar.len > bytes)
+        return CERT_KEY_BROKEN;
+    *out = (struct cert_key_bytes){CERT_EC, sts_must(OPENSSL_zalloc(bytes)), bytes};
+    memcpy(out->ptr + bytes - scalar.len, scalar.ptr, scalar.len);
+    return CERT_KEY_READ;
 }
 
-static bool peel_pkcs8(struct sts_str der, struct sts_str *out)
+/* ECPrivateKey (RFC 5915). The envelope names the curve, or the key itself. */
+static enum cert_key_state peel_ec(struct sts_str der, struct sts_str curve,
+                                   struct cert_key_bytes *out)
+{
+    struct sts_str key, version, scalar, parameters;
+
+    if (!take_any(&der, V_ASN1_SEQUENCE, &key) || !take_any(&key, V_ASN1_INTEGER, &version) ||
+        !take_any(&key, V_ASN1_OCTET_STRING, &scalar))
+        return CERT_KEY_UNREADABLE;
+    if (!curve.len && (!take(&key, PARAMETERS, V_ASN1_CONTEXT_SPECIFIC, &parameters) ||
+                       !take_any(&parameters, V_ASN1_OBJECT, &curve)))
+        return CERT_KEY_CURVE;
+    for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++)
+        if (sts_str_eq(curve, curves[i].object))
+            return peel_scalar(scalar, curves[i].bytes, out);
+    return CERT_KEY_CURVE;
+}
+
+static enum cert_key_state peel_rsa(struct sts_str der, struct cert_key_bytes *out)
+{
+    if (!der.len)
+        return CERT_KEY_UNREADABLE;
+    *out = (struct cert_key_bytes){CERT_RSA, sts_must(OPENSSL_malloc(der.len)), der.len};
+    memcpy(out->ptr, der.ptr, der.len);
+    return CERT_KEY_READ;
+}
+
+static enum cert_key_state peel_pkcs8(struct sts_str der, struct cert_key_bytes *out)
 {
     struct sts_str info, version, algorithm, kind, curve, inner;
 
@@ -68,38 +92,39 @@ static bool peel_pkcs8(struct sts_str der, struct sts_str *out)
         !take_any(&info, V_ASN1_SEQUENCE, &algorithm) ||
         !take_any(&algorithm, V_ASN1_OBJECT, &kind) ||
         !take_any(&info, V_ASN1_OCTET_STRING, &inner))
-        return false;
-    if (sts_str_eq(kind, rsa_key)) {
-        *out = inner;
-        return true;
-    }
-    return sts_str_eq(kind, ec_key) && take_any(&algorithm, V_ASN1_OBJECT, &curve) &&
-           peel_ec(inner, curve, out);
+        return CERT_KEY_UNREADABLE;
+    if (sts_str_eq(kind, rsa_key))
+        return peel_rsa(inner, out);
+    if (!sts_str_eq(kind, ec_key))
+        return CERT_KEY_TYPE;
+    return take_any(&algorithm, V_ASN1_OBJECT, &curve) ? peel_ec(inner, curve, out)
+                                                       : CERT_KEY_CURVE;
 }
 
-unsigned char *cert_key_peel(const struct cert_block *block, size_t *len)
+enum cert_key_state cert_key_peel(const struct cert_block *block, struct cert_key_bytes *out)
 {
+    enum cert_key_state state = CERT_KEY_UNREADABLE;
     size_t size;
-    unsigned char *der = cert_pem_decode(block, &size), *packed = NULL;
-    struct sts_str text = {(const char *)der, size}, key = {0};
-    bool good = false;
+    unsigned char *der = cert_pem_decode(block, &size);
+    struct sts_str text = {(const char *)der, size};
 
     if (!der)
-        return NULL;
-    if (sts_str_is(block->label, "PRIVATE KEY")) {
-        good = peel_pkcs8(text, &key);
-    } else if (sts_str_is(block->label, "EC PRIVATE KEY")) {
-        good = peel_ec(text, (struct sts_str){0}, &key);
-    } else if (sts_str_is(block->label, "RSA PRIVATE KEY")) {
-        good = true;
-        key = text;
-    }
-    if (good && key.len) {
-        packed = sts_must(OPENSSL_malloc(key.len));
-        memcpy(packed, key.ptr, key.len);
-        *len = key.len;
-    }
+        return state;
+    if (size > KEY_MAX)
+        state = CERT_KEY_SIZE;
+    else if (sts_str_is(block->label, "PRIVATE KEY"))
+        state = peel_pkcs8(text, out);
+    else if (sts_str_is(block->label, "EC PRIVATE KEY"))
+        state = peel_ec(text, (struct sts_str){0}, out);
+    else if (sts_str_is(block->label, "RSA PRIVATE KEY"))
+        state = peel_rsa(text, out);
     OPENSSL_clear_free(der, size);
     ERR_clear_error();
-    return packed;
+    return state;
+}
+
+void cert_key_drop(struct cert_key_bytes *bytes)
+{
+    OPENSSL_clear_free(bytes->ptr, bytes->len);
+    *bytes = (struct cert_key_bytes){0};
 }

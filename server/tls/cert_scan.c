@@ -2,7 +2,6 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-#include "server/tls/cert_key.h"
 #include "server/tls/cert_load_parts.h"
 
 struct sts_diag *load_report(struct load *l, const char *code, struct sts_str file, uint32_t line,
@@ -35,6 +34,7 @@ static bool add_certificate(struct load *l, const struct cert_block *block)
         return false;
     }
     l->ders[l->count++] = (struct sts_str){(const char *)der, len};
+    l->size += len;
     return true;
 }
 
@@ -64,6 +64,31 @@ static bool contains(struct sts_str text, struct sts_str word)
     return memmem(text.ptr, text.len, word.ptr, word.len) != NULL;
 }
 
+static bool load_report_key(struct load *l, struct sts_str file, const struct cert_block *block,
+                            enum cert_key_state state)
+{
+    static const struct {
+        const char *code, *message;
+    } flaws[] = {
+        [CERT_KEY_UNREADABLE] = {"certificate-pem", "this block is not a readable private key"},
+        [CERT_KEY_TYPE] = {"certificate-key-type",
+                           "the key is neither ECDSA nor RSA: hardly any sender accepts it"},
+        [CERT_KEY_CURVE] = {"certificate-weak-key",
+                            "the key does not name P-256, P-384 or P-521 as its curve"},
+        [CERT_KEY_SIZE] = {"certificate-key-size",
+                           "the key has more bytes than RSA with 4096 bits needs"},
+        [CERT_KEY_BROKEN] = {"certificate-key-broken",
+                             "the private key is a number that its curve does not have"},
+    };
+    struct sts_diag *d = load_report(l, flaws[state].code, file, block->line, flaws[state].message);
+
+    sts_diag_help(l->diags, d, "%s",
+                  state == CERT_KEY_UNREADABLE || state == CERT_KEY_BROKEN
+                      ? "the file may be damaged: copy it, or issue key and certificate again"
+                      : CERT_KEY_HELP);
+    return false;
+}
+
 static bool read_key(struct load *l, struct sts_str file, const struct cert_block *block)
 {
     struct sts_diag *d;
@@ -75,12 +100,8 @@ static bool read_key(struct load *l, struct sts_str file, const struct cert_bloc
         sts_diag_help(l->diags, d, "remove it: openssl pkey -in OLD -out NEW (and chmod 600 NEW)");
         return false;
     }
-    l->objects.key = cert_key_read(block);
-    if (l->objects.key)
-        return true;
-    load_report(l, "certificate-pem", file, block->line,
-                "this block is not a readable private key");
-    return false;
+    enum cert_key_state state = cert_key_read(block, &l->key, &l->objects.key);
+    return state == CERT_KEY_READ || load_report_key(l, file, block, state);
 }
 
 /* The first block of a kind; false when there is none, or not all of it. */
@@ -95,11 +116,11 @@ static bool find_block(struct sts_str text, bool (*is_kind)(struct sts_str label
     return false;
 }
 
-unsigned char *load_peel_key(struct sts_str text, size_t *len)
+bool load_peel_key(struct sts_str text, struct cert_key_bytes *out)
 {
     struct cert_block block;
 
-    return find_block(text, is_key, &block) ? cert_key_peel(&block, len) : NULL;
+    return find_block(text, is_key, &block) && cert_key_peel(&block, out) == CERT_KEY_READ;
 }
 
 unsigned char *load_first_der(struct sts_str text, size_t *len)
@@ -176,6 +197,20 @@ static void report_no_key(struct load *l)
     d->related = l->candidate->where;
 }
 
+/* Each connection holds a copy of what it sends, and nothing is read out of what is never sent. */
+static enum cert_outcome load_refuse_size(struct load *l)
+{
+    struct sts_diag *d = load_report(l, "certificate-size", l->file, l->lines[0],
+                                     "the certificates in this file have more than 32 KiB");
+
+    sts_diag_help(l->diags, d,
+                  "leave out what is no issuer of the first one, or issue that with fewer names");
+    for (size_t i = 0; i < l->count; i++)
+        OPENSSL_free((void *)l->ders[i].ptr);
+    l->count = 0;
+    return l->has_key || l->candidate->required ? CERT_BROKEN : CERT_IGNORED;
+}
+
 enum cert_outcome load_scan(struct load *l)
 {
     bool apart = l->key_text.len > 0;
@@ -184,6 +219,8 @@ enum cert_outcome load_scan(struct load *l)
         return CERT_BROKEN;
     if (!scan(l, &l->text, l->file, true))
         return l->has_key || l->candidate->required ? CERT_BROKEN : CERT_IGNORED;
+    if (l->size > CERT_DER_MAX)
+        return load_refuse_size(l);
     if (l->count > 0 && l->has_key)
         return CERT_LOADED;
     if (l->count == 0 && (l->candidate->required || (l->text.len == 0 && apart))) {
