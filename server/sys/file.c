@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/base/memory.h"
 #include "server/sys/file_parts.h"
 
 enum { TRIES = 3, CHUNK = 65536 };
@@ -26,32 +27,42 @@ static int fail(int error)
     return -1;
 }
 
+void file_wipe(struct sts_buf *text)
+{
+    if (text->ptr)
+        explicit_bzero(text->ptr, text->cap);
+    sts_buf_fini(text);
+}
+
+/* Room for `more` bytes and a NUL. realloc(3) would leave behind what was there. */
+static void file_make_room(struct sts_buf *text, size_t more)
+{
+    size_t need = sts_add_size(sts_add_size(text->len, more), 1);
+
+    if (need <= text->cap)
+        return;
+    struct sts_buf larger = {.len = text->len, .cap = sts_add_size(need, text->cap)};
+    larger.ptr = sts_must(malloc(larger.cap));
+    if (text->len)
+        memcpy(larger.ptr, text->ptr, text->len);
+    file_wipe(text);
+    *text = larger;
+}
+
 int file_read_all(int fd, size_t max, struct sts_buf *out)
 {
-    static const size_t chunk = CHUNK;
-    char *piece = malloc(chunk);
     ssize_t n;
-    int result = 0;
 
-    if (!piece)
-        return -1;
-    while ((n = read(fd, piece, chunk)) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            result = -1;
-            break;
-        }
-        if (out->len + (size_t)n > max) {
-            result = fail(EFBIG);
-            break;
-        }
-        sts_buf_add(out, (struct sts_str){piece, (size_t)n});
-    }
-    int error = errno;
-    free(piece);
-    errno = error;
-    return result;
+    do {
+        file_make_room(out, CHUNK);
+        n = read(fd, out->ptr + out->len, CHUNK);
+        if (n > 0 && out->len + (size_t)n > max)
+            return fail(EFBIG);
+        if (n > 0)
+            out->len += (size_t)n;
+        out->ptr[out->len] = '\0';
+    } while (n > 0 || (n < 0 && errno == EINTR));
+    return n == 0 ? 0 : -1;
 }
 
 /* A file of `size` bytes into the empty buffer, by one call as a rule: less than what was asked for
@@ -102,6 +113,7 @@ static int read_once(int fd, size_t max, bool settled, struct sts_buf *out, stru
 static void hand_over(struct sts_buf *text, struct sts_buf *out)
 {
     if (out->ptr) {
+        file_make_room(out, text->len);
         sts_buf_add(out, sts_buf_str(text));
     } else {
         *out = *text;
@@ -129,7 +141,7 @@ static int read_file(int folder, const char *path, size_t max, bool settled, str
             *st = now;
         if (result > 0)
             hand_over(&text, out);
-        sts_buf_fini(&text);
+        file_wipe(&text); /* it may be a private key, as all that is read here */
     }
     return result > 0 ? 0 : fail(error);
 }

@@ -22,6 +22,10 @@ int file_read_in(int folder, const char *path, size_t max, struct sts_buf *out, 
  * ignores SIGIO: a writer that comes at this moment causes one. */
 int file_read_settled(const char *path, size_t max, struct sts_buf *out, struct stat *st);
 
+/* As sts_buf_fini, and nothing that was in the buffer stays in memory: for what may be a private
+ * key. The functions above leave nothing of it but `out` either, also when that has to grow. */
+void file_wipe(struct sts_buf *text);
+
 /* Nanoseconds since 1970 as the kernel stamps files with, also where a test turns the wall clock.
  */
 int64_t file_clock_ns(void);

@@ -27,13 +27,6 @@ void cert_loader_fini(struct cert_loader *loader)
     pthread_mutex_destroy(&loader->lock);
 }
 
-static void wipe(struct sts_buf *text)
-{
-    if (text->ptr)
-        OPENSSL_cleanse(text->ptr, text->cap);
-    sts_buf_fini(text);
-}
-
 /* Where an earlier pair could be kept, a file that is being written is waited for: a chain cut
  * between two certificates looks whole. */
 static bool read_one(struct load *l, struct sts_str path, struct sts_str shown, struct sts_buf *out,
@@ -196,8 +189,8 @@ static void load_fini(struct load *l)
         OPENSSL_free((void *)l->ders[i].ptr);
     cert_objects_drop(&l->objects);
     cert_key_drop(&l->key);
-    wipe(&l->text);
-    wipe(&l->key_text);
+    file_wipe(&l->text);
+    file_wipe(&l->key_text);
 }
 
 /* The pair as the index has it, with the key of the text that was read. False: it must be parsed.
@@ -234,7 +227,7 @@ static bool take_unread(struct load *l, const struct cert_known *known, int fold
         l->st[1] = l->st[0];
     good = good && cert_known_seen(known, l->st) && recall(l, known);
     if (!good)
-        wipe(text);
+        file_wipe(text);
     return good;
 }
 

@@ -76,6 +76,16 @@ bool cert_pem_next(struct cert_pem *pem, struct cert_block *out)
     return true;
 }
 
+/* It keeps the last line of what may be a key, and OpenSSL does not wipe it. */
+static void cert_pem_free_decoder(EVP_ENCODE_CTX *decoder)
+{
+    EVP_ENCODE_CTX *clean = sts_must(EVP_ENCODE_CTX_new());
+
+    EVP_ENCODE_CTX_copy(decoder, clean);
+    EVP_ENCODE_CTX_free(clean);
+    EVP_ENCODE_CTX_free(decoder);
+}
+
 unsigned char *cert_pem_decode(const struct cert_block *block, size_t *len)
 {
     size_t from = sts_str_find(block->text, '\n', 0), to = block->text.len;
@@ -92,7 +102,7 @@ unsigned char *cert_pem_decode(const struct cert_block *block, size_t *len)
     bool good = EVP_DecodeUpdate(decoder, out, &first, (const unsigned char *)body.ptr,
                                  (int)body.len) >= 0 &&
                 EVP_DecodeFinal(decoder, out + first, &last) == 1;
-    EVP_ENCODE_CTX_free(decoder);
+    cert_pem_free_decoder(decoder);
     *len = (size_t)first + (size_t)last;
     if (good && *len > 0)
         return out;

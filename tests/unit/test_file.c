@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "server/sys/file.h"
+#include "server/sys/file_parts.h"
+#include "tests/unit/heap_scan.h"
 
 static char dir[200];
 
@@ -258,6 +260,63 @@ static void a_change_is_waited_out(void **state)
     sts_buf_fini(&out);
 }
 
+static const char SECRET[] = "-- what only its owner may read --",
+                  LATE[] = "-- and what was added --";
+
+static void append_late(void)
+{
+    int fd = open(in_dir("a"), O_WRONLY | O_APPEND | O_CLOEXEC);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(write(fd, LATE, sizeof(LATE)), sizeof(LATE));
+    close(fd);
+}
+
+/* A file may be a private key: of attempts that failed, and of what had to be moved to a larger
+ * place, nothing stays in memory. */
+static void nothing_is_left_of_what_is_not_given(void **state)
+{
+    (void)state;
+    if (!HEAP_IS_PLAIN)
+        skip();
+    void (*const ways[])(void) = {append_late, replace_in_place, grow, go_away, cut};
+    for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+        struct sts_buf out = {0};
+        put("a", SECRET, sizeof(SECRET));
+        append_late();
+        meanwhile = ways[i];
+        times = 100;
+        assert_int_equal(file_read(in_dir("a"), 1000, &out, NULL), ways[i] == cut ? 0 : -1);
+        assert_int_equal(out.len, 0);
+        sts_buf_fini(&out);
+        meanwhile = NULL;
+        assert_false(heap_holds(SECRET + 18, 16));
+        assert_false(heap_holds(LATE + 8, 16));
+    }
+}
+
+static void nothing_is_left_where_a_buffer_grew(void **state)
+{
+    (void)state;
+    int pipes[2];
+    struct sts_buf out = {0};
+    if (!HEAP_IS_PLAIN)
+        skip();
+    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+    sts_buf_add(&out, (struct sts_str){SECRET, sizeof(SECRET)});
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(write(pipes[1], LATE, sizeof(LATE)), sizeof(LATE));
+    close(pipes[1]);
+    assert_int_equal(file_read_all(pipes[0], 100000, &out), 0);
+    assert_int_equal(out.len, sizeof(SECRET) + 1000 * sizeof(LATE));
+    assert_string_equal(out.ptr, SECRET);
+    assert_string_equal(out.ptr + out.len - sizeof(LATE), LATE);
+    explicit_bzero(out.ptr, out.cap);
+    sts_buf_fini(&out);
+    assert_false(heap_holds(SECRET + 18, 16));
+    assert_false(heap_holds(LATE + 8, 16));
+    close(pipes[0]);
+}
+
 static bool leases_work(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -464,6 +523,8 @@ int main(void)
         IN_DIR(permission_is_told),
         IN_DIR(a_changing_file_is_never_taken),
         IN_DIR(a_change_is_waited_out),
+        IN_DIR(nothing_is_left_of_what_is_not_given),
+        IN_DIR(nothing_is_left_where_a_buffer_grew),
         IN_DIR(a_file_open_for_writing_is_not_settled),
         IN_DIR(where_leases_are_not_given_it_is_read),
         cmocka_unit_test(times_of_any_century),
