@@ -258,41 +258,42 @@ static struct sts_str stem(struct sts_str path)
  * without a key beside it takes the listed key of the same stem, or the only one listed. */
 static void join_listed_keys(struct cert_candidates *list)
 {
-    for (size_t i = 0; i < list->count; i++) {
+    struct cert_table by_stem = {0};
+    struct cert_candidate *key = NULL;
+    size_t keys = 0;
+
+    for (size_t i = list->count; i-- > 0;) { /* of the same stem, the last one stays in the table */
+        if (!cert_find_is_key(list->items[i].file))
+            continue;
+        keys++;
+        key = &list->items[i];
+        cert_table_add(&by_stem, stem(key->file), key);
+    }
+    for (size_t i = 0; keys && i < list->count; i++) {
         struct cert_candidate *c = &list->items[i];
-        size_t keys = 0;
-        struct sts_str only = {0}, same_stem = {0};
         if (!c->required || !sts_str_eq(c->file, c->key_file) || cert_find_is_key(c->file))
             continue;
-        for (size_t k = 0; k < list->count; k++) {
-            struct sts_str key = list->items[k].file;
-            if (!cert_find_is_key(key))
-                continue;
-            keys++;
-            only = key;
-            if (sts_str_eq(stem(key), stem(c->file)))
-                same_stem = key;
-        }
-        if (same_stem.len || keys == 1) {
+        const struct cert_candidate *own = cert_table_find(&by_stem, stem(c->file));
+        if (!own && keys == 1)
+            own = key;
+        if (own) {
             cert_pair_unref(c->pair);
             c->pair = NULL;
-            c->key_file = same_stem.len ? same_stem : only;
+            c->key_file = own->file;
         }
     }
+    cert_table_fini(&by_stem);
 }
 
 /* One folder has each file once, and nothing in it that is another's key; but lists may overlap. */
 void cert_find_finish(struct cert_candidates *list)
 {
     struct cert_table files = {0}, keys = {0};
-    size_t kept = 0, listed_keys = 0;
+    size_t kept = 0;
 
     if (list->paths < 2)
         return;
-    for (size_t i = 0; i < list->count; i++)
-        listed_keys += cert_find_is_key(list->items[i].file);
-    if (listed_keys)
-        join_listed_keys(list);
+    join_listed_keys(list);
     for (size_t i = 0; i < list->count; i++)
         if (!sts_str_eq(list->items[i].file, list->items[i].key_file))
             cert_table_add(&keys, list->items[i].key_file, list);

@@ -129,6 +129,51 @@ static void listed_keys_join_their_certificates(void **state)
     cert_store_unref(s);
 }
 
+/* The cost grows with the number of files, not with its square: comparing each of so many with each
+ * would take ten minutes, and the alarm ends it. */
+static void a_long_list_of_files_is_joined(void **state)
+{
+    (void)state;
+    enum { PAIRS = 100000, PATIENCE_S = 60 };
+    struct cert_candidates list = {.arena = arena, .paths = 2L * PAIRS};
+    list.items = calloc(2L * PAIRS, sizeof(*list.items));
+    assert_non_null(list.items);
+    for (size_t i = 0; i < 2L * PAIRS; i++) {
+        struct cert_candidate *c = &list.items[i];
+        c->file = sts_arena_printf(arena, i < PAIRS ? "/certs/h%zu.pem" : "/keys/h%zu.key",
+                                   i < PAIRS ? i : 2L * PAIRS - 1 - i);
+        c->key_file = c->file;
+        c->required = true;
+    }
+    list.count = list.capacity = 2L * PAIRS;
+    alarm(PATIENCE_S);
+    cert_find_finish(&list);
+    alarm(0);
+    assert_int_equal(list.count, PAIRS);
+    for (size_t i = 0; i < PAIRS; i++) {
+        struct sts_str key = list.items[i].key_file;
+        char expected[40];
+        snprintf(expected, sizeof(expected), "/keys/h%zu.key", i);
+        assert_true(sts_str_is(key, expected));
+    }
+    cert_candidates_fini(&list);
+}
+
+static void of_two_keys_with_its_name_a_certificate_takes_the_later(void **state)
+{
+    (void)state;
+    write_good("certs/h.pem", "private/h.key");
+    test_write_key("old/h.key", root.key);
+    const char *const later[] = {"old/h.key", "private/h.key", "certs/h.pem"};
+    struct cert_store *s = load_paths(later, 3, NULL, NOW);
+    assert_int_equal(cert_store_count(s), 1);
+    cert_store_unref(s);
+    const char *const earlier[] = {"private/h.key", "old/h.key", "certs/h.pem"};
+    s = load_paths(earlier, 3, NULL, NOW);
+    diag("certificate-key-mismatch");
+    cert_store_unref(s);
+}
+
 /* A FIFO must not hang the server, nor a huge file fill it. */
 static void only_regular_files_are_read(void **state)
 {
@@ -275,6 +320,8 @@ int main(void)
         TEST(links_are_followed),
         TEST(what_is_no_pair_is_passed_over),
         TEST(listed_keys_join_their_certificates),
+        TEST(a_long_list_of_files_is_joined),
+        TEST(of_two_keys_with_its_name_a_certificate_takes_the_later),
         TEST(only_regular_files_are_read),
         TEST(permission_is_reported),
         TEST(several_threads_find_the_same_as_one),
