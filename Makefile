@@ -15,8 +15,8 @@ Q      := $(if $(V),,@)
 JOBS   := $(shell nproc)
 
 # --- Debian packages: the only list ------------------------------------------------------------
-BUILD_DEPS := gcc libc6-dev pkg-config libh2o-evloop-dev libssl-dev libyaml-dev libidn2-dev \
-	libpsl-dev libsqlite3-dev libsystemd-dev libjansson-dev libldns-dev nettle-dev
+BUILD_DEPS  = $(COMPILER) libc6-dev pkg-config libh2o-evloop-dev libssl-dev libyaml-dev \
+	libidn2-dev libpsl-dev libsqlite3-dev libsystemd-dev libjansson-dev libldns-dev nettle-dev
 RUN_DEPS   := curl openssl
 # packaging/hooks/nsupdate, where it is used, needs python3-dnspython.
 TEST_DEPS  := libcmocka-dev binutils python3 python3-pytest python3-yaml python3-dnspython \
@@ -27,7 +27,7 @@ TEST_DEPS  := libcmocka-dev binutils python3 python3-pytest python3-yaml python3
 # Taken from Debian only when the commands are missing: other packages provide them too.
 NODE_DEPS  := nodejs npm
 FUZZ_DEPS  := clang libclang-rt-14-dev llvm
-BENCH_DEPS := nginx haproxy h2o caddy gnuplot-nox
+BENCH_DEPS := python3 nginx haproxy h2o caddy gnuplot-nox
 LINT_DEPS  := clang clang-format clang-tidy cppcheck shellcheck yamllint mandoc binutils python3 \
 	libcmocka-dev
 
@@ -35,6 +35,8 @@ LINT_DEPS  := clang clang-format clang-tidy cppcheck shellcheck yamllint mandoc 
 ifeq ($(origin CC),default)
 CC := $(if $(filter fuzz,$(BUILD)),clang,gcc)
 endif
+SANITIZERS := $(if $(filter asan tsan fuzz,$(BUILD)),libclang-rt-14-dev)
+COMPILER   := $(if $(filter clang,$(CC)),clang $(SANITIZERS),gcc)
 
 PKGS     := libh2o-evloop libssl libcrypto yaml-0.1 libidn2 libpsl sqlite3 libsystemd jansson ldns nettle
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
@@ -61,7 +63,8 @@ VERSION  := 0.1.0
 CPPFLAGS += -Iinclude -I. -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -DMTA_STSD_VERSION='"$(VERSION)"'
 CFLAGS   += -std=gnu11 $(WARNINGS) $(FLAGS_$(BUILD))
 LDFLAGS  += $(LINK_$(BUILD)) -Wl,--as-needed
-LDLIBS   = $(shell pkg-config --libs $(PKGS)) -lpthread
+# Asked by the shell that links: when the makefile is read, pkg-config may not be installed yet.
+LDLIBS   = $$(pkg-config --libs $(PKGS)) -lpthread
 
 # --- Sources -----------------------------------------------------------------------------------
 CORE_DIRS  := base policy dns config
@@ -83,10 +86,10 @@ man_pages  := $(sort $(wildcard packaging/man/*.[1-9]))
 libs       := $(B)/libshell.a $(B)/libmtasts.a
 LINK       = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
-.PHONY: all everything help clean deps test-deps node-deps fuzz-deps lint-deps bench-deps unit \
-	unit-bins run test check integration bench bench-bins bench-plots bench-reload layers replay \
-	replay-bins fuzz lint lint-format lint-tidy lint-cppcheck lint-shell lint-yaml lint-man lint-gcc \
-	lint-clang install FORCE
+.PHONY: all everything help clean build-deps unit-deps deps test-deps node-deps fuzz-deps \
+	lint-deps bench-deps unit unit-bins run test check integration bench bench-bins bench-plots \
+	bench-reload layers replay replay-bins fuzz lint lint-format lint-tidy lint-cppcheck lint-shell \
+	lint-yaml lint-man lint-gcc lint-clang install FORCE
 
 all: $(B)/mta-stsd ## build the server
 
@@ -94,27 +97,39 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo 'BUILD=release|debug|asan|tsan|fuzz   CC=gcc|clang   CI=1 (warnings are errors)   V=1'
-	@echo 'PREFIX=/usr/local DESTDIR=           FUZZ_SECONDS=60'
+	@echo 'PREFIX=/usr/local DESTDIR=           FUZZ_SECONDS=60   DEPS=no (packages are not installed)'
 
 # --- Dependencies ------------------------------------------------------------------------------
 # Installs what is missing of the packages given; silent and without network when nothing is.
+# Targets that make runs at the same time wait for each other here, since apt-get refuses to.
 # SYSTEMD_OFFLINE: servers among them are not started; the tests start their own.
 define install_missing
-	@missing=; for package in $(1); do \
-		dpkg-query -W -f='$${Status}\n' $$package 2>/dev/null | grep -q ' installed$$' || \
-			missing="$$missing $$package"; \
+	@[ '$(DEPS)' != no ] || exit 0; \
+	exec 9<$(firstword $(MAKEFILE_LIST)) && flock 9; \
+	have=" $$(dpkg-query -W -f='$${db:Status-Status}:$${Package} ' $(1) 2>/dev/null)"; missing=; \
+	for package in $(1); do \
+		[[ $$have == *" installed:$$package "* ]] || missing="$$missing $$package"; \
 	done; \
 	[ -z "$$missing" ] && exit 0; \
+	command -v apt-get >/dev/null || \
+		{ echo "no apt-get here to install, as Debian calls them:$$missing"; exit 0; }; \
 	echo "installing from Debian:$$missing"; \
-	command -v apt-get >/dev/null || { echo 'no apt-get here: please install them'; exit 1; }; \
 	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	$$sudo apt-get update -q >/dev/null && \
 	$$sudo env DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 \
 		apt-get install -y -q --no-install-recommends $$missing >/dev/null
 endef
 
-deps: ## install what building and running need
-	$(call install_missing,$(BUILD_DEPS) $(RUN_DEPS))
+# Every object waits for build-deps: whatever is made first on a new machine, `make -j install` too,
+# finds a compiler.
+build-deps:
+	$(call install_missing,$(BUILD_DEPS))
+
+unit-deps: build-deps
+	$(call install_missing,libcmocka-dev)
+
+deps: build-deps ## install what building and running need
+	$(call install_missing,$(RUN_DEPS))
 
 test-deps: deps node-deps ## install what the tests need
 	$(call install_missing,$(TEST_DEPS))
@@ -162,10 +177,12 @@ $(B)/mta-stsd: $(B)/server/cli/main.o $(libs)
 	@$(if $(V),,echo "  LINK $@")
 	$(Q)$(LINK) $(LDLIBS)
 
-$(B)/%.o: %.c $(B)/flags
+$(B)/%.o: %.c $(B)/flags | build-deps
 	@mkdir -p $(@D)
 	@$(if $(V),,echo "  CC   $<")
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(unit_src:%.c=$(B)/%.o): | unit-deps
 
 $(B)/server/dns/page.o: server/dns/page.css server/dns/page.js
 
@@ -202,7 +219,7 @@ unit: unit-bins ## the unit tests of this BUILD
 $(unit_bin:%=%.run): %.run: %
 	@$<
 
-integration: all ## the integration tests with this BUILD; ARGS="-k name" for pytest
+integration: all test-deps ## the integration tests with this BUILD; ARGS="-k name" for pytest
 	@MTA_STSD=$(abspath $(B)/mta-stsd) tests/integration/run $(ARGS)
 
 bench-reload: all test-deps ## how soon changes are served, and at what cost; ARGS="--scale 0.1"
@@ -218,6 +235,7 @@ bench-plots: ## tests/bench/*.svg from the results of `make bench` with several 
 	@tests/bench/plot.py
 
 layers: $(B)/libmtasts.a ## which folder uses what
+	$(call install_missing,python3 binutils)
 	@tests/layers/check.py $<
 
 # In shell: the corpus of $$n; the golden cases are good beginnings for configurations.
@@ -281,7 +299,11 @@ datadir := $(DESTDIR)$(PREFIX)/share
 # What is installed names the hooks where they are.
 relocate := sed -i 's,/usr/share/mta-stsd,$(PREFIX)/share/mta-stsd,'
 
+# What root compiles in another's checkout is given to that user, whose next make must be able to
+# write it.
 install: all ## to DESTDIR and PREFIX: program, manual, examples, hooks, completions, service unit
+	@if [ "$$(id -u)" = 0 ] && [ "$$(stat -c %u .)" != 0 ]; then \
+		[ ! -d build ] || chown --reference=. build; chown -R --reference=. $(B); fi
 	install -D -m 755 $(B)/mta-stsd $(bindir)/mta-stsd
 	install -d $(DESTDIR)/etc/mta-stsd
 	@set -e; for page in $(man_pages); do \
