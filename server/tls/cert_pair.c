@@ -187,6 +187,35 @@ void cert_pair_set_names(struct cert_pair *pair, const struct sts_str *names, si
     pair->name_count = (uint32_t)count;
 }
 
+/* Anybody can write any issuer into a certificate, so it is the signature that tells. Where a chain
+ * follows, cert_check wants it to be of the key of the first certificate there, and the bits of
+ * both keys are compared (EVP_PKEY_eq would take a quarter of all the time of a load); else the
+ * signature is looked at here. */
+static bool pair_is_signed_by_itself(const struct cert_pair *pair, X509 *leaf, EVP_PKEY *key)
+{
+    unsigned char *der = NULL;
+
+    if (pair->chain)
+        return ASN1_STRING_cmp(X509_get0_pubkey_bitstr(leaf),
+                               X509_get0_pubkey_bitstr(sk_X509_value(pair->chain->certs, 0))) == 0;
+    int len = i2d_X509(leaf, &der);
+    bool own =
+        len > 0 && cert_signed_by(leaf, (struct sts_str){(const char *)der, (size_t)len}, key);
+    OPENSSL_free(der);
+    return own;
+}
+
+/* Also where it only names itself as its issuer: no client finds another one. */
+static bool pair_is_self_signed(const struct cert_pair *pair, X509 *leaf, EVP_PKEY *key)
+{
+    const ASN1_OCTET_STRING *own = X509_get0_subject_key_id(leaf);
+    const ASN1_OCTET_STRING *issuer = X509_get0_authority_key_id(leaf);
+
+    return X509_NAME_cmp(X509_get_subject_name(leaf), X509_get_issuer_name(leaf)) == 0 ||
+           (own && issuer && ASN1_OCTET_STRING_cmp(own, issuer) == 0) ||
+           (key && pair_is_signed_by_itself(pair, leaf, key));
+}
+
 void cert_pair_describe(struct cert_pair *pair, X509 *leaf)
 {
     EVP_PKEY *key = X509_get0_pubkey(leaf);
@@ -195,7 +224,7 @@ void cert_pair_describe(struct cert_pair *pair, X509 *leaf)
     pair->info.not_before = to_time(X509_get0_notBefore(leaf));
     pair->info.not_after = to_time(X509_get0_notAfter(leaf));
     pair->info.chain_length = 1 + (pair->chain ? (size_t)sk_X509_num(pair->chain->certs) : 0);
-    pair->self_signed = X509_self_signed(leaf, 0) == 1;
+    pair->self_signed = pair_is_self_signed(pair, leaf, key);
     pair->ca = X509_check_ca(leaf) != 0;
     read_names(pair, leaf);
     ERR_clear_error();

@@ -51,7 +51,7 @@ struct cert_pair {
     bool sealed;
     bool stale;               /* its record in the pack says other attributes */
     bool bare;                /* cert_put_key makes the leaf, else only cert_decode does */
-    bool self_signed;         /* the leaf */
+    bool self_signed;         /* the leaf: nobody but its own key vouches for its names */
     bool ca;                  /* it may issue certificates: no host's own */
     struct cert_info info;    /* its strings belong to the pair */
     struct sts_str key_name;  /* see cert_pair_key_file */

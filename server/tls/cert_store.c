@@ -16,13 +16,23 @@ const struct cert_pair **cert_store_slot(struct cert_identity *id, const struct 
     return pair->info.key_type == CERT_RSA ? &id->rsa : &id->ec;
 }
 
+static bool store_goes_before(const struct cert_store *s, const struct cert_pair *pair,
+                              const struct cert_pair *other)
+{
+    enum cert_rank rank = cert_store_rank(s, pair), other_rank = cert_store_rank(s, other);
+
+    return rank != other_rank ? rank > other_rank
+                              : !other || pair->info.not_after > other->info.not_after;
+}
+
 /* True when it is the only one of its key type so far. */
-static bool add_to(struct cert_identity *id, const struct cert_pair *pair)
+static bool add_to(const struct cert_store *s, struct cert_identity *id,
+                   const struct cert_pair *pair)
 {
     const struct cert_pair **slot = cert_store_slot(id, pair);
     bool only = !*slot;
 
-    if (only || (*slot)->info.not_after < pair->info.not_after)
+    if (store_goes_before(s, pair, *slot))
         *slot = pair;
     return only;
 }
@@ -52,7 +62,7 @@ static void store_add(struct cert_store *s, struct cert_pair *pair)
             id = STS_NEW(s->arena, struct cert_identity);
             cert_table_add(&s->hosts, pair->names[i], id);
         }
-        if (!add_to(id, pair))
+        if (!add_to(s, id, pair))
             cert_table_add(&s->several, pair->names[i], s);
     }
 }
@@ -108,8 +118,8 @@ static void keep(struct cert_store *s, const struct cert_pair *old, struct sts_p
     struct cert_pair *pair = cert_pair_ref(old);
 
     sts_diag_help(diags, d, "%s", help);
+    cert_table_add(&s->kept, pair->info.file, pair); /* first: its rank depends on it */
     store_add(s, pair);
-    cert_table_add(&s->kept, pair->info.file, pair);
 }
 
 /* A renewal replaces two files, one after the other, and copies can fail: what was good before is
@@ -247,16 +257,6 @@ struct cert_store *cert_store_new(time_t now)
     return s;
 }
 
-static bool covered(const struct cert_store *s, const struct cert_pair *pair)
-{
-    for (size_t i = 0; i < pair->name_count; i++) {
-        const struct cert_identity *id = cert_store_exact(s, pair->names[i]);
-        if (!id || !(pair->info.key_type == CERT_RSA ? id->rsa : id->ec))
-            return false;
-    }
-    return true;
-}
-
 static bool below(struct sts_str file, struct sts_str path)
 {
     while (path.len > 1 && path.ptr[path.len - 1] == '/')
@@ -280,7 +280,7 @@ static void keep_vanished(struct cert_store *s, const struct cert_loader *loader
         for (size_t k = 0; k < count; k++)
             configured |= below(old->info.file, paths[k]);
         if (!configured || old->info.not_after < loader->now ||
-            cert_table_find(seen, old->info.file) || covered(s, old))
+            cert_table_find(seen, old->info.file) || cert_store_does_without(s, old))
             continue;
         keep(s, old, (struct sts_pos){.source = sts_arena_dup(diags->arena, old->info.file)},
              STS_STR("the certificate is gone"), "to forget it at once, restart the service",

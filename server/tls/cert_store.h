@@ -97,8 +97,10 @@ bool cert_store_is_kept(const struct cert_store *store, const struct cert_pair *
  * read, or is not valid yet. */
 bool cert_store_may_mend(const struct cert_store *store);
 
-/* The identity for a canonical host name: exact names first, then the one-level wildcard; of
- * several of one key type the one that expires last. False when none. */
+/* The identity for a canonical host name. A self-signed pair is presented only where none that has
+ * an issuer is left, one that is kept only where none of those on disk is as good; neither the name
+ * nor the key type nor the end changes that. Among equals exact names go before the one-level
+ * wildcard, and of several of one key type the one that expires last. False when none. */
 bool cert_store_find(const struct cert_store *store, struct sts_str host,
                      struct cert_identity *out);
 

@@ -48,17 +48,81 @@ static struct sts_str wildcard_of(struct sts_str host, char space[STS_DOMAIN_MAX
     return (struct sts_str){space, host.len - dot + 1};
 }
 
-bool cert_store_find(const struct cert_store *store, struct sts_str host, struct cert_identity *out)
+enum cert_rank cert_store_rank(const struct cert_store *store, const struct cert_pair *pair)
+{
+    if (!pair)
+        return CERT_RANK_NONE;
+    if (cert_store_is_kept(store, pair))
+        return pair->self_signed ? CERT_RANK_SELF_SIGNED_KEPT : CERT_RANK_ISSUED_KEPT;
+    return pair->self_signed ? CERT_RANK_SELF_SIGNED : CERT_RANK_ISSUED;
+}
+
+/* Who can take both key types gets ECDSA: RSA beside it is for those who would get nothing else. So
+ * an RSA pair that is kept may stay there, but no ECDSA pair beside a better RSA pair. */
+static bool store_allows_rsa(enum cert_rank ec, enum cert_rank rsa)
+{
+    return rsa >= CERT_RANK_ISSUED_KEPT || ec < CERT_RANK_ISSUED_KEPT;
+}
+
+/* What of the pairs of this very name is presented; gives the rank of the best. */
+static enum cert_rank store_present_name(const struct cert_store *store, struct sts_str name,
+                                         struct cert_identity *out)
+{
+    const struct cert_identity *found = name.len ? cert_store_exact(store, name) : NULL;
+
+    *out = found ? *found : (struct cert_identity){0};
+    enum cert_rank ec = cert_store_rank(store, out->ec), rsa = cert_store_rank(store, out->rsa);
+    if (ec < rsa)
+        out->ec = NULL;
+    else if (!store_allows_rsa(ec, rsa))
+        out->rsa = NULL;
+    return ec < rsa ? rsa : ec;
+}
+
+static enum cert_rank store_present_host(const struct cert_store *store, struct sts_str host,
+                                         struct cert_identity *out)
 {
     char space[STS_DOMAIN_MAX + 1];
-    const struct cert_identity *found = cert_store_exact(store, host);
-    struct sts_str pattern = wildcard_of(host, space);
+    struct cert_identity of_pattern;
+    enum cert_rank rank = store_present_name(store, host, out);
+    enum cert_rank pattern = store_present_name(store, wildcard_of(host, space), &of_pattern);
 
-    if (!found && pattern.len)
-        found = cert_store_exact(store, pattern);
-    if (found)
-        *out = *found;
-    return found != NULL;
+    if (pattern > rank)
+        *out = of_pattern;
+    return pattern > rank ? pattern : rank;
+}
+
+bool cert_store_find(const struct cert_store *store, struct sts_str host, struct cert_identity *out)
+{
+    struct cert_identity found;
+    bool good = store_present_host(store, host, &found) != CERT_RANK_NONE;
+
+    if (good)
+        *out = found;
+    return good;
+}
+
+/* Where no pair of its key type is left, the others have to be enough. */
+static bool store_needs_for_name(const struct cert_store *store, const struct cert_pair *pair,
+                                 enum cert_rank rank, struct sts_str name)
+{
+    struct cert_identity id;
+    enum cert_rank best = store_present_host(store, name, &id);
+    const struct cert_pair *same_type = *cert_store_slot(&id, pair);
+
+    if (same_type)
+        return rank > cert_store_rank(store, same_type);
+    return rank >= best || (pair->info.key_type == CERT_RSA && store_allows_rsa(best, rank));
+}
+
+bool cert_store_does_without(const struct cert_store *store, const struct cert_pair *pair)
+{
+    enum cert_rank rank = pair->self_signed ? CERT_RANK_SELF_SIGNED_KEPT : CERT_RANK_ISSUED_KEPT;
+
+    for (size_t i = 0; i < pair->name_count; i++)
+        if (store_needs_for_name(store, pair, rank, pair->names[i]))
+            return false;
+    return true;
 }
 
 struct sts_str cert_store_why_not(const struct cert_store *store, struct sts_arena *arena,

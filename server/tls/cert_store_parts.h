@@ -45,6 +45,20 @@ void cert_store_add_bare(struct cert_store *s, struct cert_pair *pair);
 bool cert_name_matters(struct sts_str name);
 /* The slot of a pair's key type. */
 const struct cert_pair **cert_store_slot(struct cert_identity *id, const struct cert_pair *pair);
+/* Which of two pairs goes before the other, whatever their dates, names and key types are: the
+ * higher one. A pair that has an issuer, so that a neighbour who makes one for a name of somebody
+ * else takes nothing from him; not even while the owner's renewal is half there and the pair before
+ * it is kept. Then one that is on disk. */
+enum cert_rank {
+    CERT_RANK_NONE,
+    CERT_RANK_SELF_SIGNED_KEPT,
+    CERT_RANK_SELF_SIGNED,
+    CERT_RANK_ISSUED_KEPT,
+    CERT_RANK_ISSUED,
+};
+enum cert_rank cert_store_rank(const struct cert_store *store, const struct cert_pair *pair);
+/* Whether a pair of an earlier store would not be presented for any of its names if it was kept. */
+bool cert_store_does_without(const struct cert_store *store, const struct cert_pair *pair);
 /* By the very name, pattern or not; NULL when there is none. */
 const struct cert_identity *cert_store_exact(const struct cert_store *store, struct sts_str name);
 

@@ -244,11 +244,23 @@ static bool withdraw(struct update *u, const struct cert_pair *old)
     return true;
 }
 
+/* A pair that is kept may have to go when this one gets the name. */
+static bool update_may_drop_earlier(const struct update *u, struct sts_str name,
+                                    const struct cert_identity *id)
+{
+    const struct cert_store *previous = u->in->previous;
+
+    return cert_store_whole(previous)->kept.count > 0 &&
+           (sts_str_starts(name, STS_STR("*.")) ||
+            (id->ec && cert_store_is_kept(previous, id->ec)) ||
+            (id->rsa && cert_store_is_kept(previous, id->rsa)));
+}
+
 static bool present(struct update *u, const struct cert_pair *pair)
 {
     for (size_t i = 0; i < pair->name_count; i++) {
         struct cert_identity *id = identity(u, pair->names[i]);
-        if (!id || *cert_store_slot(id, pair))
+        if (!id || *cert_store_slot(id, pair) || update_may_drop_earlier(u, pair->names[i], id))
             return false;
         *cert_store_slot(id, pair) = pair;
     }

@@ -8,9 +8,11 @@
 #include "server/tls/cert_pair.h"
 #include "tests/unit/random.h"
 
-enum { HOSTS = 6, VARIANTS = 3 };
+enum { HOSTS = 6, VARIANTS = 3, RANKS = 2 };
 
 static struct test_cert certs[HOSTS][VARIANTS];
+/* What does not go before the same host's above: self-signed, and of the other key type. */
+static struct test_cert others[HOSTS][RANKS];
 static struct watch *watch;
 
 static void watch_folders(const char *path)
@@ -27,15 +29,19 @@ static int group_up(void **state)
     static const long ends[VARIANTS] = {60 * DAYS, 70 * DAYS, 80 * DAYS};
 
     group_setup(state);
-    for (int i = 0; i < HOSTS; i++)
-        for (int k = 0; k < VARIANTS; k++) {
-            char san[100];
-            snprintf(san, sizeof(san),
-                     i < HOSTS - 1 ? "DNS:mta-sts.h%d.example" : "DNS:*.h%d.example",
-                     i % (HOSTS - 1));
+    EVP_PKEY *rsa = test_key_rsa(2048);
+    for (int i = 0; i < HOSTS; i++) {
+        char san[100];
+        snprintf(san, sizeof(san), i < HOSTS - 1 ? "DNS:mta-sts.h%d.example" : "DNS:*.h%d.example",
+                 i % (HOSTS - 1));
+        for (int k = 0; k < VARIANTS; k++)
             certs[i][k] = test_cert_make(
                 (struct test_spec){.san = san, .issuer = &mid, .from = -DAYS, .to = ends[k]});
-        }
+        EVP_PKEY_up_ref(rsa);
+        others[i][0] = test_cert_make((struct test_spec){.san = san});
+        others[i][1] = test_cert_make((struct test_spec){.san = san, .issuer = &mid, .key = rsa});
+    }
+    EVP_PKEY_free(rsa);
     return 0;
 }
 
@@ -44,6 +50,9 @@ static int group_down(void **state)
     for (int i = 0; i < HOSTS; i++)
         for (int k = 0; k < VARIANTS; k++)
             test_cert_free(&certs[i][k]);
+    for (int i = 0; i < HOSTS; i++)
+        for (int k = 0; k < RANKS; k++)
+            test_cert_free(&others[i][k]);
     return group_teardown(state);
 }
 
@@ -381,6 +390,29 @@ static void what_is_kept_stays(void **state)
     cert_store_unref(s);
 }
 
+/* A pair on disk that the host may have instead: of the other key type, or by a pattern. */
+static void what_is_kept_goes_for_a_new_pair(void **state)
+{
+    (void)state;
+    for (int pattern = 0; pattern < 2; pattern++) {
+        size_t updated = 0;
+        struct cert_store *s = load_four();
+        folder_remove(test_path("live/n0"));
+        s = next(s, "live", &updated);
+        diag("certificate-kept");
+        if (pattern)
+            put_pair("live/n5", &certs[5][0]);
+        else
+            test_write_chain("live/n5/tls.pem", others[0][1].key, others[0][1].x, mid.x, NULL);
+        s = next(s, "live", &updated);
+        assert_silent();
+        assert_int_equal(updated, 0);
+        assert_int_equal(cert_store_count(s), 4);
+        cert_store_unref(s);
+        folder_remove(test_path("live/n5"));
+    }
+}
+
 /* It is said again, until that folder is looked at. */
 static void what_was_said_stays(void **state)
 {
@@ -468,14 +500,29 @@ static void time_passes(void **state)
     cert_store_unref(s);
 }
 
+/* One that is alone in its folder, or nothing any more. */
+static void edit_other(int host, uint64_t choice)
+{
+    const struct test_cert *c = &others[host][choice % RANKS];
+    char file[100];
+
+    snprintf(file, sizeof(file), "live/o%d/tls.pem", host);
+    if (choice >= RANKS)
+        unlink(test_path(file));
+    else
+        test_write_chain(file, c->key, c->x, choice ? mid.x : NULL, NULL);
+}
+
 static void edit(uint64_t *seed)
 {
-    int host = (int)random_below(seed, HOSTS), kind = (int)random_below(seed, 18);
+    int host = (int)random_below(seed, HOSTS), kind = (int)random_below(seed, 20);
     const struct test_cert *c = &certs[host][random_below(seed, VARIANTS)];
     char folder[64], file[100];
 
     snprintf(folder, sizeof(folder), "live/n%d", host);
-    if (kind < 6) {
+    if (kind >= 18) {
+        edit_other(host, random_below(seed, 2 * RANKS));
+    } else if (kind < 6) {
         put_pair(folder, c);
     } else if (kind < 10) {
         put_links(host, c);
@@ -540,7 +587,7 @@ int main(void)
         RUN(links_are_followed),     RUN(what_is_unusual_is_left_to_the_whole_look),
         RUN(what_is_kept_stays),     RUN(what_was_said_stays),
         RUN(without_a_key),          RUN(time_passes),
-        RUN(random_edits),
+        RUN(random_edits),           RUN(what_is_kept_goes_for_a_new_pair),
     };
     return cmocka_run_group_tests(tests, group_up, group_down);
 }
