@@ -42,6 +42,13 @@ static const char HTTP11[] = "http/1.1";
  * a resumed one costs less than half: there, who asks gets a ticket. */
 enum { TICKETS = 0 };
 
+/* TLS 1.3 early data is never accepted: it may be a replay. But a client that has a ticket of
+ * another server under this name (of the one that was here before, or of one behind the same
+ * address) may send some, and gets a full handshake. What it sent until then is dropped (RFC 8446
+ * §4.2.10), at most so many bytes: servers allow 16 KiB and less, and the overhead of records
+ * counts here, of which OpenSSL drops 32 at most. */
+enum { EARLY_DATA_DROPPED_MAX = 17 << 10 };
+
 static int context_index = -1;
 static pthread_once_t context_index_once = PTHREAD_ONCE_INIT;
 
@@ -186,7 +193,7 @@ static bool set_up(struct tls_server *server)
            SSL_CTX_set1_sigalgs_list(ctx, SIGNATURES) == 1 &&
            SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) == 1 &&
            SSL_CTX_set_num_tickets(ctx, TICKETS) == 1 && SSL_CTX_set_max_early_data(ctx, 0) == 1 &&
-           SSL_CTX_set_recv_max_early_data(ctx, 0) == 1;
+           SSL_CTX_set_recv_max_early_data(ctx, EARLY_DATA_DROPPED_MAX) == 1;
 }
 
 struct tls_server *tls_server_new(const struct tls_hooks *hooks, size_t cache,
