@@ -51,7 +51,7 @@ static void open_ledger(struct publisher *p, const struct snapshot *s, struct st
 
 static struct ledger_entry entry_of(const struct tenant *t)
 {
-    return (struct ledger_entry){t->domain, tenant_policy(t)};
+    return (struct ledger_entry){.domain = t->domain, .policy = tenant_policy(t)};
 }
 
 /* All of it: at the start, and whenever the ledger may not know what was before. */

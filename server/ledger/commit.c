@@ -14,7 +14,7 @@ struct change {
     int (*work)(struct change *c);
     struct ledger_change what;
     struct inserting inserting;
-    sqlite3_stmt *latest, *id_used, *end, *silent, *ended, *touch, *current;
+    sqlite3_stmt *latest, *move, *id_used, *end, *silent, *ended, *touch, *current;
 };
 
 static int prepare(struct change *c)
@@ -22,8 +22,9 @@ static int prepare(struct change *c)
     /* Times never go back, whatever the clock does: a policy was served until it was replaced, and
      * at least until the server last said that it is alive. */
     const struct ledger_statement all[] = {
-        {&c->latest, "SELECT id, digest, last_served FROM instance "
+        {&c->latest, "SELECT id, digest, last_served, file FROM instance "
                      "WHERE domain = ?1 ORDER BY seq DESC LIMIT 1"},
+        {&c->move, "UPDATE instance SET file = ?2 WHERE domain = ?1 AND last_served IS NULL"},
         {&c->id_used, "SELECT 1 FROM instance WHERE domain = ?1 AND id = ?2"},
         {&c->end, "UPDATE instance SET last_served = "
                   "max(1, ?2, first_served, (SELECT at FROM alive)) "
@@ -41,8 +42,8 @@ static int prepare(struct change *c)
 
 static void finalize(struct change *c)
 {
-    sqlite3_stmt **const all[] = {&c->latest, &c->id_used, &c->end,    &c->silent,
-                                  &c->ended,  &c->touch,   &c->current};
+    sqlite3_stmt **const all[] = {&c->latest, &c->move,  &c->id_used, &c->end,
+                                  &c->silent, &c->ended, &c->touch,   &c->current};
 
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
         sqlite3_finalize(*all[i]);
@@ -54,11 +55,12 @@ static void finalize(struct change *c)
 /* The tenant's latest instance. */
 struct latest {
     bool any;        /* there is one */
-    bool unchanged;  /* it is this policy, and current */
+    bool unchanged;  /* it is this policy, and current... */
+    bool moved;      /* ...but from another file, or from one that was not remembered */
     time_t earliest; /* of a new id: later than every earlier one, whatever the clock says */
 };
 
-static int look_up(struct change *c, struct sts_str domain, const unsigned char *digest,
+static int look_up(struct change *c, const struct ledger_entry *entry, const unsigned char *digest,
                    struct latest *out)
 {
     time_t last;
@@ -66,13 +68,15 @@ static int look_up(struct change *c, struct sts_str domain, const unsigned char 
     *out = (struct latest){.earliest = c->now > 0 ? c->now : 0};
     if (!c->inserting.before)
         return SQLITE_OK;
-    ledger_bind_str(c->latest, 1, domain);
+    ledger_bind_str(c->latest, 1, entry->domain);
     int rc = sqlite3_step(c->latest);
     if (rc == SQLITE_ROW) {
         out->any = true;
         out->unchanged = sqlite3_column_type(c->latest, 2) == SQLITE_NULL &&
                          sqlite3_column_bytes(c->latest, 1) == STS_DIGEST_LEN &&
                          memcmp(sqlite3_column_blob(c->latest, 1), digest, STS_DIGEST_LEN) == 0;
+        out->moved = out->unchanged && entry->file.len &&
+                     !sts_str_eq(ledger_column_str(c->latest, 3), entry->file);
         if (sts_id_time(ledger_column_str(c->latest, 0), &last) && last >= out->earliest)
             out->earliest = last + 1;
     }
@@ -129,13 +133,22 @@ static int end_tenant(struct change *c, struct sts_str domain)
     return rc == SQLITE_OK ? run_for(c->ended, domain) : rc;
 }
 
+static int commit_move_current(struct change *c, const struct ledger_entry *entry)
+{
+    ledger_bind_str(c->move, 1, entry->domain);
+    ledger_bind_str(c->move, 2, entry->file);
+    return ledger_run(c->move);
+}
+
 static int commit_entry(struct change *c, const struct ledger_entry *entry)
 {
     const struct known *known = insert_know(&c->inserting, entry->policy);
     char id[STS_ID_MAX + 1];
     struct latest latest;
 
-    int rc = look_up(c, entry->domain, known->digest, &latest);
+    int rc = look_up(c, entry, known->digest, &latest);
+    if (rc == SQLITE_OK && latest.moved)
+        rc = commit_move_current(c, entry);
     if (rc != SQLITE_OK || latest.unchanged)
         return rc;
     rc = fresh_id(c, entry->domain, &latest, known->digest, id);

@@ -41,12 +41,11 @@ static const struct failure failures[] = {
 };
 
 /* These depend on what was wanted. */
-static const struct failure access_failures[] = {
-    [LEDGER_READ] = {0, "ledger-unreadable", "cannot be read",
-                     "run this as the user that runs mta-stsd"},
-    [LEDGER_WRITE] = {0, "ledger-unwritable", "cannot be written",
-                      "file and directory must belong to the user that runs mta-stsd"},
-};
+static const struct failure unreadable = {0, "ledger-unreadable", "cannot be read",
+                                          "run this as the user that runs mta-stsd"};
+static const struct failure unwritable = {
+    0, "ledger-unwritable", "cannot be written",
+    "file and directory must belong to the user that runs mta-stsd"};
 
 static const struct failure other = {0, "ledger-failed", NULL,
                                      "see what sqlite3 LEDGER 'PRAGMA integrity_check' says"};
@@ -57,7 +56,7 @@ static const struct failure *find(const struct ledger *ledger, int rc, int error
         (rc == SQLITE_IOERR && (error == ENOSPC || error == EDQUOT || error == EFBIG)))
         return &full;
     if (rc == SQLITE_READONLY || rc == SQLITE_CANTOPEN || rc == SQLITE_PERM)
-        return &access_failures[ledger->access];
+        return ledger->access == LEDGER_WRITE ? &unwritable : &unreadable;
     for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++)
         if (failures[i].rc == rc)
             return &failures[i];

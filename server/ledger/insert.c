@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-#define COLUMNS "domain, id, digest, body, mode, max_age, first_served"
-#define ROW     "(?, ?, ?, ?, ?, ?, ?)"
+#define COLUMNS "domain, id, digest, body, mode, max_age, first_served, file"
+#define ROW     "(?, ?, ?, ?, ?, ?, ?, ?)"
 
-enum { COLUMN_COUNT = 7 };
+enum { COLUMN_COUNT = 8 };
 
 static int prepare_many(struct inserting *in, struct ledger *ledger)
 {
@@ -88,6 +88,10 @@ static void bind(struct inserting *in, size_t row, sqlite3_stmt *stmt, size_t pl
     ledger_bind_str(stmt, at + 5, sts_str_from(sts_mode_name(entry->policy->mode)));
     sqlite3_bind_int64(stmt, at + 6, entry->policy->max_age);
     sqlite3_bind_int64(stmt, at + 7, in->now);
+    if (entry->file.len)
+        ledger_bind_str(stmt, at + 8, entry->file);
+    else
+        sqlite3_bind_null(stmt, at + 8);
 }
 
 static int flush(struct inserting *in)

@@ -51,7 +51,10 @@ static int open_file(struct ledger *ledger, const char *name, int flags)
 
     if (rc == SQLITE_OK)
         rc = sqlite3_busy_timeout(ledger->db, BUSY_MS);
-    return rc == SQLITE_OK ? ledger_schema_check(ledger->db, &ledger_schema) : rc;
+    if (rc == SQLITE_OK)
+        rc = ledger_schema_check(ledger->db, &ledger_schema);
+    ledger->older = rc == LEDGER_RC_OLDER && ledger->access == LEDGER_READ_OLDER;
+    return ledger->older ? SQLITE_OK : rc;
 }
 
 /* Whether all that was ever committed is in the main file: the last writer closed it in order. */
@@ -258,7 +261,7 @@ bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags)
 {
     const struct file_id file = ledger->file, wal = ledger->wal;
 
-    if (ledger->access == LEDGER_READ || is_in_place(ledger))
+    if (ledger->access != LEDGER_WRITE || is_in_place(ledger))
         return true;
     /* A new file may get the inode of the removed one, so that its number alone proves nothing. */
     bool moved = ledger->db != NULL;

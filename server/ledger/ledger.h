@@ -19,7 +19,12 @@
 
 struct ledger;
 
-enum ledger_access { LEDGER_READ, LEDGER_WRITE };
+enum ledger_access {
+    LEDGER_READ,
+    LEDGER_WRITE,
+    LEDGER_READ_OLDER /* reads, and takes the ledger of an older mta-stsd as well, of which
+                         ledger_each_current and ledger_history tell what it has */
+};
 
 /* A server calls ledger_touch at least this often, so it may have served for that much longer than
  * the ledger knows. */
@@ -43,6 +48,7 @@ struct ledger_instance {
     char id[STS_ID_MAX + 1];
     unsigned char digest[STS_DIGEST_LEN];
     struct sts_str body; /* canonical rendered body */
+    struct sts_str file; /* ledger_each_current only: of its last entry; empty: not known */
     enum sts_mode mode;
     uint32_t max_age; /* seconds */
     time_t first_served;
@@ -67,12 +73,15 @@ struct ledger_history {
 struct ledger_entry {
     struct sts_str domain;
     const struct sts_policy *policy; /* canonical */
+    struct sts_str file; /* that it is served from, as the next start will know it again; empty: not
+                            known, and what the ledger knows stays */
 };
 
 /* Makes `entries`, no two of one domain, the current instances in one transaction: unchanged ones
  * keep their id, changed or new ones (also one coming back after ledger_end) get a fresh id. All or
  * nothing; false with an error when it cannot be written durably, and then nothing changed and no
- * id exists. When nothing changed it only reads, and waits for nobody. */
+ * id exists. A tenant that is served from another file now keeps its id, too. When nothing changed
+ * it only reads, and waits for nobody. */
 bool ledger_commit(struct ledger *ledger, const struct ledger_entry *entries, size_t count,
                    time_t now, struct sts_diags *diags);
 /* What a server says after it published: exactly these are served now. ledger_commit, ledger_end

@@ -31,7 +31,8 @@ struct ledger {
     struct file_id file, wal;           /* what was opened for writing */
     struct proved proved[PROVED_SLOTS]; /* by digest */
     bool (*asked_to_give_up)(void);     /* may be NULL */
-    bool told;                          /* by ledger_serve what is served */
+    bool older;    /* the file is one of an older mta-stsd, LEDGER_READ_OLDER only */
+    bool told;     /* by ledger_serve what is served */
     bool replaced; /* another file since; what it says has not been told by this server */
 };
 
@@ -71,7 +72,8 @@ bool ledger_transact(struct ledger *ledger, ledger_work *work, void *data, struc
 /* One statement without rows, ready for the next use. */
 int ledger_run(sqlite3_stmt *stmt);
 
-/* What ledger_read_fields wants to find in the first columns of a statement on `instance`. */
+/* What ledger_read_fields wants to find in the first columns of a statement on `instance`; `file`
+ * may follow, which a ledger of an older mta-stsd lacks. */
 #define LEDGER_COLUMNS                                                                             \
     "domain, id, digest, body, mode, max_age, first_served, last_served, (SELECT at FROM alive)"
 /* False when the row is not what this program writes. Strings are borrowed from the statement. What

@@ -52,6 +52,8 @@ bool ledger_read_fields(sqlite3_stmt *stmt, struct ledger_instance *out)
         good = false;
     }
     out->cached_until = cached_until(out, sqlite3_column_int64(stmt, 8));
+    if (sqlite3_column_count(stmt) > 9)
+        out->file = ledger_column_str(stmt, 9);
     return good;
 }
 
@@ -147,7 +149,11 @@ bool ledger_each_current(struct ledger *ledger, ledger_visit *visit, void *data,
     if (!ledger_refresh(ledger, diags))
         return false;
     sqlite3_stmt *stmt = ledger_prepare(
-        ledger, "SELECT " LEDGER_COLUMNS " FROM instance WHERE last_served IS NULL ORDER BY domain",
+        ledger,
+        ledger->older ? "SELECT " LEDGER_COLUMNS
+                        " FROM instance WHERE last_served IS NULL ORDER BY domain"
+                      : "SELECT " LEDGER_COLUMNS
+                        ", file FROM instance WHERE last_served IS NULL ORDER BY domain",
         &rc);
     return ledger_visit_rows(ledger, stmt, rc, visit, data, diags);
 }

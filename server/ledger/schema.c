@@ -31,6 +31,9 @@ static const char *const steps[] = {
     /* Where announced and current id may differ; beyond these nobody has to look. */
     "CREATE TABLE unpublished (domain TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;"
     "INSERT INTO unpublished SELECT domain FROM instance WHERE last_served IS NULL;",
+
+    /* Which file it was served from last; NULL: from before that was remembered. */
+    "ALTER TABLE instance ADD COLUMN file TEXT;",
 };
 
 const struct ledger_schema ledger_schema = {steps, sizeof(steps) / sizeof(*steps)};

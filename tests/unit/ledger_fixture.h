@@ -100,7 +100,7 @@ static inline struct sts_policy *numbered_policy(struct fixture *f, unsigned n)
 static inline bool try_commit(struct fixture *f, const char *domain, const struct sts_policy *p,
                               time_t now)
 {
-    const struct ledger_entry entry = {sts_str_from(domain), p};
+    const struct ledger_entry entry = {.domain = sts_str_from(domain), .policy = p};
     return ledger_commit(f->ledger, &entry, 1, now, &f->diags);
 }
 

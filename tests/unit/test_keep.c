@@ -87,8 +87,9 @@ static void commit(struct fixture *f)
     assert_non_null(ledger);
     for (size_t i = 0; i < f->snapshot->tenant_count; i++)
         if (f->snapshot->tenants[i].state == TENANT_SERVED)
-            entries[count++] = (struct ledger_entry){f->snapshot->tenants[i].domain,
-                                                     tenant_policy(&f->snapshot->tenants[i])};
+            entries[count++] =
+                (struct ledger_entry){.domain = f->snapshot->tenants[i].domain,
+                                      .policy = tenant_policy(&f->snapshot->tenants[i])};
     assert_true(ledger_serve(ledger, entries, count, NOW, &f->diags));
     ledger_close(ledger);
 }

@@ -225,8 +225,8 @@ static void several_at_once(void **state)
 {
     struct fixture *f = *state;
     const struct ledger_entry entries[] = {
-        {STS_STR("b.example"), numbered_policy(f, 1)},
-        {STS_STR("a.example"), numbered_policy(f, 2)},
+        {.domain = STS_STR("b.example"), .policy = numbered_policy(f, 1)},
+        {.domain = STS_STR("a.example"), .policy = numbered_policy(f, 2)},
     };
 
     reopen(f, LEDGER_WRITE);
@@ -258,7 +258,8 @@ static void many_at_once(void **state)
             if (i % 2)
                 p->mx = entries[i - 1].policy->mx;
             entries[i] = (struct ledger_entry){
-                sts_arena_printf(f->arena, "t%03zu.example", (i * 7) % 1000), p};
+                .domain = sts_arena_printf(f->arena, "t%03zu.example", (i * 7) % 1000),
+                .policy = p};
         }
         assert_true(ledger_commit(f->ledger, entries, count, NOW + (time_t)round, &f->diags));
         for (size_t i = 0; i < count; i++) {
@@ -284,9 +285,9 @@ static void serving_ends_all_others(void **state)
 {
     struct fixture *f = *state;
     const struct ledger_entry entries[] = {
-        {STS_STR("c.example"), numbered_policy(f, 1)},
-        {STS_STR("a.example"), numbered_policy(f, 2)},
-        {STS_STR("b.example"), numbered_policy(f, 3)},
+        {.domain = STS_STR("c.example"), .policy = numbered_policy(f, 1)},
+        {.domain = STS_STR("a.example"), .policy = numbered_policy(f, 2)},
+        {.domain = STS_STR("b.example"), .policy = numbered_policy(f, 3)},
     };
 
     reopen(f, LEDGER_WRITE);
@@ -315,14 +316,68 @@ static void serving_ends_all_others(void **state)
     assert_int_equal(raw_int(f, "SELECT count(*) FROM instance WHERE last_served IS NULL"), 0);
 }
 
+static void join_files(void *data, const struct ledger_instance *i)
+{
+    sts_buf_printf(data, "%.*s:%.*s ", STS_ARG(i->domain), STS_ARG(i->file));
+}
+
+static void expect_files(struct fixture *f, const char *files)
+{
+    struct sts_buf text = {0};
+
+    assert_true(ledger_each_current(f->ledger, join_files, &text, &f->diags));
+    assert_string_equal(text.ptr, files);
+    sts_buf_fini(&text);
+}
+
+/* Where a tenant was served from last is remembered, and makes no instance and no id. */
+static void files_are_remembered(void **state)
+{
+    struct fixture *f = *state;
+    struct ledger_entry entries[40];
+
+    reopen(f, LEDGER_WRITE);
+    for (size_t i = 0; i < 40; i++) /* more than one statement takes */
+        entries[i] =
+            (struct ledger_entry){.domain = sts_arena_printf(f->arena, "t%02zu.example", i),
+                                  .policy = numbered_policy(f, 1),
+                                  .file = i % 2 ? STS_STR("") : STS_STR("a.yaml")};
+    assert_true(ledger_serve(f->ledger, entries, 40, NOW, &f->diags));
+    assert_int_equal(raw_int(f, "SELECT count(*) FROM instance WHERE file = 'a.yaml'"), 20);
+    assert_int_equal(raw_int(f, "SELECT count(*) FROM instance WHERE file IS NULL"), 20);
+    assert_true(ledger_serve(f->ledger, entries, 3, NOW, &f->diags));
+    expect_files(f, "t00.example:a.yaml t01.example: t02.example:a.yaml ");
+    const char *id = latest(f, "t00.example").id;
+    entries[0].file = STS_STR("b.yaml"); /* it moves */
+    entries[1].file = STS_STR("b.yaml"); /* it is known now */
+    entries[2].file = STS_STR("");       /* it is not known: what was stays */
+    struct ledger_change change = {.entries = entries, .count = 3};
+    assert_true(ledger_change(f->ledger, &change, NOW + 1, &f->diags));
+    expect_files(f, "t00.example:b.yaml t01.example:b.yaml t02.example:a.yaml ");
+    assert_string_equal(latest(f, "t00.example").id, id);
+    assert_int_equal(raw_int(f, "SELECT count(*) FROM instance"), 40);
+    /* Nothing is written, so nobody is waited for. */
+    sqlite3 *other = raw_open(f);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    assert_true(ledger_commit(f->ledger, entries, 3, NOW + 1, &f->diags));
+    sqlite3_close(other);
+    entries[0].policy = numbered_policy(f, 2);
+    entries[2].policy = numbered_policy(f, 2);
+    assert_true(ledger_commit(f->ledger, entries, 3, NOW + 2, &f->diags));
+    expect_files(f, "t00.example:b.yaml t01.example:b.yaml t02.example: ");
+    reopen(f, LEDGER_READ);
+    expect_files(f, "t00.example:b.yaml t01.example:b.yaml t02.example: ");
+    assert_int_equal(f->diags.errors, 0);
+}
+
 /* One entry that cannot be written takes back all others. */
 static void all_or_nothing(void **state)
 {
     struct fixture *f = *state;
     const struct ledger_entry entries[] = {
-        {STS_STR("a.example"), numbered_policy(f, 2)},
-        {STS_STR("b.example"), numbered_policy(f, 2)},
-        {STS_STR("c.example"), numbered_policy(f, 2)},
+        {.domain = STS_STR("a.example"), .policy = numbered_policy(f, 2)},
+        {.domain = STS_STR("b.example"), .policy = numbered_policy(f, 2)},
+        {.domain = STS_STR("c.example"), .policy = numbered_policy(f, 2)},
     };
 
     reopen(f, LEDGER_WRITE);
@@ -436,8 +491,8 @@ static void many_tenants(void **state)
     struct ledger_entry *entries = STS_ARRAY(f->arena, COUNT, struct ledger_entry);
 
     for (size_t i = 0; i < COUNT; i++)
-        entries[i] = (struct ledger_entry){sts_arena_printf(f->arena, "t%zu.example", i),
-                                           numbered_policy(f, (unsigned)i)};
+        entries[i] = (struct ledger_entry){.domain = sts_arena_printf(f->arena, "t%zu.example", i),
+                                           .policy = numbered_policy(f, (unsigned)i)};
     reopen(f, LEDGER_WRITE);
     assert_true(ledger_commit(f->ledger, entries, COUNT, NOW, &f->diags));
     assert_true(ledger_commit(f->ledger, entries, COUNT, NOW + 1, &f->diags));
@@ -464,8 +519,8 @@ static void a_commit_is_given_up_when_asked(void **state)
 
     reopen(f, LEDGER_WRITE);
     for (int i = 0; i < COUNT; i++)
-        entries[i] = (struct ledger_entry){sts_arena_printf(f->arena, "t%d.example", i),
-                                           numbered_policy(f, 1)};
+        entries[i] = (struct ledger_entry){
+            sts_arena_printf(f->arena, "t%d.example", i), numbered_policy(f, 1), {0}};
     questions = answered_yes_after = 0;
     ledger_give_up_when(f->ledger, asked);
     assert_false(ledger_serve(f->ledger, entries, COUNT, NOW, &f->diags));
@@ -519,6 +574,7 @@ int main(void)
         WITH_LEDGER(several_at_once),
         WITH_LEDGER(many_at_once),
         WITH_LEDGER(serving_ends_all_others),
+        WITH_LEDGER(files_are_remembered),
         WITH_LEDGER(all_or_nothing),
         WITH_LEDGER(a_damaged_entry_is_refused_alone),
         WITH_LEDGER(diagnostics_borrow_nothing),

@@ -12,8 +12,9 @@ static bool try_three(struct fixture *f, unsigned n, time_t now)
 {
     static const char *const mx = "mx1.example.org mx2.example.org mx3.example.org mx4.example.org";
     const struct sts_policy *p = policy(f, STS_MODE_ENFORCE, 86400 + n, mx);
-    const struct ledger_entry entries[] = {
-        {STS_STR("a.example"), p}, {STS_STR("b.example"), p}, {STS_STR("c.example"), p}};
+    const struct ledger_entry entries[] = {{.domain = STS_STR("a.example"), .policy = p},
+                                           {.domain = STS_STR("b.example"), .policy = p},
+                                           {.domain = STS_STR("c.example"), .policy = p}};
 
     return ledger_serve(f->ledger, entries, 3, now, &f->diags);
 }

@@ -360,8 +360,9 @@ static void many_histories(void **state)
     reopen(f, LEDGER_WRITE);
     for (unsigned round = 0; round < 3; round++) {
         for (size_t i = 0; i < COUNT; i++)
-            entries[i] = (struct ledger_entry){sts_arena_printf(f->arena, "t%zu.example", i),
-                                               numbered_policy(f, (unsigned)i + round)};
+            entries[i] =
+                (struct ledger_entry){.domain = sts_arena_printf(f->arena, "t%zu.example", i),
+                                      .policy = numbered_policy(f, (unsigned)i + round)};
         assert_true(ledger_serve(f->ledger, entries, COUNT, NOW + round, &f->diags));
     }
     assert_true(ledger_each_history(f->ledger, count_histories, &count, &f->diags));

@@ -473,6 +473,49 @@ static void the_first_schema_stays(void **state)
     assert_string_equal(raw_text(f, shape), old);
 }
 
+static void join_current(void *data, const struct ledger_instance *i)
+{
+    sts_buf_printf(data, "%.*s:%u:%.*s ", STS_ARG(i->domain), i->max_age, STS_ARG(i->file));
+}
+
+/* The first start after an upgrade reads what was served before it brings the ledger up to date. */
+static void an_older_ledger_is_read_by_who_asks_for_it(void **state)
+{
+    static const char *const back[] = {
+        "PRAGMA user_version = 3", "ALTER TABLE instance DROP COLUMN file; PRAGMA user_version = 2",
+        "DROP TABLE published; DROP TABLE unpublished; PRAGMA user_version = 1"};
+    struct fixture *f = *state;
+    struct sts_buf text = {0};
+
+    reopen(f, LEDGER_WRITE);
+    const struct ledger_entry entry = {STS_STR("a.example"), numbered_policy(f, 1),
+                                       STS_STR("a.yaml")};
+    assert_true(ledger_serve(f->ledger, &entry, 1, NOW, &f->diags));
+    for (size_t i = 0; i < 3; i++) {
+        raw_exec(f, back[i]);
+        assert_true(try_open(f, LEDGER_READ) == (i == 0));
+        if (i)
+            expect_error(f, "ledger-older");
+        reopen(f, LEDGER_READ_OLDER);
+        text.len = 0;
+        assert_true(ledger_each_current(f->ledger, join_current, &text, &f->diags));
+        assert_string_equal(text.ptr, i ? "a.example:86401: " : "a.example:86401:a.yaml ");
+        assert_int_equal(history(f, "a.example").latest.first_served, NOW);
+    }
+    reopen(f, LEDGER_WRITE);
+    assert_true(ledger_serve(f->ledger, &entry, 1, NOW, &f->diags));
+    text.len = 0;
+    assert_true(ledger_each_current(f->ledger, join_current, &text, &f->diags));
+    assert_string_equal(text.ptr, "a.example:86401:a.yaml ");
+    sts_buf_fini(&text);
+    raw_exec(f, "PRAGMA user_version = 99");
+    assert_false(try_open(f, LEDGER_READ_OLDER));
+    expect_error(f, "ledger-newer");
+    assert_int_equal(unlink(f->path), 0);
+    assert_false(try_open(f, LEDGER_READ_OLDER));
+    expect_error(f, "ledger-missing");
+}
+
 static void locks(void **state)
 {
     struct fixture *f = *state;
@@ -613,8 +656,9 @@ static void several_servers_at_once(void **state)
 static void a_restored_backup_is_told_what_is_served(void **state)
 {
     struct fixture *f = *state;
-    const struct ledger_entry entries[] = {{STS_STR("a.example"), numbered_policy(f, 1)},
-                                           {STS_STR("b.example"), numbered_policy(f, 1)}};
+    const struct ledger_entry entries[] = {
+        {.domain = STS_STR("a.example"), .policy = numbered_policy(f, 1)},
+        {.domain = STS_STR("b.example"), .policy = numbered_policy(f, 1)}};
 
     reopen(f, LEDGER_WRITE);
     assert_true(ledger_serve(f->ledger, entries, 2, NOW, &f->diags));
@@ -703,6 +747,7 @@ int main(void)
         WITH_LEDGER(a_newer_schema),
         WITH_LEDGER(migrations),
         WITH_LEDGER(the_first_schema_stays),
+        WITH_LEDGER(an_older_ledger_is_read_by_who_asks_for_it),
         WITH_LEDGER(locks),
         WITH_LEDGER(one_server),
         WITH_LEDGER(several_servers_at_once),

@@ -33,9 +33,10 @@ static void mark_latest(struct fixture *f, const char *domain, time_t now)
 static void everything_is_announced_once(void **state)
 {
     struct fixture *f = *state;
-    const struct ledger_entry entries[] = {{STS_STR("c.example"), numbered_policy(f, 1)},
-                                           {STS_STR("a.example"), numbered_policy(f, 2)},
-                                           {STS_STR("b.example"), numbered_policy(f, 3)}};
+    const struct ledger_entry entries[] = {
+        {.domain = STS_STR("c.example"), .policy = numbered_policy(f, 1)},
+        {.domain = STS_STR("a.example"), .policy = numbered_policy(f, 2)},
+        {.domain = STS_STR("b.example"), .policy = numbered_policy(f, 3)}};
 
     reopen(f, LEDGER_WRITE);
     expect_unpublished(f, "");
@@ -212,11 +213,13 @@ static const char *ids_of(struct fixture *f)
 static void a_change_without_the_rest(void **state)
 {
     struct fixture *f = *state;
-    const struct ledger_entry entries[] = {{STS_STR("a.example"), numbered_policy(f, 1)},
-                                           {STS_STR("b.example"), numbered_policy(f, 1)},
-                                           {STS_STR("c.example"), numbered_policy(f, 1)}};
-    const struct ledger_entry changed[] = {{STS_STR("d.example"), numbered_policy(f, 2)},
-                                           {STS_STR("a.example"), numbered_policy(f, 2)}};
+    const struct ledger_entry entries[] = {
+        {.domain = STS_STR("a.example"), .policy = numbered_policy(f, 1)},
+        {.domain = STS_STR("b.example"), .policy = numbered_policy(f, 1)},
+        {.domain = STS_STR("c.example"), .policy = numbered_policy(f, 1)}};
+    const struct ledger_entry changed[] = {
+        {.domain = STS_STR("d.example"), .policy = numbered_policy(f, 2)},
+        {.domain = STS_STR("a.example"), .policy = numbered_policy(f, 2)}};
     const struct sts_str ended[] = {STS_STR("c.example")};
     const struct ledger_change change = {changed, 2, ended, 1}, nothing = {0};
 
@@ -238,7 +241,8 @@ static void a_change_without_the_rest(void **state)
     /* One that could not be written may not be built upon. */
     raw_exec(f,
              "CREATE TRIGGER stop BEFORE INSERT ON instance BEGIN SELECT raise(ABORT, 'no'); END");
-    const struct ledger_entry again[] = {{STS_STR("e.example"), numbered_policy(f, 3)}};
+    const struct ledger_entry again[] = {
+        {.domain = STS_STR("e.example"), .policy = numbered_policy(f, 3)}};
     const struct ledger_change one = {again, 1, ended, 1};
     assert_false(ledger_change(f->ledger, &one, NOW + 30, &f->diags));
     expect_error(f, "ledger-failed");
