@@ -35,7 +35,8 @@ static bool ask_served(struct sts_arena *arena, struct sts_str socket, struct se
     {
         struct sts_str domain = sts_json_text(arena, item, "domain");
         if (sts_str_cmp(last, domain) < 0)
-            served_add(served, domain, sts_json_text(arena, item, "body"));
+            served_add(served, &(struct served_tenant){domain, sts_json_text(arena, item, "body"),
+                                                       sts_json_text(arena, item, "file")});
         last = domain;
     }
     bool good = json_is_array(list);

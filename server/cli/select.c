@@ -294,8 +294,9 @@ static bool issue(struct selection *s)
 
     for (size_t i = 0; i < s->count; i++)
         if (s->chosen[i].pending)
-            entries[count++] = (struct ledger_entry){.domain = s->chosen[i].domain,
-                                                     .policy = tenant_policy(s->chosen[i].tenant)};
+            entries[count++] =
+                (struct ledger_entry){s->chosen[i].domain, tenant_policy(s->chosen[i].tenant),
+                                      tenant_stored_file(s->snapshot, s->chosen[i].tenant)};
     if (!count || ledger_commit(s->ledger, entries, count, clock_wall(), &s->diags))
         return count > 0;
     ledger_close(s->ledger);

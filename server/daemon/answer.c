@@ -53,6 +53,7 @@ static void answer_served(struct daemon *d, const json_t *request, struct sts_bu
         json_t *object = json_object();
         json_object_set_new(object, "domain", sts_json_str(s->tenants[i].domain));
         json_object_set_new(object, "body", sts_json_str(tenant_body(&s->tenants[i])));
+        json_object_set_new(object, "file", sts_json_str(tenant_stored_file(s, &s->tenants[i])));
         sts_buf_add_cstr(reply, separator);
         sts_json_render(reply, object, false);
         separator = ",";

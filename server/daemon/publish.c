@@ -49,9 +49,9 @@ static void open_ledger(struct publisher *p, const struct snapshot *s, struct st
     p->ledger = NULL;
 }
 
-static struct ledger_entry entry_of(const struct tenant *t)
+static struct ledger_entry entry_of(const struct snapshot *s, const struct tenant *t)
 {
-    return (struct ledger_entry){.domain = t->domain, .policy = tenant_policy(t)};
+    return (struct ledger_entry){t->domain, tenant_policy(t), tenant_stored_file(s, t)};
 }
 
 /* All of it: at the start, and whenever the ledger may not know what was before. */
@@ -66,7 +66,7 @@ static bool commit_all(struct publisher *p, const struct snapshot *s, struct sts
         return false;
     for (size_t i = 0; i < s->tenant_count; i++)
         if (tenant_is_current(&s->tenants[i]))
-            entries[count++] = entry_of(&s->tenants[i]);
+            entries[count++] = entry_of(s, &s->tenants[i]);
     ledger_give_up_when(p->ledger, p->is_end_asked);
     bool good = ledger_serve(p->ledger, entries, count, clock_wall(), diags);
     ledger_give_up_when(p->ledger, NULL);
@@ -89,8 +89,9 @@ static void find_changes(const struct snapshot *from, const struct snapshot *to,
         k += order >= 0;
         old = order <= 0 && tenant_is_current(old) ? old : NULL;
         new = order >= 0 && tenant_is_current(new) ? new : NULL;
-        if (new && !(old && tenant_same_body(old, new)))
-            entries[out->count++] = entry_of(new);
+        if (new && !(old && tenant_same_body(old, new) &&
+                     sts_str_eq(tenant_file(from, old).name, tenant_file(to, new).name)))
+            entries[out->count++] = entry_of(to, new);
         else if (old && !new)
             ended[out->ended_count++] = old->domain;
     }

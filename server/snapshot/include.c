@@ -92,6 +92,11 @@ static int on_glob_error(const char *path, int error)
     return 0;
 }
 
+static bool include_is_relative(const struct sts_path *pattern)
+{
+    return !sts_str_starts(pattern->path, STS_STR("/"));
+}
+
 void sources_include(struct build *b, const struct sts_path *pattern)
 {
     const struct snapshot *s = b->snapshot;
@@ -99,6 +104,7 @@ void sources_include(struct build *b, const struct sts_path *pattern)
     glob_t found;
 
     glob_errno = 0;
+    b->relative = include_is_relative(pattern);
     int rc = glob(full.ptr, 0, on_glob_error, &found);
     if (rc != 0 && rc != GLOB_NOMATCH)
         glob_errno = ENOMEM;
@@ -139,24 +145,63 @@ static bool is_other_and_empty(const char *path, struct file_id before)
     return entries <= 2;
 }
 
+/* How a file went that is not there. */
+struct absence {
+    const struct sts_path *pattern; /* that names it, or NULL */
+    int error;                      /* of its directory */
+    bool other;                     /* its directory is another one, which is empty */
+};
+
 /* A person removes a file and leaves the directory. What goes with its directory was unmounted, is
- * being replaced, or cannot be listed at the moment. */
+ * being replaced, or cannot be listed at the moment. False: removed, or named by nobody any more.
+ */
+static bool include_is_vanished(struct build *b, struct sts_str name, struct file_id directory,
+                                struct absence *how)
+{
+    *how = (struct absence){.pattern = source_pattern(b, name), .error = b->unlisted};
+    if (!how->pattern)
+        return false;
+    struct sts_str path = file_dirname(b->snapshot->arena, name);
+    if (!how->error)
+        how->error = list_error(path.ptr);
+    how->other = !how->error && is_other_and_empty(path.ptr, directory);
+    return how->error || how->other || !has_wildcard(how->pattern->path);
+}
+
+static bool include_judge(struct build *b, struct sts_str name)
+{
+    const struct snapshot_source *source = source_find(b->snapshot, name);
+    const struct file_id unknown = {0};
+    struct absence how;
+    struct stat st;
+
+    if (source)
+        return !source->source->is_main && (source->source->broken || source->source->empty);
+    bool lost = lstat(name.ptr, &st) == 0 ? source_pattern(b, name) != NULL
+                                          : include_is_vanished(b, name, unknown, &how);
+    b->snapshot->incomplete |= lost;
+    return lost;
+}
+
+bool source_is_lost(struct build *b, struct sts_str name)
+{
+    if (!sts_str_eq(b->judged, name)) /* many tenants in a row are of one file */
+        b->judged_lost = include_judge(b, name);
+    b->judged = name;
+    return b->judged_lost;
+}
+
 static void vanished(struct build *b, const struct snapshot_source *old)
 {
     struct sts_str name = old->source->name;
-    const struct sts_path *pattern = source_pattern(b, name);
-    int error = b->unlisted;
+    struct absence how;
 
-    if (!pattern)
+    if (!include_is_vanished(b, name, old->directory, &how))
         return;
-    struct sts_str path = file_dirname(b->snapshot->arena, name);
-    if (!error)
-        error = list_error(path.ptr);
-    bool other = !error && is_other_and_empty(path.ptr, old->directory);
-    if (!error && !other && has_wildcard(pattern->path))
-        return;
+    int error = how.error;
+    bool other = how.other;
     struct sts_diag *diag =
-        sts_diag_add(b->diags, STS_ERROR, "file-gone", pattern->where, "%.*s is gone%s%s",
+        sts_diag_add(b->diags, STS_ERROR, "file-gone", how.pattern->where, "%.*s is gone%s%s",
                      STS_ARG(name), error || other ? ", and its directory " : "",
                      error   ? file_error(error)
                      : other ? "is another one, which is empty"
@@ -164,8 +209,12 @@ static void vanished(struct build *b, const struct snapshot_source *old)
     sts_diag_help(b->diags, diag,
                   other ? "mount or fill the directory; if its tenants are to go, "
                           "put any file into it"
-                        : "put it back, or remove the include pattern");
+                  : error == ENOENT
+                      ? "put it back, or remove the include pattern; if its tenants are to go, "
+                        "make the directory again and put any file into it"
+                      : "put it back, or remove the include pattern");
     b->snapshot->incomplete = true;
+    b->relative = include_is_relative(how.pattern);
     source_keep(b, old, KEPT_MISSING);
 }
 

@@ -87,9 +87,13 @@ bool tenant_was_current(const struct build *b, const struct tenant *t)
 
 bool tenant_keep(struct build *b, struct sts_diags *diags, struct tenant *t, enum tenant_kept why)
 {
-    static const char *const messages[] = {
-        [KEPT_BROKEN] = "has errors: its last good policy stays",
-        [KEPT_MISSING] = "is in none of the files that can be read: its last good policy stays"};
+    static const char *const messages[][2] = {
+        [KEPT_BROKEN] = {"has errors: its last good policy stays",
+                         "mend its configuration; until then this policy is served, "
+                         "also after a restart"},
+        [KEPT_MISSING] = {"is in none of the files that can be read: its last good policy stays",
+                          "mend its file, or put it back; until then this policy is served, also "
+                          "after a restart; to end it, remove the file and leave its directory"}};
 
     t->body = last_good(b, t->domain);
     if (!t->body)
@@ -99,55 +103,8 @@ bool tenant_keep(struct build *b, struct sts_diags *diags, struct tenant *t, enu
     t->retiring &= t->body->policy.mode == STS_MODE_NONE;
     struct sts_diag *diag =
         sts_diag_add(diags, STS_WARNING, "tenant-kept", tenant_where(b->snapshot, t), "%.*s %s",
-                     STS_ARG(t->domain), messages[why]);
+                     STS_ARG(t->domain), messages[why][0]);
     diag->tenant = t->domain;
-    sts_diag_help(diags, diag,
-                  "mend its configuration; until then this policy is served, "
-                  "also after a restart");
+    sts_diag_help(diags, diag, "%s", messages[why][1]);
     return true;
-}
-
-static void add_missing(struct build *b, struct sts_str domain)
-{
-    struct snapshot *s = b->snapshot;
-    struct tenant *t = &s->tenants[s->tenant_count];
-
-    struct sts_str host = sts_arena_join(s->arena, STS_STR(STS_HOST_LABEL), domain);
-    *t = (struct tenant){.domain = sts_str_sub(host, strlen(STS_HOST_LABEL), host.len),
-                         .hash = tenant_hash(host),
-                         .orphan = true,
-                         .file = UINT32_MAX};
-    if (tenant_keep(b, b->diags, t, KEPT_MISSING))
-        s->tenant_count++;
-}
-
-/* How many tenants tenants_keep_missing may add. */
-size_t missing_count(const struct build *b)
-{
-    const struct snapshot *previous = b->input->previous;
-    size_t count = 0;
-
-    if (!b->missing)
-        return 0;
-    for (size_t i = 0; previous && i < previous->tenant_count; i++)
-        count += previous->tenants[i].orphan;
-    return !previous && b->served ? b->served->count : count;
-}
-
-/* When some file cannot be read, nobody knows which tenants were in it: none counts as removed. Of
- * files that were read before, the tenants are known; these are those of before a start. */
-void tenants_keep_missing(struct build *b)
-{
-    const struct snapshot *previous = b->input->previous;
-    size_t declared = b->snapshot->tenant_count;
-
-    if (!b->missing)
-        return;
-    for (size_t i = 0; previous && i < previous->tenant_count; i++)
-        if (previous->tenants[i].orphan &&
-            !tenant_among(b->snapshot, declared, previous->tenants[i].domain))
-            add_missing(b, previous->tenants[i].domain);
-    for (size_t i = 0; !previous && b->served && i < b->served->count; i++)
-        if (!tenant_among(b->snapshot, declared, b->served->tenants[i].domain))
-            add_missing(b, b->served->tenants[i].domain);
 }

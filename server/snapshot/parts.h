@@ -26,8 +26,11 @@ struct build {
     size_t near;              /* place where the source before is expected that comes next */
     struct sts_str directory; /* of the last file, and which one it is */
     struct file_id directory_id;
+    struct sts_str judged; /* by source_is_lost last, and what it said */
+    bool judged_lost;
     size_t said;        /* diagnostics that are of sources themselves */
     bool missing;       /* a file is not there or not readable, and what was in it is not known */
+    bool relative;      /* the include pattern in hand is */
     int unlisted;       /* errno of a directory that could not be listed, or 0 */
     bool same_policies; /* all named policies are those of the snapshot before */
     const char **policy_names; /* for "did you mean"; ends with NULL */
@@ -59,6 +62,10 @@ void sources_keep_vanished(struct build *b);
 /* Uses the file as it was before, with a warning. */
 struct sts_source *source_keep(struct build *b, const struct snapshot_source *old,
                                enum tenant_kept why);
+/* Whether the tenants of this file cannot be known at the moment: it is there and cannot be used,
+ * or it is gone, but not as somebody removes a file. Nothing that was read before takes its place.
+ */
+bool source_is_lost(struct build *b, struct sts_str name);
 /* By name, NULL when there is none. */
 const struct snapshot_source *source_find(const struct snapshot *s, struct sts_str name);
 void sources_fini(struct snapshot *s);
@@ -89,11 +96,15 @@ bool tenant_keep(struct build *b, struct sts_diags *diags, struct tenant *t, enu
 bool tenant_is_as_before(const struct build *b, const struct tenant *t);
 /* Its policy was served (or held) before. */
 bool tenant_was_current(const struct build *b, const struct tenant *t);
-/* Adds the tenants that only the past knows of, while a file is missing; there is room for
- * missing_count of them. */
-void tenants_keep_missing(struct build *b);
-size_t missing_count(const struct build *b);
 bool body_policy(struct sts_arena *arena, struct sts_str body, struct sts_policy *out);
+
+/* --- owner.c --- */
+/* Of a domain that several files declare, one counts, and the others are refused. Tenants are
+ * sorted. */
+void tenants_drop_duplicates(struct build *b);
+/* Adds the tenants that only the past knows of, while the file that they belong to is lost. Whoever
+ * else declares one of them is refused. */
+void tenants_keep_missing(struct build *b);
 
 /* Against what was served before: counts, and warnings where senders may still hold an older
  * policy (guard.c). */

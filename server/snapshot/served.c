@@ -19,26 +19,29 @@ void served_fini(struct served *served)
     *served = (struct served){0};
 }
 
-static struct sts_str copy_body(struct served *served, struct sts_str body)
+static struct sts_str served_copy_recent(struct served *served, struct sts_str text)
 {
     const size_t slots = sizeof(served->recent) / sizeof(*served->recent);
-    struct sts_str *slot = &served->recent[sts_str_hash(body) % slots];
+    struct sts_str *slot = &served->recent[sts_str_hash(text) % slots];
 
-    if (!sts_str_eq(*slot, body))
-        *slot = sts_arena_dup(served->arena, body);
+    if (!sts_str_eq(*slot, text))
+        *slot = sts_arena_dup(served->arena, text);
     return *slot;
 }
 
-void served_add(struct served *served, struct sts_str domain, struct sts_str body)
+void served_add(struct served *served, const struct served_tenant *tenant)
 {
     if (served->count == served->capacity) {
         served->capacity = served->capacity ? sts_mul_size(served->capacity, 2) : 64;
         served->tenants = sts_must(
             realloc(served->tenants, sts_mul_size(served->capacity, sizeof(*served->tenants))));
     }
-    assert(!served->count || sts_str_cmp(served->tenants[served->count - 1].domain, domain) < 0);
-    served->tenants[served->count++] = (struct served_tenant){
-        .domain = sts_arena_dup(served->arena, domain), .body = copy_body(served, body)};
+    assert(!served->count ||
+           sts_str_cmp(served->tenants[served->count - 1].domain, tenant->domain) < 0);
+    served->tenants[served->count++] =
+        (struct served_tenant){.domain = sts_arena_dup(served->arena, tenant->domain),
+                               .body = served_copy_recent(served, tenant->body),
+                               .file = served_copy_recent(served, tenant->file)};
 }
 
 /* Nothing is believed that this program does not write. */
@@ -58,8 +61,10 @@ static void add_current(void *data, const struct ledger_instance *current)
 {
     struct served *served = data;
 
+    const struct served_tenant tenant = {current->domain, current->body, current->file};
+
     if (is_domain(served->scratch, current->domain))
-        served_add(served, current->domain, current->body);
+        served_add(served, &tenant);
 }
 
 bool served_from_ledger(struct served *served, struct ledger *ledger, struct sts_diags *diags)

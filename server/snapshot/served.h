@@ -11,6 +11,7 @@
 struct served_tenant {
     struct sts_str domain;
     struct sts_str body; /* exactly as it was served */
+    struct sts_str file; /* that it was served from, as tenant_stored_file; empty: not known */
 };
 
 struct served {
@@ -18,13 +19,13 @@ struct served {
     struct served_tenant *tenants; /* sorted by domain */
     size_t count, capacity;
     struct sts_arena *scratch;
-    struct sts_str recent[64]; /* bodies, by hash: many tenants have the same */
+    struct sts_str recent[64]; /* bodies and files, by hash: many tenants have the same */
 };
 
 void served_init(struct served *served);
 void served_fini(struct served *served);
 /* Copies; in the order of domains. */
-void served_add(struct served *served, struct sts_str domain, struct sts_str body);
+void served_add(struct served *served, const struct served_tenant *tenant);
 /* Everything that is current in the ledger. False with an error in `diags`. */
 bool served_from_ledger(struct served *served, struct ledger *ledger, struct sts_diags *diags);
 const struct served_tenant *served_find(const struct served *served, struct sts_str domain);

@@ -70,14 +70,15 @@ static void warn_no_tenants(struct build *b)
 }
 
 /* The ledger is a help here, never a need: what is wrong with it is reported by whoever writes it.
- * An older one is read after its writer brought it up to date. */
+ * The first start after an upgrade comes before that. */
 static void open_ledger(struct build *b, struct sts_diags *ignored)
 {
     const struct snapshot *s = b->snapshot;
 
     b->ledger = b->input->ledger;
     if (!b->ledger && b->input->with_ledger)
-        b->ledger = ledger_open(s->ledger.ptr, LEDGER_READ, s->settings.ledger.where, ignored);
+        b->ledger =
+            ledger_open(s->ledger.ptr, LEDGER_READ_OLDER, s->settings.ledger.where, ignored);
 }
 
 /* What was served before, when there is no snapshot that knows it. */

@@ -33,7 +33,8 @@ struct tenant {
     struct sts_str domain;         /* canonical policy domain; the end of its host's name */
     const struct body *body;       /* one for all who have it; NULL when refused */
     struct cert_identity identity; /* empty when no certificate */
-    uint32_t file, nth;            /* of which source it is which tenant, from 0 */
+    uint32_t file, nth;            /* of which source it is which tenant, from 0; when `orphan`,
+                                      `file` is the place in lost_files, or SNAPSHOT_NO_FILE */
     uint32_t hash;                 /* of its host */
     enum tenant_state state : 8;
     enum tenant_kept kept : 8;
@@ -42,6 +43,8 @@ struct tenant {
     bool retiring : 1; /* `retire`: serves mode none, RFC 8461 §8.3 */
     bool orphan : 1;   /* no file that can be read declares it: known from before a start only */
 };
+
+#define SNAPSHOT_NO_FILE UINT32_MAX
 
 /* What a reload changed, against the snapshot before (or against what the ledger says was served).
  */
@@ -62,13 +65,20 @@ struct snapshot_work {
 struct snapshot_source {
     struct sts_source *source; /* referenced */
     unsigned char digest[STS_DIGEST_LEN];
-    enum tenant_kept kept;              /* of before, because the file cannot be used now */
-    struct file_id directory;           /* where it was found; another one there is no removal */
-    struct shard *shard;                /* its tenants; referenced */
-    struct file_stamp stamp;            /* of what was read... */
-    bool settled;                       /* ...and while that is the same, so are the bytes */
+    enum tenant_kept kept;    /* of before, because the file cannot be used now */
+    struct file_id directory; /* where it was found; another one there is no removal */
+    struct shard *shard;      /* its tenants; referenced */
+    struct file_stamp stamp;  /* of what was read... */
+    bool settled;             /* ...and while that is the same, so are the bytes */
+    bool relative; /* to the directory of the main file, as the include pattern is that found it */
     unsigned long long hash, base_hash; /* of its name, and of the name without the directory */
     size_t before; /* its place in the snapshot before, + 1; 0: it was not there */
+};
+
+/* A file that tenants belong to. */
+struct snapshot_file {
+    struct sts_str name;
+    bool relative; /* as in snapshot_source */
 };
 
 struct snapshot {
@@ -87,6 +97,8 @@ struct snapshot {
     struct cert_store *certificates; /* referenced; NULL when not loaded */
     struct tenant *tenants;          /* sorted by domain */
     size_t tenant_count;
+    struct snapshot_file *lost_files; /* that orphans belong to */
+    size_t lost_file_count;
     uint32_t *index;                          /* open addressing on tenant->hash, place + 1... */
     size_t index_size;                        /* ...power of two */
     const struct sts_named_policy **policies; /* sorted by name, over all sources */
@@ -188,6 +200,12 @@ struct sts_str tenant_host(const struct tenant *t);
 struct sts_str tenant_body(const struct tenant *t);
 bool tenant_same_body(const struct tenant *a, const struct tenant *b);
 const struct sts_policy *tenant_policy(const struct tenant *t); /* all zero when refused */
+/* The file that it belongs to: that declares it or, for an orphan, from which it was served last.
+ * Empty: not known, which happens only with orphans from a ledger that does not say it yet. */
+struct snapshot_file tenant_file(const struct snapshot *s, const struct tenant *t);
+/* The same for the ledger, so that the next start knows it again: relative to the directory of the
+ * main file when the include pattern is, for that directory may have other names. */
+struct sts_str tenant_stored_file(const struct snapshot *s, const struct tenant *t);
 /* Where it is declared. */
 struct sts_pos tenant_where(const struct snapshot *s, const struct tenant *t);
 /* The rua URIs of its TLS-RPT record. */

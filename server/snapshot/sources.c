@@ -84,6 +84,7 @@ static struct sts_source *append(struct build *b, struct snapshot_source source,
     source.base_hash = old ? old->base_hash : sts_str_hash(file_basename(name));
     source.before = old ? (size_t)(old - b->input->previous->sources) + 1 : 0;
     source.shard = NULL;
+    source.relative = b->relative;
     s->sources[s->source_count++] = source;
     *slot_of(s, name, source.hash) = s->source_count;
     return source.source;
@@ -95,10 +96,11 @@ static void say(struct build *b, const struct sts_diags *diags)
     b->said += sts_diags_count(diags);
 }
 
-/* As it was, without a look at its bytes. */
+/* As it was, without a look at its bytes. What was no good then is no good now. */
 static struct sts_source *take_over(struct build *b, const struct snapshot_source *old)
 {
     say(b, &old->source->diags);
+    b->missing |= old->source->broken || old->source->empty;
     sts_source_ref(old->source);
     return append(b, *old, old);
 }
@@ -391,6 +393,7 @@ void sources_told(struct build *b)
         bool hit = false;
         for (size_t j = 0; !hit && j < touched->count; j++)
             hit = is_file(old, &touched->files[j], hashes[j]);
+        b->relative = old->relative;
         if (hit)
             look_again(b, old);
         else

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "server/snapshot/snapshot.h"
+#include "server/sys/file.h"
 
 _Static_assert(sizeof(struct tenant) <= 56, "there may be a million of them, twice");
 
@@ -27,10 +28,41 @@ const struct sts_policy *tenant_policy(const struct tenant *t)
     return t->body ? &t->body->policy : &none;
 }
 
-struct sts_pos tenant_where(const struct snapshot *s, const struct tenant *t)
+/* Without the directory of the main file, which every relative name begins with. */
+static struct sts_str tenant_strip_directory(const struct snapshot *s, struct snapshot_file file)
+{
+    size_t length = s->base_dir.len;
+
+    if (!file.relative || sts_str_is(s->base_dir, ".") || !sts_str_starts(file.name, s->base_dir))
+        return file.name;
+    while (length < file.name.len && file.name.ptr[length] == '/')
+        length++;
+    return sts_str_sub(file.name, length, file.name.len);
+}
+
+struct snapshot_file tenant_file(const struct snapshot *s, const struct tenant *t)
 {
     if (t->orphan)
-        return (struct sts_pos){s->main_file, 0, 0};
+        return t->file == SNAPSHOT_NO_FILE ? (struct snapshot_file){0} : s->lost_files[t->file];
+    const struct snapshot_source *source = &s->sources[t->file];
+    return (struct snapshot_file){source->source->name, source->relative};
+}
+
+struct sts_str tenant_stored_file(const struct snapshot *s, const struct tenant *t)
+{
+    struct snapshot_file file = tenant_file(s, t);
+
+    if (!t->orphan && s->sources[t->file].source->is_main)
+        return file_basename(file.name);
+    return tenant_strip_directory(s, file);
+}
+
+struct sts_pos tenant_where(const struct snapshot *s, const struct tenant *t)
+{
+    if (t->orphan) {
+        struct sts_str file = tenant_file(s, t).name;
+        return (struct sts_pos){file.len ? file : s->main_file, 0, 0};
+    }
     const struct sts_source *source = s->sources[t->file].source;
     return sts_source_pos(source, source->tenants[t->nth].where);
 }

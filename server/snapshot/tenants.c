@@ -108,53 +108,6 @@ static void sort(struct tenant *tenants, size_t count)
         qsort(tenants, count, sizeof(*tenants), by_domain);
 }
 
-static bool is_earlier(const struct tenant *a, const struct tenant *b)
-{
-    return a->file != b->file ? a->file < b->file : a->nth < b->nth;
-}
-
-/* One domain in two files: neither can be told to be the right one. What was served before counts,
- * so that a new file takes no tenant over; else the first, as files were read in order. */
-static bool counts_before(const struct build *b, const struct tenant *a, const struct tenant *other)
-{
-    bool served = tenant_is_as_before(b, a), other_served = tenant_is_as_before(b, other);
-
-    if (served != other_served)
-        return served;
-    if ((a->kept == KEPT_NOT) != (other->kept == KEPT_NOT))
-        return a->kept == KEPT_NOT;
-    return is_earlier(a, other);
-}
-
-static void drop_duplicates(struct build *b)
-{
-    struct snapshot *s = b->snapshot;
-    size_t kept = 0;
-
-    for (size_t i = 0; i < s->tenant_count; i++) {
-        struct tenant *t = &s->tenants[i];
-        if (kept == 0 || !sts_str_eq(s->tenants[kept - 1].domain, t->domain)) {
-            s->tenants[kept++] = *t;
-            continue;
-        }
-        struct tenant *first = &s->tenants[kept - 1];
-        if (counts_before(b, t, first)) {
-            struct tenant swap = *first;
-            *first = *t;
-            *t = swap;
-        }
-        struct sts_diag *diag =
-            sts_diag_add(b->diags, STS_ERROR, "tenant-duplicate", tenant_where(s, t),
-                         "the tenant %.*s is there twice", STS_ARG(t->domain));
-        diag->tenant = t->domain;
-        diag->related = tenant_where(s, first);
-        sts_diag_help(b->diags, diag, "remove one of the two; %s counts",
-                      is_earlier(first, t) ? "the first one" : "the one that was served before");
-    }
-    s->duplicates = s->tenant_count - kept;
-    s->tenant_count = kept;
-}
-
 static int to_domain(const void *key, const void *tenant)
 {
     return sts_str_cmp(*(const struct sts_str *)key, ((const struct tenant *)tenant)->domain);
@@ -255,7 +208,7 @@ static size_t reuse(struct build *b)
 void tenants_build(struct build *b)
 {
     struct snapshot *s = b->snapshot;
-    size_t total = missing_count(b);
+    size_t total = 0;
 
     policies_collect(b);
     for (size_t i = 0; i < s->source_count; i++)
@@ -272,7 +225,7 @@ void tenants_build(struct build *b)
     sort(s->tenants + reused, fresh);
     s->tenant_count = 0;
     if (merge(b, s->tenants + reused, fresh))
-        drop_duplicates(b);
+        tenants_drop_duplicates(b);
     size_t declared = s->tenant_count;
     tenants_keep_missing(b);
     if (s->tenant_count != declared)

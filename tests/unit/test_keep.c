@@ -3,6 +3,7 @@
 #include "tests/unit/folder.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,11 @@ struct fixture {
     struct sts_arena *arena;
     struct sts_diags diags;
     struct snapshot *snapshot; /* the last one built */
+    enum snapshot_look look;   /* of the next one... */
+    struct snapshot_touched touched;
+    time_t now;        /* ...and when it is built; 0: NOW */
+    const char *main;  /* NULL: "main.yaml" */
+    bool forget_files; /* as a ledger of before */
     struct ledger *ledger;
 };
 
@@ -48,9 +54,11 @@ static int tear_down(void **state)
 
 static bool build_with(struct fixture *f, bool with_ledger)
 {
-    const struct snapshot_input input = {.main_file = "main.yaml",
-                                         .now = NOW,
+    const struct snapshot_input input = {.main_file = f->main ? f->main : "main.yaml",
+                                         .now = f->now ? f->now : NOW,
                                          .previous = f->snapshot,
+                                         .look = f->look,
+                                         .touched = f->touched,
                                          .ledger = f->ledger,
                                          .with_ledger = with_ledger};
 
@@ -87,9 +95,10 @@ static void commit(struct fixture *f)
     assert_non_null(ledger);
     for (size_t i = 0; i < f->snapshot->tenant_count; i++)
         if (f->snapshot->tenants[i].state == TENANT_SERVED)
-            entries[count++] =
-                (struct ledger_entry){.domain = f->snapshot->tenants[i].domain,
-                                      .policy = tenant_policy(&f->snapshot->tenants[i])};
+            entries[count++] = (struct ledger_entry){
+                f->snapshot->tenants[i].domain, tenant_policy(&f->snapshot->tenants[i]),
+                f->forget_files ? (struct sts_str){0}
+                                : tenant_stored_file(f->snapshot, &f->snapshot->tenants[i])};
     assert_true(ledger_serve(ledger, entries, count, NOW, &f->diags));
     ledger_close(ledger);
 }
@@ -363,6 +372,211 @@ static void a_missing_file_keeps_everybody_across_a_restart(void **state)
     assert_int_equal(f->snapshot->tenant_count, 1);
 }
 
+/* A look that does not read the broken file once more must not forget that it is broken. */
+static void what_is_broken_stays_broken_at_every_look(void **state)
+{
+    static const char *const texts[] = {"", "# later\n", "tenants: {", "\x80", (A "x: 1\n")};
+    struct fixture *f = *state;
+
+    signal(SIGIO, SIG_IGN); /* of file_read_settled */
+    two_files(f);
+    commit(f);
+    f->now = time(NULL) + 100; /* the files are old */
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        folder_put("tenants.d/a.yaml", texts[i]);
+        f->look = LOOK_STAT;
+        assert_true(restart(f));
+        for (int again = 0; again < 3; again++) {
+            assert_true(build(f));
+            assert_int_equal(f->snapshot->work.read, 1); /* the main file */
+            serves(f, "a.example", "mx.a.example");
+            assert_int_equal(f->snapshot->kept, 1);
+        }
+        const struct file_name b = {f->snapshot->sources[2].directory, STS_STR("b.yaml")};
+        f->look = LOOK_TOLD;
+        f->touched = (struct snapshot_touched){.files = &b, .count = 1};
+        folder_put("tenants.d/b.yaml", B);
+        assert_true(snapshot_knows(f->snapshot, &f->touched));
+        assert_true(build(f));
+        assert_int_equal(f->snapshot->work.read, 2);
+        serves(f, "a.example", "mx.a.example");
+        f->look = LOOK_READ;
+        f->touched = (struct snapshot_touched){0};
+        assert_true(build(f));
+        serves(f, "a.example", "mx.a.example");
+        assert_int_equal(f->snapshot->tenant_count, 2);
+    }
+}
+
+/* Declared there and kept; then not even that. */
+static void what_is_broken_may_break_in_another_way(void **state)
+{
+    struct fixture *f = *state;
+
+    two_files(f);
+    commit(f);
+    folder_put("tenants.d/a.yaml", A "x: 1\n");
+    assert_true(restart(f));
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_BROKEN);
+    folder_put("tenants.d/a.yaml", "tenants: {");
+    assert_true(build(f));
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
+    assert_true(
+        sts_str_is(tenant_where(f->snapshot, &f->snapshot->tenants[0]).source, "tenants.d/a.yaml"));
+    unlink("tenants.d/a.yaml");
+    assert_int_equal(mkfifo("tenants.d/a.yaml", 0644), 0);
+    assert_true(build(f));
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
+    assert_true(f->snapshot->incomplete);
+    unlink("tenants.d/a.yaml");
+    assert_true(build(f));
+    assert_false(knows(f, "a.example"));
+}
+
+/* The ledger knows which file they were of. */
+static void who_was_removed_goes_beside_a_missing_file(void **state)
+{
+    struct fixture *f = *state;
+
+    folder_put("main.yaml", MAIN INCLUDE "tenants: {m.example: {mode: none, mx: mx.m.example}}\n");
+    folder_put("tenants.d/a.yaml", A);
+    folder_put("tenants.d/b.yaml", B);
+    folder_put("tenants.d/c.yaml", "tenants: {c.example: {mode: none, mx: c}}\n");
+    assert_true(build(f));
+    commit(f);
+    folder_put("main.yaml", MAIN INCLUDE);
+    folder_put("tenants.d/a.yaml", "tenants: {");
+    folder_put("tenants.d/b.yaml", "tenants: {}\n");
+    unlink("tenants.d/c.yaml");
+    assert_true(restart(f));
+    assert_int_equal(f->snapshot->tenant_count, 1);
+    assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
+    assert_int_equal(f->snapshot->changes.removed, 3);
+}
+
+static void a_ledger_without_files_keeps_everybody(void **state)
+{
+    struct fixture *f = *state;
+
+    two_files(f);
+    f->forget_files = true;
+    commit(f);
+    folder_put("tenants.d/a.yaml", "tenants: {");
+    unlink("tenants.d/b.yaml");
+    f->look = LOOK_STAT;
+    f->now = time(NULL) + 100;
+    assert_true(restart(f));
+    for (int again = 0; again < 3; again++) {
+        assert_int_equal(f->snapshot->kept, 2);
+        assert_int_equal(tenant_file(f->snapshot, &f->snapshot->tenants[1]).name.len, 0);
+        assert_true(build(f));
+    }
+    folder_put("tenants.d/a.yaml", A);
+    assert_true(build(f));
+    assert_false(knows(f, "b.example"));
+}
+
+/* Not mounted, as far as anybody can tell. */
+static void an_empty_directory_at_a_start_removes_nobody(void **state)
+{
+    struct fixture *f = *state;
+
+    two_files(f);
+    commit(f);
+    assert_int_equal(rename("tenants.d", "away"), 0);
+    assert_int_equal(mkdir("tenants.d", 0755), 0);
+    assert_true(restart(f));
+    assert_int_equal(f->snapshot->kept, 2);
+    assert_true(f->snapshot->incomplete);
+    assert_true(build(f));
+    assert_int_equal(f->snapshot->kept, 2);
+    folder_put("tenants.d/README", "on purpose");
+    assert_true(build(f));
+    assert_int_equal(f->snapshot->tenant_count, 0);
+    assert_int_equal(f->snapshot->changes.removed, 2);
+}
+
+#define CLAIM "tenants: {a.example: {mode: testing, mx: other}}\n"
+
+static void a_second_claim_is_refused(void **state)
+{
+    static const char *const names[] = {"tenants.d/0.yaml", "tenants.d/z.yaml"};
+    static const char *const others[] = {CLAIM, A};
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 4; i++) {
+        const char *name = names[i % 2];
+        two_files(f);
+        folder_put(name, others[i / 2]);
+        /* The one whose it is may say something else, be broken, or not be there. */
+        for (int j = 0; j < 8; j++) {
+            static const char *const own[] = {A, "tenants: {a.example: {mode: none, mx: mx2}}\n",
+                                              "tenants: {a.example: {mode: x}}\n", "tenants: {"};
+            folder_put("tenants.d/a.yaml", own[j / 2]);
+            commit(f);
+            assert_true(j % 2 ? restart(f) : build(f));
+            serves(f, "a.example", j < 2 ? "mx.a.example" : "mx2");
+            assert_int_equal(said(f, "tenant-duplicate"), 1);
+            assert_int_equal(f->snapshot->duplicates, 1);
+            assert_int_equal(f->snapshot->tenant_count, 2);
+            assert_true(build(f));
+            serves(f, "a.example", j < 2 ? "mx.a.example" : "mx2");
+            assert_int_equal(said(f, "tenant-duplicate"), 1);
+        }
+        commit(f);
+        /* It gives it up. */
+        folder_put("tenants.d/a.yaml", "tenants: {}\n");
+        assert_true(i % 2 ? restart(f) : build(f));
+        serves(f, "a.example", i / 2 ? "mx.a.example" : "other");
+        assert_int_equal(said(f, "tenant-duplicate"), 0);
+        commit(f);
+        folder_put("tenants.d/a.yaml", A);
+        assert_true(i % 2 ? build(f) : restart(f));
+        assert_true(sts_str_is(tenant_where(f->snapshot, &f->snapshot->tenants[0]).source, name));
+        assert_int_equal(said(f, "tenant-duplicate"), 1);
+        unlink(name);
+        unlink("ledger.db");
+        snapshot_unref(f->snapshot);
+        f->snapshot = NULL;
+    }
+}
+
+/* The names of files do not change with the name of the folder. */
+static void files_are_known_by_any_name_of_the_folder(void **state)
+{
+    static const char *const mains[] = {"main.yaml", "./main.yaml", "tenants.d/../main.yaml"};
+    struct fixture *f = *state;
+    char absolute[80];
+
+    snprintf(absolute, sizeof(absolute), "%s/main.yaml", f->dir);
+    two_files(f);
+    for (size_t i = 0; i < 4; i++) {
+        f->main = i < 3 ? mains[i] : absolute;
+        assert_true(restart(f));
+        assert_true(sts_str_is(tenant_stored_file(f->snapshot, &f->snapshot->tenants[0]),
+                               "tenants.d/a.yaml"));
+        commit(f);
+        folder_put("tenants.d/a.yaml", "tenants: {");
+        folder_put("tenants.d/0.yaml", CLAIM);
+        unlink("tenants.d/b.yaml");
+        for (size_t j = 0; j < 4; j++) {
+            f->main = j < 3 ? mains[j] : absolute;
+            assert_true(restart(f));
+            assert_int_equal(f->snapshot->tenant_count, 1);
+            assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
+        }
+        folder_put("tenants.d/a.yaml", A);
+        folder_put("tenants.d/b.yaml", B);
+        unlink("tenants.d/0.yaml");
+    }
+    folder_put("main.yaml", MAIN "include: /tmp/[k]eep-*/tenants.d/a.yaml\n" B);
+    f->main = "./main.yaml";
+    assert_true(build(f));
+    struct sts_str stored = tenant_stored_file(f->snapshot, &f->snapshot->tenants[0]);
+    assert_true(sts_str_starts(stored, STS_STR("/tmp/keep-")));
+    assert_true(sts_str_is(tenant_stored_file(f->snapshot, &f->snapshot->tenants[1]), "main.yaml"));
+}
+
 /* Nothing missing, so whoever is in no file any more was removed while the server was down. */
 static void a_removal_while_down_is_said(void **state)
 {
@@ -456,6 +670,13 @@ int main(void)
         KEEP_TEST(strict_refuses_instead),
         KEEP_TEST(a_broken_tenant_is_kept_across_a_restart),
         KEEP_TEST(a_missing_file_keeps_everybody_across_a_restart),
+        KEEP_TEST(what_is_broken_stays_broken_at_every_look),
+        KEEP_TEST(what_is_broken_may_break_in_another_way),
+        KEEP_TEST(who_was_removed_goes_beside_a_missing_file),
+        KEEP_TEST(a_ledger_without_files_keeps_everybody),
+        KEEP_TEST(an_empty_directory_at_a_start_removes_nobody),
+        KEEP_TEST(a_second_claim_is_refused),
+        KEEP_TEST(files_are_known_by_any_name_of_the_folder),
         KEEP_TEST(a_removal_while_down_is_said),
         KEEP_TEST(without_a_ledger_a_start_keeps_nothing),
         KEEP_TEST(a_dropped_mx_and_a_shorter_max_age_are_said),

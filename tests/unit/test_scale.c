@@ -419,10 +419,14 @@ static void the_other_of_two_comes_back(void **state)
     next(f);
     assert_int_equal(f->snapshot->duplicates, 0);
     assert_true(sts_str_is(tenant_where(f->snapshot, tenant(f, "b.example")).source, "t.d/2.yaml"));
-    /* And again, with one of the two taken over. */
-    folder_put("t.d/1.yaml", "tenants: {a.example: {mode: none}, b.example: {mode: none}}\n");
-    assert_int_equal(next(f)->duplicates, 1);
+    /* And again, with one of the two taken over: the one that it was served from last. */
+    folder_put("t.d/1.yaml", "tenants: {a.example: {mode: none}, b.example: {mode: testing}}\n");
+    struct snapshot *s = build(f, f->snapshot);
+    assert_int_equal(s->duplicates, 1);
     assert_int_equal(said(f, "tenant-duplicate"), 1);
+    const struct tenant *b = snapshot_find_domain(s, STS_STR("b.example"));
+    assert_true(sts_str_is(tenant_where(s, b).source, "t.d/2.yaml"));
+    snapshot_unref(s);
 }
 
 /* Any few edits after each other, of any kind. */
