@@ -115,6 +115,27 @@ static void read_sources(struct build *b)
     s->plain = sts_diags_count(b->diags) == before + b->said;
 }
 
+/* A change that strict refuses keeps no tenant: a running server goes on as a whole, and a start
+ * serves nothing. What was promised of single ones is taken back. */
+static void snapshot_refuse_strictly(struct build *b)
+{
+    struct sts_diag **at = &b->diags->first;
+
+    while (*at) {
+        if (strcmp((*at)->code, "tenant-kept") == 0 || strcmp((*at)->code, "source-kept") == 0)
+            *at = (*at)->next;
+        else
+            at = &(*at)->next;
+    }
+    b->diags->tail = at;
+    struct sts_diag *diag = sts_diag_add(b->diags, STS_WARNING, "strict-refused",
+                                         (struct sts_pos){b->snapshot->main_file, 0, 0},
+                                         "strict: on refuses all of it for the errors");
+    sts_diag_help(b->diags, diag,
+                  "mend them; until then a running server goes on with what it serves, and a start "
+                  "is refused");
+}
+
 static bool build(struct build *b)
 {
     struct snapshot *s = b->snapshot;
@@ -142,7 +163,10 @@ static bool build(struct build *b)
     served_fini(&served);
     if (b->ledger != b->input->ledger)
         ledger_close(b->ledger);
-    return !(s->settings.strict && b->diags->errors);
+    bool refused = s->settings.strict && b->diags->errors;
+    if (refused)
+        snapshot_refuse_strictly(b);
+    return !refused;
 }
 
 struct snapshot *snapshot_build(const struct snapshot_input *input, struct sts_diags *diags)

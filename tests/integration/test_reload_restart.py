@@ -366,3 +366,25 @@ def test_moved_in_two_saves_removed_first(kept):
     s.becomes(1, (s.directory / "z.yaml").write_text, text(1))
     s.hangup()
     assert owner(s) == "tenants.d/z.yaml"
+
+
+# --- strict --------------------------------------------------------------------------------------
+
+
+def test_strict_promises_what_it_keeps(kept, published):
+    """A refused change keeps no tenant: all stays as it was, and a start is refused."""
+    s = kept(settings={"strict": True})
+    replace(s.file, "tenants: {example.org: {mode: enforced, mx: mx1.example.org}}\n")
+    s.daemon.wait_for("code=strict-refused")
+    assert not s.diagnostics(code="tenant-kept") and not s.diagnostics(code="source-kept")
+    s.watcher.more()
+    s.close()
+    daemon = s.daemon.again()
+    assert not daemon.launch()
+    assert "code=strict-refused" in daemon.output and "code=tenant-kept" not in daemon.output
+    replace(s.file, b"")  # no error: kept, also by a start
+    s.daemon = daemon.again()
+    s.start()
+    s.stays()
+    assert s.diagnostics(code="tenant-kept")
+    assert published() == []

@@ -317,6 +317,9 @@ static void strict_refuses_instead(void **state)
     assert_int_equal(serves(f, "a.example", "mx.a.example"), KEPT_MISSING);
     folder_put("tenants.d/a.yaml", "tenants: {");
     assert_false(build(f));
+    assert_int_equal(said(f, "strict-refused"), 1);
+    /* Nothing is promised of single tenants or files. */
+    assert_int_equal(said(f, "tenant-kept") + said(f, "source-kept"), 0);
     unlink("tenants.d/a.yaml");
     rmdir("tenants.d");
     assert_false(build(f));
