@@ -116,8 +116,10 @@ static void explain_id(const struct view *v, const struct tenant *t, const struc
     if (t->state != TENANT_SERVED || (k->committed && !k->unpublished))
         return;
     if (!k->committed) {
-        diag = sts_diag_add(out, STS_ERROR, "id-pending", where, "no id is announced: %s",
-                            *p->why ? p->why : "the ledger does not tell it");
+        diag = sts_diag_add(out, STS_ERROR, "id-pending", where, "%s", "");
+        /* What it quotes is the message of a diagnostic, which is escaped already. */
+        diag->message = sts_arena_printf(out->arena, "no id is announced: %s",
+                                         *p->why ? p->why : "the ledger does not tell it");
         sts_diag_help(out, diag, "mend the ledger; it is tried again each minute");
     } else if (hook->phase == HOOK_WAITING) {
         diag = sts_diag_add(out, STS_ERROR, "id-unpublished", where,

@@ -47,12 +47,13 @@ static bool needs_quotes(struct sts_str value)
     return false;
 }
 
-/* One byte as it may stand between quotes: printable ASCII, \" or \xHH. */
-static struct sts_str escape(unsigned char c, char out[4])
+/* One byte as it may stand between quotes: printable ASCII, \" or \xHH. In what is escaped already
+ * a backslash begins such an escape, and stays. */
+static struct sts_str escape(unsigned char c, bool escaped, char out[4])
 {
     static const char digits[] = "0123456789ABCDEF";
 
-    if (c >= 0x20 && c < 0x7f && c != '\\' && c != '"') {
+    if (c >= 0x20 && c < 0x7f && (c != '\\' || escaped) && c != '"') {
         out[0] = (char)c;
         return (struct sts_str){out, 1};
     }
@@ -65,13 +66,13 @@ static struct sts_str escape(unsigned char c, char out[4])
     return (struct sts_str){out, c == '"' ? 2 : 4};
 }
 
-static bool put_value(struct log_line *line, struct sts_str value)
+static bool put_value(struct log_line *line, struct sts_str value, bool escaped)
 {
     size_t start = line->len;
     char bytes[4];
 
     for (size_t i = 0; i < value.len; i++) {
-        struct sts_str piece = escape((unsigned char)value.ptr[i], bytes);
+        struct sts_str piece = escape((unsigned char)value.ptr[i], escaped, bytes);
         if (line->len - start + piece.len > VALUE_MAX)
             return put(line, STS_STR("..."));
         if (!put(line, piece))
@@ -80,17 +81,22 @@ static bool put_value(struct log_line *line, struct sts_str value)
     return true;
 }
 
-void log_str(struct log_line *line, const char *key, struct sts_str value)
+static void put_pair(struct log_line *line, const char *key, struct sts_str value, bool escaped)
 {
     size_t start = line->len;
     bool quotes = needs_quotes(value);
 
     if ((start == 0 || put(line, STS_STR(" "))) && put(line, sts_str_from(key)) &&
-        put(line, quotes ? STS_STR("=\"") : STS_STR("=")) && put_value(line, value) &&
+        put(line, quotes ? STS_STR("=\"") : STS_STR("=")) && put_value(line, value, escaped) &&
         (!quotes || put(line, STS_STR("\""))))
         return;
     line->len = start;
     line->cut = true;
+}
+
+void log_str(struct log_line *line, const char *key, struct sts_str value)
+{
+    put_pair(line, key, value, false);
 }
 
 void log_cstr(struct log_line *line, const char *key, const char *value)
@@ -191,9 +197,9 @@ void log_diag(const struct sts_diag *diag)
         log_str(&line, "tenant", diag->tenant);
     log_cstr(&line, "code", diag->code);
     log_place(&line, "where", diag->where);
-    log_str(&line, "message", diag->message);
+    put_pair(&line, "message", diag->message, true);
     if (diag->help.len)
-        log_str(&line, "help", diag->help);
+        put_pair(&line, "help", diag->help, true);
     if (diag->related.line)
         log_place(&line, "see", diag->related);
     log_end(&line);

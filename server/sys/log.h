@@ -1,6 +1,6 @@
 /* Log: one line per event on standard error, logfmt (key=value), written with one write(2) so that
- * lines of several threads never mix. Values are quoted and escaped: input cannot forge a line, and
- * one long value cannot push out the others. */
+ * lines of several threads never mix. Values are quoted and escaped, all but printable ASCII as
+ * \xHH: input cannot forge a line, and one long value cannot push out the others. */
 #ifndef MTASTS_SYS_LOG_H
 #define MTASTS_SYS_LOG_H
 
@@ -24,7 +24,8 @@ void log_int(struct log_line *line, const char *key, long long value);
  * most; then lines are dropped until it reads again, and the next one says how many (lost=N). */
 void log_end(struct log_line *line);
 
-/* One diagnostic as a log line (tenant first when there is one). */
+/* One diagnostic as a log line (tenant first when there is one). Its message and help are escaped
+ * already (mtasts/diag.h), in the same way, and are not escaped once more. */
 void log_diag(const struct sts_diag *diag);
 
 #endif

@@ -43,6 +43,26 @@ def test_a_broken_tenant_hurts_nobody_else(serve):
     assert daemon.log(event="diagnostic", code="policy-mode", tenant="example.com")
 
 
+def test_what_is_quoted_is_escaped_once(serve, run, make_config):
+    """In the log, in text and in JSON it is the same line."""
+    config = make_config({"example.org": tenant()}, listen=PLAIN, certificates=[])
+    config["tenants"]["example.com"] = tenant() | {'m\u00e9x"\\': 1}
+    daemon = serve(config=config)
+    (line,) = daemon.log(event="diagnostic", code="key-unknown")
+    assert r"m\xC3\xA9x" in line["message"] and r"\x5C" in line["message"]
+    assert "x5Cx" not in line["message"]
+    for running in True, False:
+        done = run("check", "-c", daemon.config)
+        assert line["message"] in done.stderr, done.stderr
+        report = json.loads(run("check", "-c", daemon.config, "--format", "json").stdout)
+        assert line["message"] in [d["message"] for d in report["diagnostics"]], running
+        if running:
+            (one,) = json.loads(run("status", "-c", daemon.config, "--format", "json",
+                                    "example.com").stdout)["tenants"]
+            assert line["message"] in [d["message"] for d in one["why"]]
+            daemon.stop()
+
+
 def test_strict_refuses_to_start(serve):
     """strict: true: exit 1, nothing listens."""
     daemon = serve({"example.org": tenant(), "example.com": tenant("enforced")}, listen=PLAIN,

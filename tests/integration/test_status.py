@@ -394,10 +394,11 @@ def test_refused_reload(serve, run):
     assert ask(run, daemon, code=1)["reload"]["result"] == "unchanged"
 
 
-def test_ledger_pending(serve, run, tmp_path):
+@pytest.mark.parametrize("name", ["ledger.db", "l\u00e9dger.db"])
+def test_ledger_pending(serve, run, tmp_path, name):
     """Served, and no id before the ledger has it."""
-    daemon = start(serve, "example.org", "example.com")
-    with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
+    daemon = start(serve, "example.org", "example.com", ledger=str(tmp_path / name))
+    with contextlib.closing(sqlite3.connect(tmp_path / name, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         edit(daemon, lambda c: c["tenants"]["example.org"].update(mode="enforce"))
         found = ask(run, daemon, code=1)

@@ -121,6 +121,43 @@ static void no_byte_leaves_its_value(void **state)
     }
 }
 
+/* What a diagnostic quotes is escaped when it is made, and no second time. */
+static void a_diagnostic_is_escaped_once(void **state)
+{
+    static const char raw[] = "\xC3\xA9 \x01\n \" \\ \\x0A \xFF =";
+    struct sts_pos where = {STS_STR("d\xC3\xA9/a \\.yaml"), 3, 1};
+    struct sts_diags diags;
+
+    sts_diags_init(&diags, sts_arena_new());
+    struct sts_diag *diag = sts_diag_add(&diags, STS_ERROR, "key-unknown", where, "key %s", raw);
+    sts_diag_help(&diags, diag, "not %s", raw);
+    log_diag(diag);
+#define ESCAPED "\\xC3\\xA9 \\x01\\x0A \\\" \\x5C \\x5Cx0A \\xFF ="
+    assert_string_equal(written(*state),
+                        "level=error event=diagnostic code=key-unknown "
+                        "where=\"d\\xC3\\xA9/a \\x5C.yaml:3:1\" message=\"key " ESCAPED
+                        "\" help=\"not " ESCAPED "\"\n");
+    sts_arena_free(diags.arena);
+}
+
+/* Also where the cut falls into an escape: the quotes stay closed. */
+static void a_long_diagnostic_is_cut(void **state)
+{
+    for (size_t len = 590; len < 602; len++) {
+        struct sts_diags diags;
+        char text[700] = "";
+
+        memset(text, 'a', len);
+        strcat(text, "\\\"\n");
+        sts_diags_init(&diags, sts_arena_new());
+        log_diag(sts_diag_add(&diags, STS_ERROR, "x", (struct sts_pos){0}, "%s", text));
+        const char *line = written(*state), *end = strrchr(line, '"');
+        assert_int_equal(lines_of(line), 1);
+        assert_true(end && end[1] == '\n' && (end[-1] == '.' || end[-2] == '0'));
+        sts_arena_free(diags.arena);
+    }
+}
+
 static void a_long_value_is_cut_alone(void **state)
 {
     char hostile[5000];
@@ -285,6 +322,8 @@ int main(void)
         WITH_PIPE(a_line_is_logfmt),
         WITH_PIPE(values_cannot_forge),
         WITH_PIPE(no_byte_leaves_its_value),
+        WITH_PIPE(a_diagnostic_is_escaped_once),
+        WITH_PIPE(a_long_diagnostic_is_cut),
         WITH_PIPE(a_long_value_is_cut_alone),
         WITH_PIPE(a_full_line_drops_whole_pairs),
         WITH_PIPE(a_line_never_overflows),
