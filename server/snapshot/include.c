@@ -161,7 +161,7 @@ static bool include_is_vanished(struct build *b, struct sts_str name, struct fil
     *how = (struct absence){.pattern = source_pattern(b, name), .error = b->unlisted};
     if (!how->pattern)
         return false;
-    struct sts_str path = file_dirname(b->snapshot->arena, name);
+    struct sts_str path = file_dirname(b->diags->arena, name);
     if (!how->error)
         how->error = list_error(path.ptr);
     how->other = !how->error && is_other_and_empty(path.ptr, directory);

@@ -578,6 +578,12 @@ static void files_are_known_by_any_name_of_the_folder(void **state)
     struct sts_str stored = tenant_stored_file(f->snapshot, &f->snapshot->tenants[0]);
     assert_true(sts_str_starts(stored, STS_STR("/tmp/keep-")));
     assert_true(sts_str_is(tenant_stored_file(f->snapshot, &f->snapshot->tenants[1]), "main.yaml"));
+    /* The main file is known, too: a copy of what it said takes nothing from it. */
+    commit(f);
+    folder_put("main.yaml", MAIN "include: b.yaml\ntenants: {b.example: {mode: none, mx: new}}\n");
+    folder_put("b.yaml", B);
+    assert_true(restart(f));
+    assert_int_equal(serves(f, "b.example", "new"), KEPT_NOT);
 }
 
 /* Nothing missing, so whoever is in no file any more was removed while the server was down. */
