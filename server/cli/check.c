@@ -1,9 +1,7 @@
 /* check: what serve would do with this configuration, by the same builder: run by the server itself
  * when it runs with this file, for only it knows what it would keep. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "server/cli/command.h"
 #include "server/cli/predict.h"
@@ -72,17 +70,6 @@ static json_t *build_here(const char *config, struct sts_arena *arena, struct st
     return json;
 }
 
-static struct sts_str absolute(struct sts_arena *arena, const char *path)
-{
-    char *directory = *path == '/' ? NULL : getcwd(NULL, 0);
-    struct sts_str name = sts_str_from(path);
-
-    name =
-        directory ? file_resolve(arena, sts_str_from(directory), name) : sts_arena_dup(arena, name);
-    free(directory);
-    return name;
-}
-
 /* The report of the running server when it runs with this file, else one made here. */
 static json_t *predict(const char *config, struct sts_arena *arena)
 {
@@ -90,7 +77,7 @@ static json_t *predict(const char *config, struct sts_arena *arena)
 
     if (!server_find(arena, config, &socket))
         return build_here(config, arena, (struct sts_str){0});
-    json_t *report = ask(socket, "check", absolute(arena, config).ptr);
+    json_t *report = ask(socket, "check", server_main_file(arena, config).ptr);
     if (json_is_array(json_object_get(report, "diagnostics")))
         return report;
     bool other = json_is_true(json_object_get(report, "other_file"));

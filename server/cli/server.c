@@ -1,6 +1,8 @@
 #include "server/cli/server.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "mtasts/config.h"
 #include "server/admin/admin.h"
@@ -38,13 +40,26 @@ bool server_find(struct sts_arena *arena, const char *config, struct sts_str *so
     struct sts_buf text = {0};
     bool readable = file_read(config, STS_SOURCE_MAX, &text, NULL) == 0;
     int error = errno;
-    struct sts_str ledger = ledger_of(arena, sts_buf_str(&text));
-    struct sts_str base = file_dirname(arena, sts_str_from(config));
 
+    if (readable) {
+        struct sts_str ledger = ledger_of(arena, sts_buf_str(&text));
+        struct sts_str base = file_dirname(arena, sts_str_from(config));
+        *socket = sts_arena_printf(arena, "%.*s.sock", STS_ARG(file_resolve(arena, base, ledger)));
+    }
     sts_buf_fini(&text);
-    *socket = sts_arena_printf(arena, "%.*s.sock", STS_ARG(file_resolve(arena, base, ledger)));
     errno = error;
     return readable;
+}
+
+struct sts_str server_main_file(struct sts_arena *arena, const char *config)
+{
+    char *directory = *config == '/' ? NULL : getcwd(NULL, 0);
+    struct sts_str name = sts_str_from(config);
+
+    name =
+        directory ? file_resolve(arena, sts_str_from(directory), name) : sts_arena_dup(arena, name);
+    free(directory);
+    return name;
 }
 
 json_t *server_ask(struct sts_str socket, json_t *request, uint64_t timeout_ms)

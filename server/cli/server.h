@@ -5,8 +5,11 @@
 #include "server/base/json.h"
 
 /* The socket of the server that runs with this main file, also when the file has errors. False with
- * errno when the file cannot be read; then it is that of the default ledger. */
+ * errno when the file cannot be read: nobody knows where it is. */
 bool server_find(struct sts_arena *arena, const char *config, struct sts_str *socket);
+
+/* The name by which a server, which runs elsewhere, finds this main file: absolute. */
+struct sts_str server_main_file(struct sts_arena *arena, const char *config);
 
 /* Asks (and releases `request`); NULL with errno as of admin_ask, EPROTO also for a reply that
  * makes no sense. An object with "error" is a reply. */

@@ -243,11 +243,13 @@ static bool anything_wrong(const struct page *p, const json_t *top, bool named)
 
 /* --- Asking --- */
 
-static json_t *ask(const struct options *options, struct sts_str socket, bool json)
+static json_t *ask(const struct options *options, struct sts_arena *arena, struct sts_str socket,
+                   bool json)
 {
     json_t *request = json_object(), *tenants = json_array();
 
     json_object_set_new(request, "ask", json_string("status"));
+    json_object_set_new(request, "file", sts_json_str(server_main_file(arena, options->config)));
     for (size_t i = 0; i < options->argument_count; i++)
         json_array_append_new(tenants, sts_json_str(sts_str_from(options->arguments[i])));
     if (options->argument_count)
@@ -295,15 +297,23 @@ static enum exit_code run(const struct options *options, bool json, struct sts_a
 {
     struct sts_str socket;
 
-    if (!server_find(arena, options->config, &socket))
-        output_error("%s %s; asking the server of the default ledger", options->config,
+    if (!server_find(arena, options->config, &socket)) {
+        output_error("%s %s; name the configuration of the server with -c", options->config,
                      file_error(errno));
-    json_t *top = ask(options, socket, json);
+        return EXIT_BLIND;
+    }
+    json_t *top = ask(options, arena, socket, json);
     if (!top) {
         say_unreachable(socket, errno);
         return EXIT_BLIND;
     }
     const char *error = json_string_value(json_object_get(top, "error"));
+    if (is(top, "other_file")) {
+        output_error("the server at %s runs with another main file than %s: %s", socket.ptr,
+                     options->config, json_string_value(json_object_get(top, "config")));
+        json_decref(top);
+        return EXIT_BLIND;
+    }
     if (!error && json_is_object(json_object_get(top, "snapshot")))
         return print(options, json, top, arena);
     output_error("the server at %s says: %s", socket.ptr, error ? error : "nothing that is known");

@@ -16,19 +16,34 @@ static void say(struct sts_buf *reply, const char *key, json_t *value)
     sts_json_render(reply, object, false);
 }
 
-static void answer_status(struct daemon *d, const json_t *request, struct sts_buf *reply)
-{
-    const struct status_question question = {.now = clock_wall(),
-                                             .all = json_is_true(json_object_get(request, "all")),
-                                             .tenants = json_object_get(request, "tenants")};
-    status_render(reply, d, &question);
-}
-
 /* Which file it is counts, not how it is called. */
 static bool is_main_file(const struct daemon *d, const char *path)
 {
     struct file_id asked = file_identify(path ? path : "");
     return asked.inode && file_id_same(asked, file_identify(d->config));
+}
+
+/* Two main files may name one ledger, or none. While the own one is gone, the one that is named may
+ * be what it was. */
+static bool is_other_file(const struct daemon *d, const char *path)
+{
+    return path && file_identify(d->config).inode && !is_main_file(d, path);
+}
+
+static void answer_status(struct daemon *d, const json_t *request, struct sts_buf *reply)
+{
+    const struct status_question question = {.now = clock_wall(),
+                                             .all = json_is_true(json_object_get(request, "all")),
+                                             .tenants = json_object_get(request, "tenants")};
+
+    if (!is_other_file(d, json_string_value(json_object_get(request, "file")))) {
+        status_render(reply, d, &question);
+        return;
+    }
+    json_t *other = json_object();
+    json_object_set_new(other, "other_file", json_true());
+    json_object_set_new(other, "config", sts_json_str(sts_str_from(d->config)));
+    sts_json_render(reply, other, false);
 }
 
 static void answer_check(struct daemon *d, const json_t *request, struct sts_buf *reply)

@@ -503,11 +503,38 @@ def test_server_down(serve, run, write_config, tmp_path):
     assert ask(run, again)["pid"] == again.pid
 
 
-def test_unreadable_main_file(run, tmp_path):
-    """Then it is said which server is asked instead."""
-    done = run("status", "-c", tmp_path / "missing.yaml")
-    assert done.returncode == 3
-    assert "missing.yaml does not exist; asking the server of the default ledger" in done.stderr
+@pytest.mark.parametrize("make, why", [
+    (lambda path: None, "does not exist"), (pathlib.Path.mkdir, "is not a regular file"),
+    (lambda path: path.symlink_to(path), "is a loop of symbolic links"), (os.mkfifo, "is not a regular file")],
+    ids=["missing", "directory", "loop", "fifo"])
+def test_main_file_that_cannot_be_read(run, tmp_path, make, why):
+    """Nobody is asked: the server of the default ledger is another one."""
+    path = tmp_path / "main.yaml"
+    make(path)
+    done = run("status", "-c", path)
+    assert done.returncode == 3 and done.stdout == ""
+    (line, ) = done.stderr.splitlines()
+    assert line == f"mta-stsd: {path} {why}; name the configuration of the server with -c", line
+
+
+def test_server_of_another_main_file(serve, run, write_config):
+    """It has the ledger that the file names, and knows nothing of the file. A link is no other."""
+    daemon = start(serve, "example.org")
+    config = yaml.safe_load(daemon.config.read_text())
+    other = write_config(config | {"tenants": {"example.net": tenant()}})
+    for arguments in (), ("example.org",), ("--format", "json"):
+        done = run("status", "-c", other, *arguments)
+        assert done.returncode == 3 and done.stdout == ""
+        assert done.stderr == (f"mta-stsd: the server at {socket_of(daemon)} runs with another main "
+                               f"file than {other}: {daemon.config}\n")
+    other.unlink()
+    other.symlink_to(daemon.config)
+    assert run("status", "-c", other).returncode == 0
+    # Where its own file is gone, the one that is named may be what it was.
+    other.unlink()
+    daemon.config.rename(other)
+    assert "1 of 1 tenants" in run("status", "-c", other).stdout
+    other.rename(daemon.config)
 
 
 @pytest.mark.parametrize("make", [pathlib.Path.mkdir, pathlib.Path.touch,
