@@ -116,6 +116,16 @@ def test_check_of_what_is_not_there_is_3(run, tmp_path):
         assert done.returncode == 3 and words in done.stderr
 
 
+@pytest.mark.parametrize("command", [["serve"], ["check"], ["records"], ["records", "--check"],
+                                     ["plan", "example.org"], ["log"], ["status"], ["export", "out"]],
+                         ids=" ".join)
+def test_missing_configuration_is_said(run, tmp_path, command):
+    """By every command that takes one, and no other one is used instead."""
+    done = run(command[0], "-c", tmp_path / "missing.yaml", *command[1:])
+    assert done.returncode == 3 and not re.search("tenant|serving", done.stdout)
+    assert f"{tmp_path}/missing.yaml does not exist" in done.stderr
+
+
 def test_strict_refuses_all(run, config):
     """strict: true makes one tenant's error everybody's."""
     done = run("check", "-c", config({"example.org": tenant(), "example.com": tenant("x")},
