@@ -141,7 +141,8 @@ static void on_tick(void *data)
     struct daemon *d = data;
 
     bool pending = d->publisher.pending;
-    publisher_tick(&d->publisher, d->snapshot);
+    if (!d->unsettled)
+        publisher_tick(&d->publisher, d->snapshot);
     if (pending && !d->publisher.pending)
         reload_committed(d);
     retire_tick(&d->retire, clock_wall());
@@ -160,7 +161,8 @@ static void stop(struct daemon *d)
     bool drained = http_server_stop(d->http, d->snapshot->settings.shutdown_timeout * 1000);
     /* A start that was given up has nothing to add, and whoever asked for the end does not wait. */
     if (d->begun) {
-        publisher_tick(&d->publisher, d->snapshot);
+        if (!d->unsettled)
+            publisher_tick(&d->publisher, d->snapshot);
         reload_remember(d);
     }
     log_begin(&line, LOG_LEVEL_INFO, "stopped");

@@ -33,6 +33,9 @@ struct daemon {
     struct sts_source
         *origin; /* the main file at the start: some settings stay as they are there */
     struct http_server *http;
+    bool unsettled;           /* a worker may still answer from the snapshot before: until it does
+                                 not, the ledger hears nothing of this one */
+    struct loop_timer settle; /* looks whether that is over */
     struct publisher publisher;
     struct schedule schedule;
     struct sts_source *looked_at; /* the last main file that led on, even if the whole was refused:

@@ -11,6 +11,11 @@
 #include "server/sys/log.h"
 #include "server/sys/notify.h"
 
+enum {
+    PUBLISH_WAIT_MS = 1000, /* for what takes a worker microseconds, in a flood milliseconds */
+    SETTLE_MS = 500,        /* from then on, how often it is looked at */
+};
+
 static struct snapshot_input input_of(const struct daemon *d)
 {
     return (struct snapshot_input){.main_file = d->config,
@@ -144,9 +149,36 @@ void reload_say_ready(const struct daemon *d)
     notify_ready(status);
 }
 
+static void reload_log_unsettled(bool unsettled)
+{
+    struct log_line line;
+
+    log_begin(&line, unsettled ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+              unsettled ? "worker-busy" : "worker-ready");
+    log_cstr(&line, "message",
+             unsettled ? "a worker is busy and may still serve what was before: new ids wait for it"
+                       : "all workers serve what is new");
+    log_end(&line);
+}
+
+static void reload_try_settled(void *data)
+{
+    reload_commit(data, NULL);
+}
+
+/* An id is announced when no worker can answer with another policy any more. */
 void reload_commit(struct daemon *d, const struct snapshot *before)
 {
-    publisher_commit(&d->publisher, before, d->snapshot);
+    bool waited = d->unsettled;
+
+    d->unsettled = !http_server_settled(d->http);
+    if (waited != d->unsettled)
+        reload_log_unsettled(d->unsettled);
+    if (d->unsettled) {
+        loop_set(d->loop, &d->settle, SETTLE_MS, reload_try_settled, d);
+        return;
+    }
+    publisher_commit(&d->publisher, waited ? NULL : before, d->snapshot);
     reload_committed(d);
 }
 
@@ -181,7 +213,7 @@ static void publish(struct daemon *d, struct snapshot *next)
 {
     struct snapshot *old = d->snapshot;
 
-    http_server_publish(d->http, next);
+    http_server_publish(d->http, next, PUBLISH_WAIT_MS);
     d->snapshot = next;
     expiry_update(&d->expiry, old, next);
     reload_commit(d, old);

@@ -22,11 +22,14 @@ struct sts_str http_server_address(const struct http_server *server, size_t inde
 /* Starts the worker threads; from here on requests are answered. -1/errno. */
 int http_server_start(struct http_server *server);
 
-/* Publishes a snapshot to all workers and waits until every one of them uses it; takes its own
+/* Publishes a snapshot to all workers and waits until every one of them uses it, at most `wait_ms`:
+ * one that is busy for longer goes on with the one before until it hears of this. Takes its own
  * references. Tenants, certificates, timeouts and the access log change at once, also for open
  * connections. The listening addresses, the number of workers and the connection caps stay those of
  * http_server_new. */
-void http_server_publish(struct http_server *server, struct snapshot *snapshot);
+void http_server_publish(struct http_server *server, struct snapshot *snapshot, unsigned wait_ms);
+/* Whether all workers use what was published last. Snapshots that they do not use any more go. */
+bool http_server_settled(struct http_server *server);
 
 /* How the certificates that are ready to use did so far; all 0 without a TLS listener. */
 void http_server_certificate_cache(const struct http_server *server, struct cert_cache_counts *out);

@@ -55,13 +55,8 @@ static bool needs_tls(const struct http_server *server)
 
 static void init_sync(struct http_server *server)
 {
-    pthread_condattr_t attr;
-
     pthread_mutex_init(&server->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&server->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    pthread_cond_init(&server->changed, NULL);
 }
 
 struct http_server *http_server_new(struct snapshot *snapshot, struct sts_diags *diags)
@@ -121,22 +116,63 @@ int http_server_start(struct http_server *server)
     return 0;
 }
 
-static void await_answers(struct http_server *server)
+static struct timespec server_deadline(unsigned ms)
 {
-    pthread_mutex_lock(&server->lock);
-    for (size_t i = 0; i < server->running; i++)
-        while (!server->workers[i].answered)
-            pthread_cond_wait(&server->changed, &server->lock);
-    pthread_mutex_unlock(&server->lock);
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
 }
 
-void http_server_publish(struct http_server *server, struct snapshot *snapshot)
+static bool server_has_answer(const struct worker *worker)
 {
+    return worker->answered;
+}
+
+static bool server_has_drained(const struct worker *worker)
+{
+    return worker->drained;
+}
+
+/* False when a worker did not come so far before the deadline. */
+static bool server_await(struct http_server *server, bool (*done)(const struct worker *worker),
+                         const struct timespec *deadline)
+{
+    bool all = true;
+
+    pthread_mutex_lock(&server->lock);
+    for (size_t i = 0; i < server->running && all; i++)
+        while (all && !done(&server->workers[i]))
+            all = pthread_cond_clockwait(&server->changed, &server->lock, CLOCK_MONOTONIC,
+                                         deadline) == 0 ||
+                  done(&server->workers[i]);
+    pthread_mutex_unlock(&server->lock);
+    return all;
+}
+
+bool http_server_settled(struct http_server *server)
+{
+    bool settled = true;
+
+    for (size_t i = 0; i < server->running; i++)
+        settled &= worker_take_back(&server->workers[i]);
+    return settled;
+}
+
+void http_server_publish(struct http_server *server, struct snapshot *snapshot, unsigned wait_ms)
+{
+    struct timespec deadline = server_deadline(wait_ms);
+
     for (size_t i = 0; i < server->running; i++)
         worker_send(&server->workers[i], WORKER_PUBLISH, snapshot_ref(snapshot));
-    await_answers(server);
-    for (size_t i = 0; i < server->running; i++)
-        snapshot_unref(server->workers[i].message.snapshot);
+    server_await(server, server_has_answer, &deadline);
+    (void)http_server_settled(server);
     for (size_t i = server->running; i < server->worker_count; i++) { /* not started yet */
         struct snapshot *old = server->workers[i].snapshot;
         server->workers[i].snapshot = snapshot_ref(snapshot);
@@ -146,33 +182,11 @@ void http_server_publish(struct http_server *server, struct snapshot *snapshot)
     server->snapshot = snapshot_ref(snapshot);
 }
 
-/* True when all drained before the deadline. */
 void http_server_certificate_cache(const struct http_server *server, struct cert_cache_counts *out)
 {
     *out = (struct cert_cache_counts){0};
     if (server->tls)
         tls_server_count(server->tls, out);
-}
-
-static bool await_drained(struct http_server *server, unsigned deadline_ms)
-{
-    struct timespec deadline;
-    bool drained = true;
-
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += deadline_ms / 1000;
-    deadline.tv_nsec += (long)(deadline_ms % 1000) * 1000000;
-    if (deadline.tv_nsec >= 1000000000) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000;
-    }
-    pthread_mutex_lock(&server->lock);
-    for (size_t i = 0; i < server->running && drained; i++)
-        while (!server->workers[i].drained && drained)
-            drained = pthread_cond_timedwait(&server->changed, &server->lock, &deadline) == 0 ||
-                      server->workers[i].drained;
-    pthread_mutex_unlock(&server->lock);
-    return drained;
 }
 
 static void release(struct http_server *server)
@@ -186,11 +200,13 @@ static void release(struct http_server *server)
 
 bool http_server_stop(struct http_server *server, unsigned deadline_ms)
 {
+    struct timespec deadline = server_deadline(deadline_ms);
+
     for (size_t i = 0; i < server->running; i++)
         worker_send(&server->workers[i], WORKER_STOP, NULL);
-    await_answers(server);
+    bool answered = server_await(server, server_has_answer, &deadline);
     listeners_close(server->listeners, server->listener_count);
-    if (!await_drained(server, deadline_ms))
+    if (!answered || !server_await(server, server_has_drained, &deadline))
         return false;
     release(server);
     if (server->running > 0)

@@ -126,6 +126,12 @@ static void stop(struct worker *worker)
         finish(worker);
 }
 
+static void worker_answer(struct worker *worker)
+{
+    worker->answered = true;
+    pthread_cond_broadcast(&worker->server->changed);
+}
+
 static void on_message(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
 {
     struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, receiver, receiver);
@@ -135,16 +141,21 @@ static void on_message(h2o_multithread_receiver_t *receiver, h2o_linklist_t *mes
             H2O_STRUCT_FROM_MEMBER(struct worker_message, super.link, messages->next);
         assert(h2o_linklist_is_linked(&message->super.link));
         h2o_linklist_unlink(&message->super.link);
-        if (message->order == WORKER_PUBLISH) {
+        /* Until it is answered, the order may still become another one: see worker_send. */
+        pthread_mutex_lock(&worker->server->lock);
+        bool stopping = message->order == WORKER_STOP;
+        if (!stopping) {
             struct snapshot *old = worker->snapshot;
             worker->snapshot = message->snapshot;
             message->snapshot = old;
-        } else {
-            stop(worker);
+            worker_answer(worker);
         }
+        pthread_mutex_unlock(&worker->server->lock);
+        if (!stopping)
+            continue;
+        stop(worker); /* the last order there is */
         pthread_mutex_lock(&worker->server->lock);
-        worker->answered = true;
-        pthread_cond_broadcast(&worker->server->changed);
+        worker_answer(worker);
         pthread_mutex_unlock(&worker->server->lock);
     }
 }
@@ -205,6 +216,7 @@ void worker_init(struct worker *worker, struct http_server *server, size_t numbe
     worker->server = server;
     worker->number = number;
     worker->timer = -1;
+    worker->answered = true;
     worker->listeners = STS_ARRAY(server->arena, server->listener_count, struct worker_listener);
     worker->snapshot = snapshot_ref(server->snapshot);
 }
@@ -254,7 +266,31 @@ int worker_start(struct worker *worker)
 
 void worker_send(struct worker *worker, enum worker_order order, struct snapshot *snapshot)
 {
-    worker->answered = false; /* nothing is under way: only the control thread looks at it now */
-    worker->message = (struct worker_message){.order = order, .snapshot = snapshot};
-    h2o_multithread_send_message(&worker->receiver, &worker->message.super);
+    struct worker_message *message = &worker->message;
+
+    pthread_mutex_lock(&worker->server->lock);
+    bool waiting = !worker->answered;
+    struct snapshot *unused = message->snapshot;
+    message->order = order;
+    message->snapshot = snapshot;
+    worker->answered = false;
+    pthread_mutex_unlock(&worker->server->lock);
+    snapshot_unref(unused); /* what it never saw, or gave back */
+    if (!waiting)
+        h2o_multithread_send_message(&worker->receiver, &message->super);
+}
+
+bool worker_take_back(struct worker *worker)
+{
+    struct snapshot *old = NULL;
+
+    pthread_mutex_lock(&worker->server->lock);
+    bool answered = worker->answered;
+    if (answered) {
+        old = worker->message.snapshot;
+        worker->message.snapshot = NULL;
+    }
+    pthread_mutex_unlock(&worker->server->lock);
+    snapshot_unref(old);
+    return answered;
 }

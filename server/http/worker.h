@@ -47,15 +47,19 @@ struct worker {
     struct connection *first, *last; /* by time of accept */
     size_t connection_count;
 
-    struct worker_message message; /* the one message under way */
-    bool ready, answered, drained; /* under server->lock */
+    struct worker_message message; /* the one message; under server->lock while it is under way */
+    bool ready, drained;           /* under server->lock */
+    bool answered;                 /* too: no message is under way */
 };
 
 void worker_init(struct worker *worker, struct http_server *server, size_t number);
 /* Starts the thread and waits until its loop runs. -1/errno. */
 int worker_start(struct worker *worker);
-/* Sends an order; the worker sets `answered` (under the lock) when it has been carried out. */
+/* Sends an order; the worker sets `answered` (under the lock) when it has been carried out. An
+ * order that a busy worker has not seen yet is replaced by this one. Takes the reference. */
 void worker_send(struct worker *worker, enum worker_order order, struct snapshot *snapshot);
+/* Lets go of the snapshot that the worker gave back; false when it has not answered yet. */
+bool worker_take_back(struct worker *worker);
 
 /* The rest is for the worker's own thread. */
 uint64_t worker_now(void);               /* ms, monotonic */

@@ -114,7 +114,7 @@ UNUSED_FN void publish(struct http_server *server, const struct sts_settings *se
                        const char *body)
 {
     struct snapshot *snapshot = make_snapshot(settings, body);
-    http_server_publish(server, snapshot);
+    http_server_publish(server, snapshot, PATIENCE);
     snapshot_unref(snapshot);
 }
 

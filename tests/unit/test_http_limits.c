@@ -1,8 +1,25 @@
 /* Where clients end: deadlines, caps, descriptors, shutdown. */
 #include "tests/unit/http_fixture.h"
 
+#include <semaphore.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
+
+/* The accept4(2) of this program: a worker that comes to the gate while it is closed stays there.
+ */
+static sem_t at_gate, gate;
+static atomic_bool gate_closed;
+
+int accept4(int fd, struct sockaddr *from, socklen_t *len, int flags)
+{
+    if (atomic_exchange(&gate_closed, false)) {
+        sem_post(&at_gate);
+        while (sem_wait(&gate) != 0)
+            continue;
+    }
+    return (int)syscall(SYS_accept4, fd, from, len, flags);
+}
 
 static double cpu_seconds(void)
 {
@@ -285,12 +302,98 @@ static void publishing_releases_the_old_snapshot(void **state)
     struct sts_settings settings = settings_for(&listen, 1);
     struct http_server *server = start_server(settings);
     struct snapshot *mine = make_snapshot(&settings, "mine");
-    http_server_publish(server, mine);
+    http_server_publish(server, mine, PATIENCE);
     assert_true(atomic_load(&mine->refs) > 1);
     publish(server, &settings, "next");
     assert_int_equal(atomic_load(&mine->refs), 1);
     snapshot_unref(mine);
     stop_server(server);
+}
+
+/* --- A worker that is busy -------------------------------------------------------------------- */
+
+static struct http_server *start_one_worker(struct sts_settings *settings,
+                                            const struct sts_listen *listen)
+{
+    *settings = settings_for(listen, 1);
+    settings->workers = 1;
+    assert_int_equal(sem_init(&gate, 0, 0) | sem_init(&at_gate, 0, 0), 0);
+    alarm(PATIENCE / 1000); /* the control thread would wait for ever */
+    return start_server(*settings);
+}
+
+/* A connection to the server, whose worker is busy with it. */
+static int hold_worker(struct http_server *server)
+{
+    atomic_store(&gate_closed, true);
+    int fd = connect_to(server, 0);
+    send_bytes(fd, STS_STR(CLOSING)); /* a connection without a word is not accepted at once */
+    while (sem_wait(&at_gate) != 0)
+        continue;
+    return fd;
+}
+
+static unsigned count_refs(struct snapshot *snapshot)
+{
+    return atomic_load(&snapshot->refs);
+}
+
+static void publishing_does_not_wait_for_a_busy_worker(void **state)
+{
+    (void)state;
+    struct sts_listen listen = plain_on("127.0.0.1", 0);
+    struct sts_settings settings;
+    struct http_server *server = start_one_worker(&settings, &listen);
+    struct snapshot *first = make_snapshot(&settings, "first"),
+                    *second = make_snapshot(&settings, "second"),
+                    *third = make_snapshot(&settings, POLICY);
+
+    http_server_publish(server, first, PATIENCE);
+    assert_true(http_server_settled(server));
+    int fd = hold_worker(server);
+    http_server_publish(server, second, 0);
+    assert_false(http_server_settled(server));
+    assert_int_equal(count_refs(first), 2); /* the worker has it still */
+    http_server_publish(server, third, 1);
+    assert_false(http_server_settled(server));
+    assert_int_equal(count_refs(first), 2);
+    assert_int_equal(count_refs(second), 1); /* nobody will ever use it */
+    sem_post(&gate);
+    expect_end(fd);
+    while (!http_server_settled(server))
+        sched_yield();
+    assert_int_equal(count_refs(first), 1);
+    assert_int_equal(count_refs(third), 3);
+    fd = connect_to(server, 0);
+    send_bytes(fd, STS_STR(REQUEST));
+    expect_policy(fd);
+    close(fd);
+    stop_server(server);
+    alarm(0);
+    snapshot_unref(first);
+    snapshot_unref(second);
+    snapshot_unref(third);
+}
+
+/* Also when it has not heard yet of what was published before. */
+static void stopping_keeps_its_deadline_when_a_worker_is_busy(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct sts_listen listen = plain_on("127.0.0.1", 0);
+        struct sts_settings settings;
+        struct http_server *server = start_one_worker(&settings, &listen);
+        struct snapshot *next = make_snapshot(&settings, "next");
+        int fd = hold_worker(server);
+        if (i)
+            http_server_publish(server, next, 0);
+        assert_false(http_server_stop(server, 1));
+        assert_int_equal(count_refs(next), i ? 2 : 1); /* the server has it, the message not */
+        sem_post(&gate);
+        expect_end(fd); /* it stops as soon as it can */
+        alarm(0);
+        snapshot_unref(next);
+    }
 }
 
 int main(void)
@@ -308,6 +411,8 @@ int main(void)
         cmocka_unit_test(stopping_answers_who_is_there),
         cmocka_unit_test(a_server_that_never_started_can_stop),
         cmocka_unit_test(publishing_releases_the_old_snapshot),
+        cmocka_unit_test(publishing_does_not_wait_for_a_busy_worker),
+        cmocka_unit_test(stopping_keeps_its_deadline_when_a_worker_is_busy),
     };
     return cmocka_run_group_tests_name("http_limits", tests, NULL, NULL);
 }
