@@ -34,7 +34,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 void tls_library_begin(void)
 {
-    OPENSSL_init_crypto(OPENSSL_INIT_NO_ADD_ALL_CIPHERS, NULL);
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ATEXIT, NULL);
 }
 
 static bool is_needed(size_t index, const OSSL_ALGORITHM *algorithm)

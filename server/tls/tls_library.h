@@ -10,7 +10,8 @@
 #include <openssl/types.h>
 
 /* To be called before anything of OpenSSL is used: a library context takes over all legacy names of
- * ciphers when it is made, and nothing here looks one up by them. */
+ * ciphers when it is made, and nothing here looks one up by them. And nothing is taken down when
+ * the process ends: workers that did not drain are still in the midst of it. */
 void tls_library_begin(void);
 
 /* One for the whole process, made on first use by any thread, never freed. */

@@ -7,6 +7,9 @@ import json
 import os
 import pathlib
 import signal
+import socket
+import ssl
+import subprocess
 
 import pytest
 from harness.edits import rename_over
@@ -38,6 +41,14 @@ def hold_worker(daemon):
     finally:
         if not ended:
             ptrace(PTRACE_DETACH)
+
+
+def client_hello(host):
+    context = ssl.create_default_context()
+    client, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(client, out, server_hostname=host).do_handshake()
+    return out.read()
 
 
 def policy(weeks):
@@ -87,4 +98,21 @@ def test_the_end_keeps_its_deadline(one_worker):
         daemon.send_signal(signal.SIGTERM)
         daemon.wait_for("event=stopped drained=no")
         os.waitpid(thread, WALL)  # the process is there until its tracer has seen this one end
+        daemon.stop()
+
+
+def test_the_end_comes_in_the_midst_of_handshakes(serve, tmp_path):
+    """Nothing that a worker computes with is taken down under it."""
+    host = f"mta-sts.{DOMAIN}"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:4096", "-nodes", "-subj", "/CN=x",
+                    "-addext", f"subjectAltName=DNS:{host}", "-days", "9",
+                    "-keyout", tmp_path / "a.key", "-out", tmp_path / "a.crt"],
+                   check=True, capture_output=True)
+    daemon = serve({DOMAIN: policy(1)}, certificates=[str(tmp_path / "a.crt")],
+                   limits={"workers": 1, "shutdown_timeout": "1s", "connections_per_ip": 1000})
+    hello = client_hello(host)
+    with contextlib.ExitStack() as stack:
+        for _ in range(400):  # more than two seconds of signatures
+            client = stack.enter_context(socket.create_connection(daemon.address()))
+            client.sendall(hello)
         daemon.stop()
