@@ -323,6 +323,26 @@ install: all ## to DESTDIR and PREFIX: program, manual, examples, hooks, complet
 	@set -e; for unit in $(wildcard packaging/systemd/*.service packaging/systemd/*.socket); do \
 		to=$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; install -v -D -m 644 $$unit $$to; \
 		sed -i 's,/usr/bin/mta-stsd,$(PREFIX)/bin/mta-stsd,' $$to; done
+	install -D -m 644 packaging/systemd/mta-stsd.sysusers.conf \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/mta-stsd.conf
+	$(if $(DESTDIR),,$(make_user))
+
+# On this machine also the user of the unit, who takes over the state of a version that ran as root.
+# With a user of the operator's own the state is not root's, and stays that user's.
+state := /var/lib/mta-stsd
+define make_user
+	@set -e; if command -v systemd-sysusers >/dev/null; then \
+		systemd-sysusers $(PREFIX)/lib/sysusers.d/mta-stsd.conf; \
+	elif ! id mta-stsd >/dev/null 2>&1; then \
+		useradd --system --user-group --no-create-home --home-dir $(state) \
+			--shell /usr/sbin/nologin mta-stsd; \
+	fi; \
+	install -d -m 700 $$([ -e $(state) ] || echo -o mta-stsd -g mta-stsd) $(state); \
+	if [ "$$(stat -c %u $(state))" = 0 ]; then \
+		echo "$(state) was root's and is given to mta-stsd"; \
+		chown -hR mta-stsd:mta-stsd $(state); \
+	fi
+endef
 
 clean: ## remove everything that was built
 	rm -rf build certs-example/out tests/integration/node/node_modules

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -93,6 +94,9 @@ static int spawn(pid_t *pid, const char *const *argv, int input, int output)
     posix_spawnattr_t attr;
     sigset_t none, all;
 
+    /* The capabilities that a service manager gives to this program are for this program, which
+     * keeps them: they read every key of the machine. */
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     sigemptyset(&none);
     sigfillset(&all);
     posix_spawnattr_init(&attr);

@@ -2,8 +2,8 @@
  * its time is limited, and its children end with it.
  *
  * It starts without a shell: own process group, working directory /, no descriptor but 0, 1 and 2,
- * all signals as at the start of a program (none blocked, none ignored), and of the environment
- * only what process.c sets: PATH and LANG.
+ * all signals as at the start of a program (none blocked, none ignored), no ambient capabilities,
+ * and of the environment only what process.c sets: PATH and LANG.
  *
  * The action of SIGCHLD becomes the default one: children are waited for here. */
 #ifndef MTASTS_SYS_PROCESS_H

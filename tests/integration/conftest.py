@@ -1,8 +1,10 @@
 """Fixtures of the integration tests; see tests/README.md."""
 
 import itertools
+import os
 import pathlib
 import sys
+import tempfile
 
 import pytest
 import yaml
@@ -85,6 +87,36 @@ def serve(tmp_path, make_config):
         except AssertionError as error:
             errors.append(str(error))
     assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def user(tmp_path):
+    """Another user than root, as that of the service unit, whose the folder of the test is."""
+    try:
+        os.chown(tmp_path, 65534, 65534)
+    except OSError:
+        pytest.skip("only one user in this namespace")
+    return 65534
+
+
+@pytest.fixture
+def serve_as_user(serve, user):
+    """serve() where what the server writes beside its configuration is its user's."""
+    def start(*args, **options):
+        daemon = serve(*args, start=False, **options)
+        (daemon.directory / ".ready").mkdir()
+        os.chown(daemon.directory / ".ready", user, user)
+        return daemon.start()
+
+    return start
+
+
+@pytest.fixture
+def open_folder():
+    """One that every user may enter, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield pathlib.Path(folder)
 
 
 @pytest.fixture

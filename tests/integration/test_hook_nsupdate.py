@@ -3,8 +3,11 @@ that cannot be done. test_publish.py has the server run it."""
 
 import json
 import os
+import pathlib
 import re
+import shutil
 import subprocess
+import tempfile
 
 import dns.flags
 import dns.message
@@ -98,11 +101,12 @@ def configure(tmp_path):
 def hook():
     """hook(configuration, batch or bytes): the program to its end, as the server would run it."""
 
-    def run(path, what, **env):
+    def run(path, what, user=None, program=HOOK, **env):
         data = what if isinstance(what, bytes) else json.dumps(what).encode()
-        done = subprocess.run([HOOK, path], input=data, capture_output=True, cwd="/", check=False,
+        done = subprocess.run([program, path], input=data, capture_output=True, cwd="/", check=False,
                               env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **env},
-                              timeout=DEADLINE)
+                              timeout=DEADLINE, user=user, group=user,
+                              extra_groups=None if user is None else [])
         done.out, done.err = done.stdout.decode(), done.stderr.decode()
         assert "Traceback" not in done.err, done.err
         assert SECRET not in done.out + done.err
@@ -434,6 +438,27 @@ def test_a_configuration_that_cannot_be_used(configure, hook, tmp_path):
     expect(hook(path, batch()), 2, "it is not UTF-8")
     done = subprocess.run([HOOK], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stderr.startswith("usage: ")
+
+
+@pytest.mark.parametrize("group, name", [(65534, "nogroup"), (4000000, "4000000")])
+def test_a_key_that_only_root_may_read(hook, group, name):
+    """As it was right when the service ran as root: it says what is right now, and that helps."""
+    with tempfile.TemporaryDirectory() as folder:  # one that every user may enter
+        key, path = pathlib.Path(folder, "tsig.key"), pathlib.Path(folder, "nsupdate.conf")
+        program = shutil.copy(HOOK, folder)
+        os.chmod(folder, 0o755)
+        key.write_text(f"hmac-sha256:mta-stsd:{SECRET}\n")
+        key.chmod(0o600)
+        path.write_text(f"server = 127.0.0.1\nkey = {key}\n")
+        path.chmod(0o644)
+        try:
+            done = hook(path, batch(), user=group, program=program)
+        except OSError:
+            pytest.skip("only one user in this namespace")
+        said = rf"denied; as root: (chgrp {name} {key}; chmod 640 {key})$"
+        expect(done, 2, f"^nsupdate: {key}: cannot be read: Permission {said}")
+        subprocess.run(re.search(said, done.err, re.M)[1], shell=True, check=True)
+        expect(hook(path, batch(), user=group, program=program), 0)
 
 
 def entry(**what):

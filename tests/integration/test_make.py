@@ -79,6 +79,10 @@ class Machine:
         (self.top / name).write_text(text)
         (self.top / name).chmod(0o755)
 
+    def install(self, *commands):
+        for name in commands:
+            shutil.copy(self.top / "command", self.bin / name)
+
     def make(self, *args, cwd=TOP, objects="objects"):
         return make("-j8", f"B={self.top}/{objects}", *args, cwd=cwd, PATH=str(self.bin),
                     MACHINE=str(self.top))
@@ -156,8 +160,7 @@ def test_a_machine_that_is_not_debian(machine):
     """It says what Debian would install, and goes on: the packages may be there by other names."""
     for name in ("dpkg-query", "apt-get"):
         (machine.bin / name).unlink()
-    for name in ("gcc", "ar", "pkg-config"):
-        shutil.copy(machine.top / "command", machine.bin / name)
+    machine.install("gcc", "ar", "pkg-config")
     done = machine.make()
     assert (done.returncode, done.stderr) == (0, "")
     assert "no apt-get here to install, as Debian calls them: gcc libc6-dev" in done.stdout
@@ -201,6 +204,57 @@ def test_install_below_destdir(tmp_path):
     for hook in (TOP / "packaging").glob("hooks/*"):
         mode = (tmp_path / "opt/sts/share/mta-stsd/hooks" / hook.name).stat().st_mode & 0o777
         assert mode == (0o755 if os.access(hook, os.X_OK) else 0o644)
+
+
+# An /etc and a /var/lib of one's own, with the state of a version that ran as root, or as a user of
+# the operator's; only the commands in $1 are there.
+INSTALL = """set -e
+mount --make-rprivate / 2>/dev/null || :
+cp -a /etc "$1/etc"
+mount --bind "$1/etc" /etc
+mount -t tmpfs tmpfs /var/lib
+state=/var/lib/mta-stsd
+if [ "$2" != none ]; then
+    mkdir -m 755 $state
+    touch $state/ledger.db
+    ln -s /etc/hostname $state/link
+    chown -hR "$2:" $state
+fi
+for turn in first second; do
+    PATH=$1/bin make --no-print-directory DEPS=no "PREFIX=$1/usr" "B=$1/objects" install >/dev/null
+done
+grep ^mta-stsd: /etc/passwd | cut -d: -f1,6,7
+id -gn mta-stsd
+stat -c '%n %U %G %a' $state
+find $state -mindepth 1 -printf '%f %u\n' | sort
+stat -c '%n %U' /etc/hostname /etc/mta-stsd
+"""
+
+
+@pytest.mark.parametrize("owner, tool", [
+    ("none", "systemd-sysusers"), ("root", "systemd-sysusers"), ("nobody", "systemd-sysusers"),
+    ("root", "useradd"),
+])  # fmt: skip
+def test_install_makes_the_user_of_the_unit(machine, owner, tool):
+    """State of root's is given to that user, that of another user is not; once more changes nothing."""
+    try:
+        os.chown(machine.top, 65534, 65534)
+    except OSError:
+        pytest.skip("only one user in this namespace")
+    (machine.bin / tool).symlink_to(shutil.which(tool))
+    machine.install("gcc", "ar", "pkg-config")
+    unshare = ["unshare", "--mount", "--propagation", "unchanged", "--", "bash", "-c", INSTALL, "sh"]
+    done = subprocess.run([*unshare, machine.top, owner], cwd=TOP, text=True, timeout=DEADLINE,
+                          env={"PATH": os.environ["PATH"], "MACHINE": str(machine.top)},
+                          capture_output=True, check=False)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Creating ")]
+    assert (done.returncode, said) == (0, [])
+    user, group, state, *rest = done.stdout.splitlines()
+    assert user == "mta-stsd:/var/lib/mta-stsd:/usr/sbin/nologin" and group == "mta-stsd"
+    keeper = "nobody nogroup" if owner == "nobody" else "mta-stsd mta-stsd"
+    assert state == f"/var/lib/mta-stsd {keeper} 700"
+    held = [] if owner == "none" else [f"{name} {keeper.split()[0]}" for name in ("ledger.db", "link")]
+    assert rest == [*held, "/etc/hostname root", "/etc/mta-stsd root"]
 
 
 def test_installed_hook_is_where_the_example_says(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import threading
 
@@ -333,12 +334,22 @@ def test_more_than_a_run_takes(publisher):
 
 
 @pytest.mark.once
-def test_inside_the_sandbox_of_the_unit(publisher, run):
-    """Any system call that the unit filters would kill; the key is root's alone."""
+def test_inside_the_sandbox_of_the_unit(publisher, serve_as_user, user, open_folder, run):
+    """Any system call that the unit filters would kill; the key is root's and of the user's group."""
     unit = read_unit(TOP / "packaging/systemd/mta-stsd.service")
     families = unit["RestrictAddressFamilies"][-1].split()
     assert {"AF_INET", "AF_INET6"} <= set(families) and "ProtectSystem" in unit
+    program = shutil.copy(HOOK, open_folder)
+    key, conf = open_folder / "tsig.key", open_folder / "nsupdate.conf"
+    key.write_text(publisher.key.read_text())
+    os.chown(key, 0, user)
+    key.chmod(0o640)
+    conf.write_text(publisher.conf.read_text().replace(str(publisher.key), str(key)))
+    conf.chmod(0o644)
+    publisher._serve = serve_as_user
+    publisher.directory.chmod(0o711)  # it is the user's now, and Knot gives up root's powers
     with publisher.knot():
-        daemon = publisher.start({"example.org": policy(1)}, preexec=confine(unit, ["fchown"]))
+        daemon = publisher.start({"example.org": policy(1)}, [program, str(conf)],
+                                 preexec=confine(unit, ["setpriority"], user))
         daemon.wait_for(DONE)
         assert txt("example.org") == publisher.records(run)

@@ -3,13 +3,18 @@ manager needed."""
 
 import ctypes
 import errno
+import os
 import re
 import subprocess
+
+from .process import die_with_parent
 
 _ALLOW = 0x7FFF0000
 _KILL_PROCESS = 0x80000000
 _ERRNO = 0x00050000
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 23, 24, 38
+_PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 47, 2
+_CAPABILITY_VERSION_3 = 0x20080522
 # <linux/capability.h>; another one in the unit file wants its number here.
 _CAPABILITIES = {"CAP_DAC_READ_SEARCH": 2, "CAP_NET_BIND_SERVICE": 10, "CAP_LEASE": 28}
 
@@ -64,8 +69,28 @@ def _build_filter(calls, refused, otherwise):
     return lib, context
 
 
-def confine(unit, refused=None):
-    """For preexec: the process keeps what the unit leaves it.
+def _call(name, *args):
+    if getattr(_libc, name)(*args) != 0:
+        raise OSError(ctypes.get_errno(), f"{name} {args}")
+
+
+def _become(user, ambient):
+    """setpriv(1) --reuid USER --regid USER --clear-groups, with these capabilities over exec."""
+    _call("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    bits = sum(1 << number for number in ambient)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    data = (ctypes.c_uint32 * 6)(bits, bits, bits)  # effective, permitted, inheritable
+    _call("capset", header, data)
+    for number in ambient:
+        _call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number, 0, 0)
+    die_with_parent()  # setresuid(2) has taken it back
+
+
+def confine(unit, refused=None, user=None):
+    """For preexec: the process keeps what the unit leaves it, and is `user` (a number) if given.
 
     Without `refused` a filtered call does what the unit says. With it any filtered call kills
     (SIGSYS), so that none goes unnoticed, except `refused`: those whose EPERM is known to be fine.
@@ -75,7 +100,10 @@ def confine(unit, refused=None):
     if refused is not None:
         otherwise = _KILL_PROCESS
     lib, context = _build_filter(allowed_calls(unit["SystemCallFilter"]), refused or (), otherwise)
-    kept = {_CAPABILITIES[name] for name in " ".join(unit["CapabilityBoundingSet"]).split()}
+    kept, ambient = (
+        {_CAPABILITIES[name] for name in " ".join(unit.get(key, [])).split()}
+        for key in ("CapabilityBoundingSet", "AmbientCapabilities")
+    )
 
     def preexec():
         capability = 0
@@ -83,6 +111,8 @@ def confine(unit, refused=None):
             if capability not in kept and _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
                 raise OSError(ctypes.get_errno(), "PR_CAPBSET_DROP")
             capability += 1
+        if user is not None:
+            _become(user, ambient)
         if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS")
         failed = lib.seccomp_load(context)
