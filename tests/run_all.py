@@ -1,7 +1,8 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 """Runs the stages of `make test` (full) or `make check` (quick) and adds up what passed.
 
-Each stage's whole output is in build/test-log/; the end of it is shown when the stage fails.
+Each stage's whole output is in build/test-log/; the end of it is shown when the stage fails. The
+last one says what the others changed on the machine, which is nothing (machine.py).
 """
 
 import concurrent.futures
@@ -11,6 +12,8 @@ import re
 import subprocess
 import sys
 import time
+
+from machine import PLACES, Machine
 
 TOP = pathlib.Path(__file__).resolve().parents[1]
 LOGS = TOP / "build" / "test-log"
@@ -44,6 +47,7 @@ QUICK = [
     ("unit release", make("release", "unit")),
     ("layers", make("release", "layers")),
     ("layers self-test", [[*PYTEST, "tests/layers"]]),
+    ("machine self-test", [[*PYTEST, "tests/test_machine.py"]]),
     ("integration quick", integration("release", "-m", "not slow")),
 ]
 FULL = [
@@ -101,19 +105,28 @@ def run(name, commands):
     return ok, passed, failed, skipped
 
 
+def report(differences):
+    """The last stage, whose work is done: like run()."""
+    (LOGS / "machine.log").write_text("".join(f"{line}\n" for line in differences))
+    print(f"{'machine':22}" + (f"{0:6} passed {1:4} failed" if differences else "    ok"))
+    print(*differences[:60], sep="\n", end="\n" * bool(differences))
+    return not differences, 0, int(bool(differences)), 0
+
+
 def main():
     stages = FULL if sys.argv[1:] == ["full"] else QUICK
     os.environ.pop("MAKEFLAGS", None)
     os.environ.pop("MAKELEVEL", None)
+    machine = Machine(TOP / "build/machine", PLACES)
     LOGS.mkdir(parents=True, exist_ok=True)
     for old in LOGS.glob("*.log"):
         old.unlink()
     start = time.monotonic()
-    results = [run(name, arguments) for name, arguments in stages]
-    _, passed, failed, skipped = (sum(column) for column in zip(*results))
+    results, differences = machine.run(lambda: [run(*stage) for stage in stages])
+    _, passed, failed, skipped = (sum(column) for column in zip(*results, report(differences)))
     also = f", {skipped} skipped" if skipped else ""
     print(f"{passed} passed, {failed} failed{also} in {time.monotonic() - start:.0f} s")
-    return 0 if all(ok for ok, *_ in results) else 1
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

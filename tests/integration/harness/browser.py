@@ -4,6 +4,8 @@ import contextlib
 import functools
 import http.server
 import json
+import os
+import pathlib
 import threading
 
 from selenium import webdriver
@@ -17,6 +19,18 @@ FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "-
          "--disable-dev-shm-usage"]  # fmt: skip
 
 
+def _at_home(folder):
+    """An environment in which what a browser keeps about its user, crashes and fonts is there."""
+    home = pathlib.Path(folder)
+    home.mkdir(exist_ok=True)
+    fonts = home / "fonts.conf"
+    # Not all of /etc/fonts/fonts.conf, which names the cache of the system, and root would write it.
+    fonts.write_text(f"<fontconfig><dir>/usr/share/fonts</dir><cachedir>{home}/fonts</cachedir>"
+                     "<include>/etc/fonts/conf.d</include></fontconfig>")
+    own = {"HOME": home, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home, "FONTCONFIG_FILE": fonts}
+    return os.environ | {name: str(path) for name, path in own.items()}
+
+
 class Browser:
     """One window. `hosts`: names that are this machine, and no secure origins."""
 
@@ -27,7 +41,8 @@ class Browser:
         for flag in [*FLAGS, f"--user-data-dir={profile}", f"--host-resolver-rules={rules}"]:
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+        service = Service("/usr/bin/chromedriver", env=_at_home(profile))
+        self.driver = webdriver.Chrome(service=service, options=options)
         self.driver.set_script_timeout(DEADLINE)
         self.driver.set_page_load_timeout(DEADLINE)
 

@@ -41,15 +41,19 @@ def nginx(directory, tree, certificates):
 
 @contextmanager
 def caddy(directory, tree, certificates):
-    """Caddy, which finds the certificates loaded and asks nobody for them."""
+    """Caddy, which finds the certificates loaded and asks nobody for them.
+
+    Its own authority, of which the one of `localhost` comes, is told to nobody: by default each
+    start adds another to those that the machine trusts.
+    """
     pem = _combined(directory, certificates)
     (directory / "Caddyfile").write_text(
-        "{\n    admin off\n    auto_https disable_redirects\n"
+        "{\n    admin off\n    skip_install_trust\n    auto_https disable_redirects\n"
         "    servers {\n        strict_sni_host on\n    }\n}\n"
         f"localhost {{\n    tls {{\n        load {pem}\n    }}\n}}\n"
         f"import {tree}/Caddyfile\n"
     )
-    env = {"XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)}
+    env = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(directory))
     with Service(["/usr/bin/caddy", "run", "--config", directory / "Caddyfile"], env=env) as service:
         yield
         assert service.process.poll() is None, service.output
