@@ -225,6 +225,12 @@ struct admin *admin_open(const struct admin_setup *setup)
     return NULL;
 }
 
+bool admin_is_in_place(const struct admin *a)
+{
+    struct stat st;
+    return lstat(a->path, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == a->inode;
+}
+
 void admin_close(struct admin *a)
 {
     struct stat st;

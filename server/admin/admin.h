@@ -33,6 +33,8 @@ struct admin;
 /* Makes the socket, mode 0600. NULL with errno: EADDRINUSE when something is there that is not ours
  * to remove. A directory may have a path of any length. */
 struct admin *admin_open(const struct admin_setup *setup);
+/* Whether a command that asks at its path reaches it. */
+bool admin_is_in_place(const struct admin *a);
 /* Removes the socket, unless another one took its place. NULL is fine. */
 void admin_close(struct admin *a);
 

@@ -94,6 +94,9 @@ static void print_ledger(struct page *p, const json_t *ledger)
     if (is(ledger, "pending"))
         sts_buf_printf(&p->out, "ledger: %s cannot be written, so no new id is announced: %s\n",
                        word(p, ledger, "path"), word(p, ledger, "why"));
+    if (*word(p, ledger, "notice"))
+        sts_buf_printf(&p->out, "ledger: %s %s\n", word(p, ledger, "path"),
+                       word(p, ledger, "notice"));
 }
 
 static void print_on_change(struct page *p, const json_t *hook)

@@ -123,6 +123,11 @@ void answer_start(struct daemon *d)
     struct sts_diags diags;
 
     sts_diags_init(&diags, arena);
+    if (d->admin && !admin_is_in_place(d->admin)) { /* deleted, together with the ledger perhaps */
+        admin_close(d->admin);
+        d->admin = NULL;
+        d->admin_said = false;
+    }
     if (!d->admin)
         d->admin = admin_open(&setup);
     if (!d->admin)

@@ -111,8 +111,8 @@ void watching_rescan(struct daemon *d);
 const char *watching_why(const struct daemon *d, const char **help);
 
 /* --- answer.c --- */
-/* From now on `status` and `check` can ask; tried again by each tick and SIGHUP while that
- * fails. */
+/* From now on `status` and `check` can ask; tried again by each tick and SIGHUP while that fails,
+ * and when the socket was deleted. */
 void answer_start(struct daemon *d);
 
 /* --- status.c, status_tenant.c --- */

@@ -18,12 +18,16 @@ void log_diags(const struct sts_diags *diags)
 /* Without the lock `records` could not know that a server runs, and issue ids beside it. */
 static bool lock(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
 {
+    if (p->lock >= 0 && !ledger_lock_is_in_place(p->lock, s->ledger.ptr)) {
+        close(p->lock);
+        p->lock = -1;
+    }
     if (p->lock < 0)
         p->lock = ledger_lock_server(s->ledger.ptr);
     if (p->lock >= 0)
         return true;
     p->other_server = errno == EADDRINUSE;
-    bool busy = errno == EWOULDBLOCK;
+    bool busy = errno == EWOULDBLOCK, gone = p->ledger && errno == ENOENT;
     struct sts_diag *diag =
         sts_diag_add(diags, busy ? STS_WARNING : STS_ERROR,
                      busy              ? "ledger-busy"
@@ -34,8 +38,10 @@ static bool lock(struct publisher *p, const struct snapshot *s, struct sts_diags
                      : p->other_server ? "is held by another server: two cannot share a ledger"
                                        : file_error(errno));
     sts_diag_help(diags, diag, "%s",
-                  p->other_server
-                      ? "stop the other one, or give this one a ledger: of its own"
+                  p->other_server ? "stop the other one, or give this one a ledger: of its own"
+                  : gone
+                      ? "put its directory back, and do not stop the server before: it still has "
+                        "all of the ledger open, and tries within a minute to write it there"
                       : "it is tried again within a minute; no new id is announced before");
     return false;
 }
@@ -107,21 +113,36 @@ static bool commit_changes(struct publisher *p, const struct snapshot *before,
     return ledger_change(p->ledger, &change, clock_wall(), diags);
 }
 
+/* The long way follows when this one fails, so that its errors do not matter. */
+static void keep_warnings(struct sts_diags *to, const struct sts_diags *from)
+{
+    for (const struct sts_diag *diag = from->first; diag; diag = diag->next) {
+        struct sts_diag one = *diag;
+        one.next = NULL;
+        if (diag->severity == STS_WARNING)
+            sts_diags_append(to, &(struct sts_diags){.first = &one});
+    }
+}
+
 /* The short way when the ledger is known to know `before` (may be NULL), else the whole. */
 static bool commit(struct publisher *p, const struct snapshot *before, const struct snapshot *s,
                    struct sts_diags *diags)
 {
-    struct sts_diags ignored;
+    struct sts_diags own;
+    bool done = false;
 
-    sts_diags_init(&ignored, diags->arena);
-    if (before && p->ledger && !p->pending && commit_changes(p, before, s, &ignored))
-        return true;
-    return commit_all(p, s, diags);
+    if (p->ledger && !lock(p, s, diags))
+        return false;
+    sts_diags_init(&own, diags->arena);
+    if (before && p->ledger && !p->pending)
+        done = commit_changes(p, before, s, &own);
+    keep_warnings(diags, &own);
+    return done || commit_all(p, s, diags);
 }
 
-static bool touch(struct publisher *p, struct sts_diags *diags)
+static bool touch(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
 {
-    return ledger_touch(p->ledger, clock_wall(), diags);
+    return lock(p, s, diags) && ledger_touch(p->ledger, clock_wall(), diags);
 }
 
 static void remember_why(struct publisher *p, bool done, const struct sts_diags *diags)
@@ -181,7 +202,7 @@ void publisher_tick(struct publisher *p, const struct snapshot *s)
     sts_diags_init(&diags, arena);
     /* A start that fails ends before the first commit: nothing is known that would have to be. */
     if (p->ledger || p->pending)
-        settle(p, p->pending ? commit_all(p, s, &diags) : touch(p, &diags), &diags);
+        settle(p, p->pending ? commit(p, NULL, s, &diags) : touch(p, s, &diags), &diags);
     sts_arena_free(arena);
 }
 

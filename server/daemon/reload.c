@@ -300,8 +300,10 @@ void reload(struct daemon *d, bool asked)
         publish(d, next);
     else
         snapshot_unref(next);
-    if (!done && asked && d->publisher.pending) /* the ledger may have been mended */
+    if (!done && asked && d->publisher.pending) /* the ledger may have been mended... */
         reload_commit(d, NULL);
+    else if (!done && asked) /* ...or deleted */
+        publisher_tick(&d->publisher, d->snapshot);
     if (asked)
         hook_hurry(d->hook);
     if (asked || done || news)

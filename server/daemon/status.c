@@ -101,6 +101,9 @@ static json_t *ledger_json(const struct daemon *d)
     json_object_set_new(object, "path", sts_json_str(s->ledger));
     json_object_set_new(object, "pending", json_boolean(d->publisher.pending));
     json_object_set_new(object, "why", text_or_null(d->publisher.why));
+    json_object_set_new(
+        object, "notice",
+        text_or_null(d->publisher.ledger ? ledger_notice(d->publisher.ledger) : NULL));
     return object;
 }
 

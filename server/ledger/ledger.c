@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -151,7 +152,6 @@ static int open_database(struct ledger *ledger)
         return LEDGER_RC_NOT_A_FILE;
     if (ledger->access == LEDGER_WRITE) {
         int rc = open_to_write(ledger);
-        ledger->file = identify(ledger->path);
         ledger->wal = identify(ledger->wal_path);
         return rc;
     }
@@ -177,8 +177,6 @@ static int ledger_on_progress(void *data)
 void ledger_give_up_when(struct ledger *ledger, bool (*asked)(void))
 {
     ledger->asked_to_give_up = asked;
-    if (!ledger->db)
-        return;
     sqlite3_progress_handler(ledger->db, asked ? STEPS_BETWEEN_QUESTIONS : 0, ledger_on_progress,
                              ledger);
     if (asked)
@@ -231,54 +229,108 @@ void ledger_close(struct ledger *ledger)
  * that came with that file stays. */
 static void remove_stale_journal(struct ledger *ledger)
 {
-    if (same(identify(ledger->path), ledger->file) ||
-        !same(identify(ledger->wal_path), ledger->wal))
+    if (!same(identify(ledger->wal_path), ledger->wal))
         return;
     unlink(ledger->wal_path.ptr);
     unlink(ledger->shm_path.ptr);
 }
 
+const char *ledger_notice(const struct ledger *ledger)
+{
+    return ledger->notice;
+}
+
+static struct sts_diag *ledger_warn(struct ledger *ledger, const char *code, const char *notice,
+                                    struct sts_diags *diags)
+{
+    ledger->notice = notice;
+    return sts_diag_add(diags, STS_WARNING, code, ledger_where(ledger, diags), "the ledger %.*s %s",
+                        STS_ARG(ledger->path), notice);
+}
+
 static void warn_replaced(struct ledger *ledger, struct sts_diags *diags)
 {
     struct sts_diag *diag =
-        sts_diag_add(diags, STS_WARNING, "ledger-replaced", ledger_where(ledger, diags),
-                     "the ledger %.*s was removed or replaced while in use", STS_ARG(ledger->path));
+        ledger_warn(ledger, "ledger-replaced", "was replaced while in use", diags);
     sts_diag_help(diags, diag,
                   "the file that is there now is used; to restore a backup, stop the server first");
 }
 
-static bool is_in_place(struct ledger *ledger)
+static void warn_rescued(struct ledger *ledger, struct sts_diags *diags)
+{
+    struct sts_diag *diag = ledger_warn(ledger, "ledger-rescued",
+                                        "was deleted while in use; it was written again with all "
+                                        "that it held, and no id changed by that",
+                                        diags);
+    sts_diag_help(diags, diag,
+                  "find out what deleted it; whoever wants an empty one stops the server first");
+}
+
+static bool fail_deleted(struct ledger *ledger, int error, struct sts_diags *diags)
+{
+    struct sts_diag *diag =
+        sts_diag_add(diags, STS_ERROR, "ledger-deleted", ledger_where(ledger, diags),
+                     "the ledger %.*s was deleted, and cannot be written again: %s",
+                     STS_ARG(ledger->path), strerrordesc_np(error));
+    sts_diag_help(diags, diag,
+                  "mend that, and do not stop the server before: it still has all of it open, and "
+                  "tries again within a minute");
+    return false;
+}
+
+static bool is_in_place(const struct ledger *ledger)
 {
     int moved = 0;
 
-    if (!ledger->db)
-        return false;
     sqlite3_file_control(ledger->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
     return !moved;
 }
 
-bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags)
+static bool is_deleted(const struct ledger *ledger)
 {
-    const struct file_id file = ledger->file, wal = ledger->wal;
+    struct stat st;
+    return stat(sqlite3_db_filename(ledger->db, "main"), &st) != 0 && errno == ENOENT;
+}
 
-    if (ledger->access != LEDGER_WRITE || is_in_place(ledger))
-        return true;
-    /* A new file may get the inode of the removed one, so that its number alone proves nothing. */
-    bool moved = ledger->db != NULL;
-    /* Of a file that moved, SQLite leaves everything as it is. */
-    disconnect(ledger);
-    remove_stale_journal(ledger);
+/* What was open before stays so until the file that is there now is known to be of use: it may be
+ * all that is left. */
+static bool reopen(struct ledger *ledger, struct sts_diags *diags)
+{
+    const struct file_id wal = ledger->wal;
+    sqlite3 *before = ledger->db, *not_used = before;
+
+    sqlite3_finalize(ledger->history);
+    ledger->history = NULL;
+    ledger->db = NULL;
     int rc = open_database(ledger);
     if (rc != SQLITE_OK) {
         ledger_fail(ledger, rc, diags);
-        disconnect(ledger);
-        ledger->file = file;
+        not_used = ledger->db;
+        ledger->db = before;
         ledger->wal = wal;
-        return false;
     }
-    if (moved || !same(file, ledger->file)) {
+    /* Of a file that moved, SQLite leaves everything as it is. */
+    sqlite3_close(not_used);
+    ledger_give_up_when(ledger, ledger->asked_to_give_up);
+    return rc == SQLITE_OK;
+}
+
+bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags)
+{
+    if (is_in_place(ledger))
+        return true;
+    int error = is_deleted(ledger) ? ledger_rescue(ledger) : EEXIST;
+    if (error && error != EEXIST)
+        return fail_deleted(ledger, error, diags);
+    if (error)
+        remove_stale_journal(ledger);
+    if (!reopen(ledger, diags))
+        return false;
+    if (error) {
         ledger->replaced = true;
         warn_replaced(ledger, diags);
+    } else {
+        warn_rescued(ledger, diags);
     }
     return true;
 }

@@ -5,9 +5,10 @@
  * committed after the body is live (served first, announced second, RFC 8461 §8.1), and it
  * remembers which ids somebody put into DNS since.
  *
- * One process writes at a time, any number read meanwhile. A ledger that was moved away, removed or
- * restored while it is open for writing is noticed at the next call and opened anew (warning
- * "ledger-replaced"). One handle belongs to one thread. */
+ * One process writes at a time, any number read meanwhile. When the file is deleted or moved away
+ * while it is open for writing, the next change writes it again from what is open (warning
+ * "ledger-rescued", or error "ledger-deleted" while it cannot); when another one, such as a backup,
+ * took its place, that is opened (warning "ledger-replaced"). One handle belongs to one thread. */
 #ifndef MTASTS_LEDGER_H
 #define MTASTS_LEDGER_H
 
@@ -39,6 +40,9 @@ enum { LEDGER_TOUCH_SECONDS = 60 };
 struct ledger *ledger_open(const char *path, enum ledger_access access, struct sts_pos where,
                            struct sts_diags *diags);
 void ledger_close(struct ledger *ledger); /* NULL is fine */
+/* What happened to the file while it was in use, after its name, for as long as it is open; or
+ * NULL. */
+const char *ledger_notice(const struct ledger *ledger);
 /* While `asked` (may be NULL) says so, no call that follows waits for another process or works to
  * its end: it fails, and nothing changed. */
 void ledger_give_up_when(struct ledger *ledger, bool (*asked)(void));
@@ -187,6 +191,8 @@ bool ledger_announced(struct ledger *ledger, struct sts_str domain, struct ledge
  * `records` takes ledger_lock(path, true) and so knows whether a server runs; ledger_lock(path,
  * false) only keeps such commands out. EWOULDBLOCK: held by another. */
 int ledger_lock_server(const char *path);
+/* Whether others find the file that is locked: one that was deleted keeps nobody out. */
+bool ledger_lock_is_in_place(int lock, const char *path);
 int ledger_lock(const char *path, bool exclusive);
 
 #endif

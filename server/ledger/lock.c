@@ -70,6 +70,18 @@ static int close_with(int fd, int error)
     return -1;
 }
 
+bool ledger_lock_is_in_place(int lock, const char *path)
+{
+    struct sts_buf name = {0};
+    struct stat held, found;
+
+    sts_buf_printf(&name, "%s.lock", path);
+    bool same = fstat(lock, &held) == 0 && lstat(name.ptr, &found) == 0 &&
+                held.st_dev == found.st_dev && held.st_ino == found.st_ino;
+    sts_buf_fini(&name);
+    return same;
+}
+
 int ledger_lock(const char *path, bool exclusive)
 {
     int fd = open_lock(path);

@@ -21,15 +21,16 @@ struct proved {
 };
 
 struct ledger {
-    sqlite3 *db;           /* NULL only after ledger_refresh failed */
+    sqlite3 *db;
     sqlite3_stmt *history; /* of ledger_history, kept: it is asked for each changed tenant */
     struct sts_arena *arena;
     enum ledger_access access;
     struct sts_pos where; /* of the `ledger` key, for diagnostics */
     struct sts_str path;  /* never one that SQLite reads a meaning into */
     struct sts_str wal_path, shm_path;
-    struct file_id file, wal;           /* what was opened for writing */
+    struct file_id wal;                 /* what was opened for writing */
     struct proved proved[PROVED_SLOTS]; /* by digest */
+    const char *notice;                 /* static; NULL: nothing happened to the file */
     bool (*asked_to_give_up)(void);     /* may be NULL */
     bool older;    /* the file is one of an older mta-stsd, LEDGER_READ_OLDER only */
     bool told;     /* by ledger_serve what is served */
@@ -43,10 +44,13 @@ bool ledger_fail(struct ledger *ledger, int rc, struct sts_diags *diags);
 /* An entry that this program cannot have written. */
 void ledger_fail_entry(struct ledger *ledger, struct sts_str domain, struct sts_diags *diags);
 
-/* Before each use: a ledger that was moved away, removed or restored from a backup meanwhile is
- * opened anew, with a warning; nothing is ever written to a file that nobody will find. False with
- * an error when that fails; it is tried again the next time. */
+/* Before each change: nothing is ever written to a file that nobody will find. A ledger that was
+ * deleted meanwhile is written again, one that was replaced, as by a backup, is opened in its
+ * place; both with a warning. False with an error when that fails: then what was open stays open,
+ * and it is tried again the next time. Reading goes on from what is open. */
 bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags);
+/* Gives the deleted file its name back. 0, or an error number: EEXIST when another one has it. */
+int ledger_rescue(struct ledger *ledger);
 /* An existing file stays as it is; a new one is private, and root gives it to the owner of the
  * directory, so that `sudo mta-stsd records` does not lock the server's user out. */
 void ledger_create_private(const char *path);

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -194,17 +195,63 @@ def test_read_only_disk(scene, run, small_disk):
     check_ledger(s, 4)
 
 
-def test_ledger_removed(scene, run):
-    """rm while it is open: a new one, new ids, and the same bodies."""
-    s = scene()
-    first = record(run, s)
-    for suffix in "", "-wal", "-shm":
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{s.ledger}{suffix}")
+def check_rescued(run, s, first):
+    """Said once, also by status; the subject has its id, a change gives another one."""
+    assert record(run, s) == first
+    found = run("status", "-c", s.main)
+    assert "was deleted while in use" in found.stdout, found.stderr
     s.becomes(2, replace, s.file, text(2))
     s.hangup()
     assert record(run, s) not in (None, first)
     check_ledger(s, 2)
+    assert len(s.daemon.log(code="ledger-rescued")) == 1
+    assert not s.daemon.log(code="ledger-replaced")
+
+
+@pytest.mark.parametrize("suffixes", [("",), ("", "-wal", "-shm", ".lock", ".sock", ".certs")])
+def test_ledger_removed(scene, run, suffixes):
+    """rm while it is open: the server has all of it, and nothing but the names is gone."""
+    s = scene()
+    first = record(run, s)
+    for suffix in suffixes:
+        os.unlink(f"{s.ledger}{suffix}")
+    s.hangup()
+    check_rescued(run, s, first)
+    # Nobody may issue ids beside it.
+    other = scene(ledger=s.ledger, start=False)
+    assert not other.daemon.launch() and "ledger-in-use" in other.daemon.output
+
+
+def test_ledger_removed_and_a_change(scene, run):
+    """The change comes before anybody looked: its neighbour keeps its id, too."""
+    s = scene()
+    s.becomes(2, replace, s.file, text(2))
+    s.hangup()
+    with contextlib.closing(sqlite3.connect(s.ledger)) as ledger:
+        before = ledger.execute("SELECT domain, id FROM instance WHERE domain != ?", (SUBJECT,))
+        before = set(before)
+    os.unlink(s.ledger)
+    s.becomes(3, replace, s.file, text(3))
+    s.hangup()
+    check_ledger(s, 3)
+    with contextlib.closing(sqlite3.connect(s.ledger)) as ledger:
+        assert before <= set(ledger.execute("SELECT domain, id FROM instance"))
+    assert len(s.daemon.log(code="ledger-rescued")) == 1
+
+
+def test_folder_of_the_ledger_removed(scene, run, tmp_path):
+    """It cannot be written again before the folder is back; until then no id, and all is served."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    s = scene(ledger=folder / "ledger.db")
+    first = record(run, s)
+    shutil.rmtree(folder)
+    s.hangup()
+    (line,) = s.daemon.log(code="ledger-lock")
+    assert "do not stop the server" in line["help"]
+    folder.mkdir()
+    s.hangup()
+    check_rescued(run, s, first)
 
 
 def test_another_ledger_while_the_first_is_unusable(serve):

@@ -8,8 +8,9 @@
 
 #include "tests/unit/ledger_fixture.h"
 
-/* The system calls by which SQLite changes a disk, as this program's own: the `after`th call from
- * now fails with `error` (all later ones too when `lasting`), or, with error 0, is never survived.
+/* The system calls by which the ledger changes a disk, as this program's own: the `after`th call
+ * from now fails with `error` (all later ones too when `lasting`), or, with error 0, is never
+ * survived.
  */
 static struct {
     unsigned after;
@@ -44,6 +45,16 @@ int ftruncate64(int fd, off64_t size)
 int fdatasync(int fd)
 {
     return fails_now() ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    return fails_now() ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    return fails_now() ? -1 : (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
 }
 
 int unlink(const char *path)

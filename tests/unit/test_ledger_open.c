@@ -670,8 +670,12 @@ static void a_restored_backup_is_told_what_is_served(void **state)
     /* Its journal stays behind; it must not be played into the backup. */
     put(beside(f, ".new"), backup.ptr, backup.len);
     assert_int_equal(rename(beside(f, ".new"), f->path), 0);
+    assert_int_equal(latest(f, "b.example").last_served, NOW + 10);
+    assert_false(ledger_touch(f->ledger, NOW + 60, &f->diags));
+    assert_int_equal(f->diags.warnings, 1);
+    assert_string_equal(f->diags.first->code, "ledger-replaced");
+    sts_diags_init(&f->diags, f->arena);
     assert_int_equal(latest(f, "b.example").last_served, 0);
-    expect_diag(f, STS_WARNING, "ledger-replaced");
     for (int i = 0; i < 2; i++) {
         assert_false(ledger_touch(f->ledger, NOW + 60, &f->diags));
         expect_error(f, "ledger-replaced");
@@ -683,48 +687,85 @@ static void a_restored_backup_is_told_what_is_served(void **state)
     expect_consistent(f);
 }
 
-/* Nothing is ever written to a file that nobody will find. */
+/* Nothing is ever written to a file that nobody will find, and nothing that was written is lost. */
 static void a_ledger_that_goes_away(void **state)
 {
     struct fixture *f = *state;
     const char *away = sts_arena_printf(f->arena, "%s.away", f->dir).ptr;
-    struct sts_policy *p = numbered_policy(f, 1);
+    const struct ledger_entry entries[] = {{STS_STR("a.example"), numbered_policy(f, 1), {0}},
+                                           {STS_STR("b.example"), numbered_policy(f, 1), {0}}};
+    const struct ledger_entry next[] = {{STS_STR("b.example"), numbered_policy(f, 2), {0}}};
+    const struct ledger_change change = {next, 1, NULL, 0};
 
     reopen(f, LEDGER_WRITE);
-    const char *first = id_after(f, "a.example", p, NOW);
-    assert_int_equal(history(f, "a.example").latest.first_served, NOW);
-    assert_int_equal(unlink(f->path), 0);
-    assert_true(try_commit(f, "a.example", p, NOW + 5));
-    expect_diag(f, STS_WARNING, "ledger-replaced");
-    assert_int_equal(history(f, "a.example").latest.first_served, NOW + 5);
-    assert_true(strcmp(first, latest(f, "a.example").id) < 0);
-    assert_int_equal(raw_int(f, "SELECT count(*) FROM instance"), 1);
-    /* The whole directory goes away and comes back. */
+    assert_true(ledger_serve(f->ledger, entries, 2, NOW, &f->diags));
+    const char *a = latest(f, "a.example").id, *b = latest(f, "b.example").id;
+    /* The whole directory goes away: what is open can be read, and is told when it is back. */
     assert_int_equal(rename(f->dir, away), 0);
-    assert_false(ledger_touch(f->ledger, NOW + 6, &f->diags));
-    expect_error(f, "ledger-unwritable");
-    struct ledger_instance i;
-    assert_false(ledger_latest(f->ledger, f->arena, STS_STR("a.example"), &i, &f->diags));
-    expect_error(f, "ledger-unwritable");
-    assert_false(ledger_each_history(f->ledger, NULL, NULL, &f->diags));
-    expect_error(f, "ledger-unwritable");
-    assert_false(ledger_each_instance(f->ledger, STS_STR("a.example"), NULL, NULL, &f->diags));
-    expect_error(f, "ledger-unwritable");
-    struct ledger_history h;
-    assert_false(ledger_history(f->ledger, f->arena, STS_STR("a.example"), &h, &f->diags));
-    expect_error(f, "ledger-unwritable");
+    for (int i = 0; i < 2; i++) {
+        assert_false(ledger_touch(f->ledger, NOW + 6, &f->diags));
+        expect_error(f, "ledger-deleted");
+    }
+    assert_string_equal(latest(f, "a.example").id, a);
     assert_int_equal(rename(away, f->dir), 0);
-    const char *second = latest(f, "a.example").id;
-    assert_string_equal(second, id_after(f, "a.example", p, NOW + 7));
-    assert_int_equal(f->diags.warnings, 0); /* it is the same file */
-    /* A FIFO takes its place. */
-    assert_int_equal(rename(f->path, beside(f, ".old")), 0);
+    assert_true(ledger_touch(f->ledger, NOW + 7, &f->diags));
+    assert_null(f->diags.first); /* it is the same file */
+    /* A FIFO takes its place, and goes: then it was deleted, and is written again. */
+    assert_int_equal(unlink(f->path), 0);
     assert_int_equal(mkfifo(f->path, 0600), 0);
-    assert_false(try_commit(f, "a.example", p, NOW + 8));
+    assert_false(ledger_change(f->ledger, &change, NOW + 8, &f->diags));
     expect_error(f, "ledger-foreign");
-    assert_int_equal(rename(beside(f, ".old"), f->path), 0);
-    assert_true(try_commit(f, "a.example", p, NOW + 9));
-    assert_int_equal(f->diags.errors, 0);
+    assert_string_equal(latest(f, "b.example").id, b);
+    assert_int_equal(unlink(f->path), 0);
+    /* Of what it was told meanwhile it knows nothing, and says so as ever. */
+    assert_false(ledger_change(f->ledger, &change, NOW + 9, &f->diags));
+    assert_int_equal(f->diags.warnings, 1);
+    assert_string_equal(f->diags.first->code, "ledger-rescued");
+    sts_diags_init(&f->diags, f->arena);
+    assert_true(ledger_serve(f->ledger, entries, 2, NOW + 10, &f->diags));
+    assert_string_equal(latest(f, "a.example").id, a);
+    assert_string_equal(latest(f, "b.example").id, b);
+    expect_consistent(f);
+}
+
+enum deletion { DELETED_FILE, DELETED_ALL, DELETED_JOURNAL_LEFT_BY_ANOTHER };
+
+/* Whatever is deleted of it, the next change finds a ledger with all ids. */
+static void a_deleted_ledger_is_written_again(void **state)
+{
+    struct fixture *f = *state;
+    const struct ledger_entry entries[] = {{STS_STR("a.example"), numbered_policy(f, 1), {0}},
+                                           {STS_STR("b.example"), numbered_policy(f, 1), {0}}};
+    const struct ledger_change change = {entries + 1, 1, NULL, 0};
+
+    reopen(f, LEDGER_WRITE);
+    assert_true(ledger_serve(f->ledger, entries, 1, NOW, &f->diags));
+    const char *a = latest(f, "a.example").id;
+    for (enum deletion how = DELETED_FILE; how <= DELETED_JOURNAL_LEFT_BY_ANOTHER; how++) {
+        assert_int_equal(unlink(f->path), 0);
+        if (how != DELETED_FILE) {
+            assert_int_equal(unlink(beside(f, "-wal")), 0);
+            assert_int_equal(unlink(beside(f, "-shm")), 0);
+        }
+        if (how == DELETED_JOURNAL_LEFT_BY_ANOTHER) {
+            put(beside(f, "-wal"), "something", 9);
+            put(beside(f, ".new"), "a copy that somebody began", 26);
+        }
+        assert_true(ledger_change(f->ledger, &change, NOW + 1 + how, &f->diags));
+        expect_diag(f, STS_WARNING, "ledger-rescued");
+        assert_true(ledger_touch(f->ledger, NOW + 10 + how, &f->diags));
+        assert_null(f->diags.first);
+        assert_string_equal(latest(f, "a.example").id, a);
+        assert_int_equal(latest(f, "b.example").first_served, NOW + 1);
+        assert_int_equal(raw_int(f, "SELECT count(*) FROM instance"), 2);
+        assert_int_equal(raw_int(f, "SELECT at FROM alive"), NOW + 10 + how);
+        assert_string_equal(raw_text(f, "PRAGMA journal_mode"), "wal");
+        assert_int_equal(mode_of(f->path), 0600);
+        assert_int_not_equal(access(beside(f, ".new"), F_OK), 0);
+        expect_consistent(f);
+    }
+    reopen(f, LEDGER_WRITE);
+    assert_string_equal(latest(f, "a.example").id, a);
 }
 
 int main(void)
@@ -753,6 +794,7 @@ int main(void)
         WITH_LEDGER(several_servers_at_once),
         WITH_LEDGER(a_restored_backup_is_told_what_is_served),
         WITH_LEDGER(a_ledger_that_goes_away),
+        WITH_LEDGER(a_deleted_ledger_is_written_again),
     };
     return cmocka_run_group_tests_name("ledger_open", tests, NULL, NULL);
 }

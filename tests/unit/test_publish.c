@@ -104,11 +104,34 @@ static void a_replaced_ledger_is_told_everything(void **state)
     struct fixture *f = *state;
 
     load(f, TENANT("a.example", "enforce") ", " TENANT("b.example", "enforce"));
-    unlink("ledger.db");
+    assert_int_equal(unlink("ledger.db"), 0);
+    sts_diags_init(&f->diags, f->arena);
+    ledger_close(ledger_open("ledger.db", LEDGER_WRITE, (struct sts_pos){0}, &f->diags));
     load(f, TENANT("a.example", "testing") ", " TENANT("b.example", "enforce"));
     assert_false(f->publisher.pending);
+    assert_non_null(strstr(ledger_notice(f->publisher.ledger), "replaced"));
     assert_int_equal(history(f, "b.example").latest.last_served, 0);
     assert_int_equal(history(f, "a.example").latest.last_served, 0);
+}
+
+/* One that was deleted is written again, and the lock beside it taken again. */
+static void a_deleted_ledger_keeps_the_ids(void **state)
+{
+    struct fixture *f = *state;
+    struct publisher other = {.lock = -1};
+
+    load(f, TENANT("a.example", "enforce") ", " TENANT("b.example", "enforce"));
+    struct ledger_history b = history(f, "b.example");
+    assert_null(ledger_notice(f->publisher.ledger));
+    assert_int_equal(unlink("ledger.db"), 0);
+    assert_int_equal(unlink("ledger.db.lock"), 0);
+    load(f, TENANT("a.example", "testing") ", " TENANT("b.example", "enforce"));
+    assert_false(f->publisher.pending);
+    assert_non_null(strstr(ledger_notice(f->publisher.ledger), "deleted"));
+    assert_string_equal(history(f, "b.example").latest.id, b.latest.id);
+    assert_int_equal(history(f, "b.example").latest.last_served, 0);
+    assert_int_equal(history(f, "a.example").latest.mode, STS_MODE_TESTING);
+    assert_false(publisher_start(&other, f->snapshot));
 }
 
 static void what_could_not_be_written_is_made_up_for(void **state)
@@ -195,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PUBLISH_TEST(each_change_reaches_the_ledger),
         PUBLISH_TEST(a_replaced_ledger_is_told_everything),
+        PUBLISH_TEST(a_deleted_ledger_keeps_the_ids),
         PUBLISH_TEST(what_could_not_be_written_is_made_up_for),
         PUBLISH_TEST(a_held_tenant_keeps_its_id),
         PUBLISH_TEST(two_servers_do_not_share_a_ledger),
