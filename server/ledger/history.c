@@ -83,6 +83,8 @@ bool ledger_each_history(struct ledger *ledger, ledger_visit_history *visit, voi
     struct fold f = {.ledger = ledger, .visit = visit, .data = data, .diags = diags};
     int rc;
 
+    if (!ledger_refresh(ledger, LEDGER_READ, diags))
+        return false;
     sqlite3_stmt *stmt =
         ledger_prepare(ledger, "SELECT " LEDGER_COLUMNS " FROM instance ORDER BY domain, seq", &rc);
     bool good = fold_rows(&f, stmt, rc);
@@ -113,6 +115,8 @@ bool ledger_history(struct ledger *ledger, struct sts_arena *arena, struct sts_s
     struct fold f = {.ledger = ledger, .visit = copy_history, .data = &copy, .diags = diags};
     int rc = SQLITE_OK;
 
+    if (!ledger_refresh(ledger, LEDGER_READ, diags))
+        return false;
     if (!ledger->history)
         ledger->history = ledger_prepare(
             ledger, "SELECT " LEDGER_COLUMNS " FROM instance WHERE domain = ?1 ORDER BY seq", &rc);

@@ -315,22 +315,27 @@ static bool reopen(struct ledger *ledger, struct sts_diags *diags)
     return rc == SQLITE_OK;
 }
 
-bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags)
+bool ledger_refresh(struct ledger *ledger, enum ledger_access purpose, struct sts_diags *diags)
 {
-    if (is_in_place(ledger))
+    if (ledger->access != LEDGER_WRITE)
         return true;
-    int error = is_deleted(ledger) ? ledger_rescue(ledger) : EEXIST;
-    if (error && error != EEXIST)
-        return fail_deleted(ledger, error, diags);
-    if (error)
-        remove_stale_journal(ledger);
-    if (!reopen(ledger, diags))
-        return false;
-    if (error) {
-        ledger->replaced = true;
-        warn_replaced(ledger, diags);
-    } else {
-        warn_rescued(ledger, diags);
+    if (!is_in_place(ledger)) {
+        bool deleted = is_deleted(ledger);
+        if (deleted && purpose == LEDGER_READ)
+            return true;
+        int error = deleted ? ledger_rescue(ledger) : EEXIST;
+        if (error && error != EEXIST)
+            return fail_deleted(ledger, error, diags);
+        if (error)
+            remove_stale_journal(ledger);
+        if (!reopen(ledger, diags))
+            return false;
+        ledger->replaced = ledger->replaced || error;
+        ledger->unsaid = error ? warn_replaced : warn_rescued;
+    }
+    if (ledger->unsaid && purpose == LEDGER_WRITE) {
+        ledger->unsaid(ledger, diags);
+        ledger->unsaid = NULL;
     }
     return true;
 }

@@ -30,8 +30,9 @@ struct ledger {
     struct sts_str wal_path, shm_path;
     struct file_id wal;                 /* what was opened for writing */
     struct proved proved[PROVED_SLOTS]; /* by digest */
-    const char *notice;                 /* static; NULL: nothing happened to the file */
-    bool (*asked_to_give_up)(void);     /* may be NULL */
+    void (*unsaid)(struct ledger *ledger, struct sts_diags *diags); /* a warning, or NULL */
+    const char *notice;             /* static; NULL: nothing happened to the file */
+    bool (*asked_to_give_up)(void); /* may be NULL */
     bool older;    /* the file is one of an older mta-stsd, LEDGER_READ_OLDER only */
     bool told;     /* by ledger_serve what is served */
     bool replaced; /* another file since; what it says has not been told by this server */
@@ -44,11 +45,12 @@ bool ledger_fail(struct ledger *ledger, int rc, struct sts_diags *diags);
 /* An entry that this program cannot have written. */
 void ledger_fail_entry(struct ledger *ledger, struct sts_str domain, struct sts_diags *diags);
 
-/* Before each change: nothing is ever written to a file that nobody will find. A ledger that was
- * deleted meanwhile is written again, one that was replaced, as by a backup, is opened in its
- * place; both with a warning. False with an error when that fails: then what was open stays open,
- * and it is tried again the next time. Reading goes on from what is open. */
-bool ledger_refresh(struct ledger *ledger, struct sts_diags *diags);
+/* Before each use: nothing is ever written to a file that nobody will find. One that was replaced,
+ * as by a backup, is not read any more either: who opened the other one may share SQLite's index of
+ * the journal with us. That is opened; one that was deleted is read on, and written again before a
+ * change. Both with a warning, when something changes: then it reaches the log. False with an error
+ * when that fails: what was open stays open, and it is tried again the next time. */
+bool ledger_refresh(struct ledger *ledger, enum ledger_access purpose, struct sts_diags *diags);
 /* Gives the deleted file its name back. 0, or an error number: EEXIST when another one has it. */
 int ledger_rescue(struct ledger *ledger);
 /* An existing file stays as it is; a new one is private, and root gives it to the owner of the

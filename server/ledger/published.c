@@ -9,6 +9,8 @@ bool ledger_each_unpublished(struct ledger *ledger, ledger_visit *visit, void *d
 {
     int rc;
 
+    if (!ledger_refresh(ledger, LEDGER_READ, diags))
+        return false;
     /* CROSS JOIN: in the order of the left one, row by row. */
     sqlite3_stmt *stmt = ledger_prepare(
         ledger,
@@ -104,6 +106,8 @@ bool ledger_announced(struct ledger *ledger, struct sts_str domain, struct ledge
 {
     int rc;
 
+    if (!ledger_refresh(ledger, LEDGER_READ, diags))
+        return false;
     sqlite3_stmt *stmt =
         ledger_prepare(ledger, "SELECT id, at FROM published WHERE domain = ?1", &rc);
     if (stmt) {

@@ -83,6 +83,8 @@ bool ledger_latest(struct ledger *ledger, struct sts_arena *arena, struct sts_st
     bool good = false;
     int rc;
 
+    if (!ledger_refresh(ledger, LEDGER_READ, diags))
+        return false;
     sqlite3_stmt *stmt = ledger_prepare(
         ledger,
         "SELECT " LEDGER_COLUMNS " FROM instance WHERE domain = ?1 ORDER BY seq DESC LIMIT 1", &rc);
@@ -130,6 +132,8 @@ bool ledger_each_instance(struct ledger *ledger, struct sts_str domain, ledger_v
 {
     int rc;
 
+    if (!ledger_refresh(ledger, LEDGER_READ, diags))
+        return false;
     sqlite3_stmt *stmt = ledger_prepare(
         ledger, "SELECT " LEDGER_COLUMNS " FROM instance WHERE domain = ?1 ORDER BY seq DESC", &rc);
     if (stmt)
@@ -142,6 +146,8 @@ bool ledger_each_current(struct ledger *ledger, ledger_visit *visit, void *data,
 {
     int rc;
 
+    if (!ledger_refresh(ledger, LEDGER_READ, diags))
+        return false;
     sqlite3_stmt *stmt = ledger_prepare(
         ledger,
         ledger->older ? "SELECT " LEDGER_COLUMNS
@@ -189,6 +195,8 @@ bool ledger_each_entry(struct ledger *ledger, struct sts_str domain, ledger_visi
     struct entries e = {.ledger = ledger, .diags = diags, .good = true};
     int rc;
 
+    if (!ledger_refresh(ledger, LEDGER_READ, diags))
+        return false;
     sqlite3_stmt *stmt = ledger_prepare(
         ledger,
         domain.len ? "SELECT " LEDGER_COLUMNS " FROM instance WHERE domain = ?1 ORDER BY seq"

@@ -28,7 +28,7 @@ static int transact(struct ledger *ledger, const char *begin, ledger_work *work,
 
 bool ledger_transact(struct ledger *ledger, ledger_work *work, void *data, struct sts_diags *diags)
 {
-    if (!ledger_refresh(ledger, diags))
+    if (!ledger_refresh(ledger, LEDGER_WRITE, diags))
         return false;
     int rc = transact(ledger, "BEGIN", work, data);
     if ((rc & 0xff) == SQLITE_BUSY)

@@ -254,6 +254,23 @@ def test_folder_of_the_ledger_removed(scene, run, tmp_path):
     check_rescued(run, s, first)
 
 
+def test_ledger_replaced_by_a_backup(scene, run):
+    """It is used, and told what is served; said once, whoever was the first to look."""
+    s = scene()
+    with contextlib.closing(sqlite3.connect(s.ledger)) as ledger:
+        ledger.execute("VACUUM INTO ?", (f"{s.ledger}.backup",))
+    s.becomes(2, replace, s.file, text(2))
+    s.hangup()
+    os.rename(f"{s.ledger}.backup", s.ledger)
+    run("status", "-c", s.main)
+    s.hangup()
+    s.hangup()
+    assert record(run, s)
+    check_ledger(s, 2)
+    assert len(s.daemon.log(level="warning", code="ledger-replaced")) == 1
+    assert "was replaced while in use" in run("status", "-c", s.main).stdout
+
+
 def test_another_ledger_while_the_first_is_unusable(serve):
     """Help says to name another file; it counts after a restart, as `ledger` is said to. Nobody may
     issue ids in a file that another server holds the lock of, or `records` believes to be free."""

@@ -670,7 +670,8 @@ static void a_restored_backup_is_told_what_is_served(void **state)
     /* Its journal stays behind; it must not be played into the backup. */
     put(beside(f, ".new"), backup.ptr, backup.len);
     assert_int_equal(rename(beside(f, ".new"), f->path), 0);
-    assert_int_equal(latest(f, "b.example").last_served, NOW + 10);
+    assert_int_equal(latest(f, "b.example").last_served, 0);
+    assert_null(f->diags.first); /* who reads may tell nobody */
     assert_false(ledger_touch(f->ledger, NOW + 60, &f->diags));
     assert_int_equal(f->diags.warnings, 1);
     assert_string_equal(f->diags.first->code, "ledger-replaced");
@@ -715,8 +716,18 @@ static void a_ledger_that_goes_away(void **state)
     assert_int_equal(mkfifo(f->path, 0600), 0);
     assert_false(ledger_change(f->ledger, &change, NOW + 8, &f->diags));
     expect_error(f, "ledger-foreign");
-    assert_string_equal(latest(f, "b.example").id, b);
+    struct ledger_instance i;
+    struct ledger_history h;
+    assert_false(ledger_latest(f->ledger, f->arena, STS_STR("a.example"), &i, &f->diags));
+    expect_error(f, "ledger-foreign");
+    assert_false(ledger_each_history(f->ledger, NULL, NULL, &f->diags));
+    expect_error(f, "ledger-foreign");
+    assert_false(ledger_each_instance(f->ledger, STS_STR("a.example"), NULL, NULL, &f->diags));
+    expect_error(f, "ledger-foreign");
+    assert_false(ledger_history(f->ledger, f->arena, STS_STR("a.example"), &h, &f->diags));
+    expect_error(f, "ledger-foreign");
     assert_int_equal(unlink(f->path), 0);
+    assert_string_equal(latest(f, "b.example").id, b);
     /* Of what it was told meanwhile it knows nothing, and says so as ever. */
     assert_false(ledger_change(f->ledger, &change, NOW + 9, &f->diags));
     assert_int_equal(f->diags.warnings, 1);
