@@ -242,8 +242,9 @@ enum daemon_result daemon_run(const char *config, const char *ready_file)
         result = refuse_start(config);
     }
     reload_fini(&d);
-    /* Worker threads rest until exit; what they may still see is left to the kernel. */
-    if (!d.http)
+    /* Worker threads rest until exit; what they may still see, and took long to make, is left to the
+     * kernel. */
+    if (result == DAEMON_FAILED)
         snapshot_unref(d.snapshot);
     close(d.signals);
     return result;
