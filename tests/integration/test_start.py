@@ -6,6 +6,7 @@ import resource
 import signal
 import sqlite3
 import subprocess
+import threading
 
 import pytest
 from harness import DEADLINE
@@ -79,27 +80,58 @@ class Start:
         return output
 
 
+@pytest.fixture
+def build(tmp_path):
+    """build(signal): a start that got it in its first build."""
+    starts = []
+
+    def interrupt(number):
+        for count in 500, 5000, 50000:
+            folder = tmp_path / str(count)
+            (folder / "t.d").mkdir(parents=True)
+            for i in range(count):
+                text = f"tenants: {{t{i}.example: {{mode: none, mx: mx.example.org}}}}\n"
+                (folder / f"t.d/{i}.yaml").write_text(text)
+            config = folder / "mta-stsd.yaml"
+            config.write_text("listen: [{address: 127.0.0.1:0, tls: off}]\nledger: ledger.db\n"
+                              "include: t.d/*.yaml\n")
+            start = Start(config, folder / "t.d", IN_OPEN)
+            starts.append(start)
+            start.wait_for_event()
+            building = start.stopped()
+            start.process.send_signal(number)
+            start.process.send_signal(signal.SIGCONT)
+            if building:
+                return start
+            start.process.terminate()
+            start.end()
+        raise AssertionError("it was always quicker")
+
+    yield interrupt
+    for start in starts:
+        start.process.kill()
+        start.process.wait()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_ended_in_the_first_build(tmp_path, number):
+def test_ended_in_the_first_build(build, number):
     """It ends there and then: nothing was built, bound or written, and nothing is left behind."""
-    for count in 500, 5000, 50000:
-        folder = tmp_path / str(count)
-        (folder / "t.d").mkdir(parents=True)
-        for i in range(count):
-            (folder / f"t.d/{i}.yaml").write_text(f"tenants: {{t{i}.example: {{mode: none}}}}\n")
-        config = folder / "mta-stsd.yaml"
-        config.write_text('listen: ["127.0.0.1:0"]\nledger: ledger.db\ninclude: t.d/*.yaml\n')
-        start = Start(config, folder / "t.d", IN_OPEN)
-        start.wait_for_event()
-        building = start.stopped()
-        start.process.send_signal(number)
-        start.process.send_signal(signal.SIGCONT)
-        output = start.end()
-        assert start.process.returncode == 0
-        if building:
-            break
-    assert building and "event=" not in output
-    assert sorted(path.name for path in folder.iterdir()) == ["mta-stsd.yaml", "t.d"]
+    start = build(number)
+    output = start.end()
+    assert start.process.returncode == 0 and "event=" not in output
+    assert sorted(path.name for path in start.directory.iterdir()) == ["mta-stsd.yaml", "t.d"]
+
+
+def test_hangup_in_the_first_build(build):
+    """It waits, and is heard when the server runs."""
+    start = build(signal.SIGHUP)
+    guard = threading.Timer(DEADLINE, start.process.kill)
+    guard.start()
+    assert any("event=reload" in line for line in start.process.stdout)
+    guard.cancel()
+    start.process.terminate()
+    start.end()
+    assert start.process.returncode == 0
 
 
 def test_ended_in_the_first_commit(tmp_path):
