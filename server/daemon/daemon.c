@@ -21,7 +21,7 @@
 
 enum { TICK_MS = 60000 };
 
-static sigset_t signals_to_end(void)
+static sigset_t daemon_end_signals(void)
 {
     sigset_t set;
 
@@ -31,7 +31,7 @@ static sigset_t signals_to_end(void)
     return set;
 }
 
-static void on_early_end(int number)
+static void daemon_on_early_end(int number)
 {
     (void)number;
     _exit(EXIT_SUCCESS);
@@ -40,10 +40,10 @@ static void on_early_end(int number)
 /* The first build takes as long as there is to read, and nothing is open, bound or written before
  * it is over: until then SIGTERM ends the process at once. By a handler, because the first process
  * of a container is not ended by a signal whose action is the default one. */
-static int begin_signals(void)
+static int daemon_begin_signals(void)
 {
-    const struct sigaction early = {.sa_handler = on_early_end};
-    sigset_t end = signals_to_end(), all = end, hangup;
+    const struct sigaction early = {.sa_handler = daemon_on_early_end};
+    sigset_t end = daemon_end_signals(), all = end, hangup;
 
     signal(SIGPIPE, SIG_IGN);
     signal(SIGIO, SIG_IGN); /* of file_read_settled */
@@ -60,12 +60,12 @@ static int begin_signals(void)
 /* From now on all arrive by descriptor; workers inherit the mask and never see one. */
 static void block_signals(void)
 {
-    const sigset_t end = signals_to_end();
+    const sigset_t end = daemon_end_signals();
     pthread_sigmask(SIG_BLOCK, &end, NULL);
 }
 
 /* One waits to be read by the loop, which a start comes to late. */
-static bool is_end_asked(void)
+static bool daemon_is_end_asked(void)
 {
     sigset_t pending;
 
@@ -185,10 +185,10 @@ static bool serve(struct daemon *d, const char *ready_file)
         return false;
     /* Served first, announced second. */
     d->hook = hook_new(d->loop, (struct ledger *const *)&d->publisher.ledger);
-    d->publisher.is_end_asked = is_end_asked;
+    d->publisher.is_end_asked = daemon_is_end_asked;
     reload_commit(d, NULL);
     d->publisher.is_end_asked = NULL;
-    if (is_end_asked())
+    if (daemon_is_end_asked())
         return true;
     reload_start(d);
     answer_start(d);
@@ -197,9 +197,9 @@ static bool serve(struct daemon *d, const char *ready_file)
         return false;
     reload_say_ready(d);
     /* None of this is needed for the first answer. */
-    if (!is_end_asked())
+    if (!daemon_is_end_asked())
         reload_remember(d);
-    if (is_end_asked())
+    if (daemon_is_end_asked())
         return true;
     reload_go_on(d);
     heap_trim();
@@ -227,7 +227,7 @@ enum daemon_result daemon_run(const char *config, const char *ready_file)
 
     heap_init();
     tls_library_begin();
-    d.signals = begin_signals();
+    d.signals = daemon_begin_signals();
     d.snapshot = reload_first(&d);
     block_signals();
     if (d.snapshot) {
@@ -242,8 +242,8 @@ enum daemon_result daemon_run(const char *config, const char *ready_file)
         result = refuse_start(config);
     }
     reload_fini(&d);
-    /* Worker threads rest until exit; what they may still see, and took long to make, is left to the
-     * kernel. */
+    /* Worker threads rest until exit; what they may still see, and took long to make, is left to
+     * the kernel. */
     if (result == DAEMON_FAILED)
         snapshot_unref(d.snapshot);
     close(d.signals);

@@ -114,7 +114,7 @@ static bool commit_changes(struct publisher *p, const struct snapshot *before,
 }
 
 /* The long way follows when this one fails, so that its errors do not matter. */
-static void keep_warnings(struct sts_diags *to, const struct sts_diags *from)
+static void publisher_keep_warnings(struct sts_diags *to, const struct sts_diags *from)
 {
     for (const struct sts_diag *diag = from->first; diag; diag = diag->next) {
         struct sts_diag one = *diag;
@@ -136,7 +136,7 @@ static bool commit(struct publisher *p, const struct snapshot *before, const str
     sts_diags_init(&own, diags->arena);
     if (before && p->ledger && !p->pending)
         done = commit_changes(p, before, s, &own);
-    keep_warnings(diags, &own);
+    publisher_keep_warnings(diags, &own);
     return done || commit_all(p, s, diags);
 }
 

@@ -256,7 +256,7 @@ static void warn_replaced(struct ledger *ledger, struct sts_diags *diags)
                   "the file that is there now is used; to restore a backup, stop the server first");
 }
 
-static void warn_rescued(struct ledger *ledger, struct sts_diags *diags)
+static void ledger_warn_rescued(struct ledger *ledger, struct sts_diags *diags)
 {
     struct sts_diag *diag = ledger_warn(ledger, "ledger-rescued",
                                         "was deleted while in use; it was written again with all "
@@ -266,7 +266,7 @@ static void warn_rescued(struct ledger *ledger, struct sts_diags *diags)
                   "find out what deleted it; whoever wants an empty one stops the server first");
 }
 
-static bool fail_deleted(struct ledger *ledger, int error, struct sts_diags *diags)
+static bool ledger_fail_deleted(struct ledger *ledger, int error, struct sts_diags *diags)
 {
     struct sts_diag *diag =
         sts_diag_add(diags, STS_ERROR, "ledger-deleted", ledger_where(ledger, diags),
@@ -286,7 +286,7 @@ static bool is_in_place(const struct ledger *ledger)
     return !moved;
 }
 
-static bool is_deleted(const struct ledger *ledger)
+static bool ledger_is_deleted(const struct ledger *ledger)
 {
     struct stat st;
     return stat(sqlite3_db_filename(ledger->db, "main"), &st) != 0 && errno == ENOENT;
@@ -294,7 +294,7 @@ static bool is_deleted(const struct ledger *ledger)
 
 /* What was open before stays so until the file that is there now is known to be of use: it may be
  * all that is left. */
-static bool reopen(struct ledger *ledger, struct sts_diags *diags)
+static bool ledger_reopen(struct ledger *ledger, struct sts_diags *diags)
 {
     const struct file_id wal = ledger->wal;
     sqlite3 *before = ledger->db, *not_used = before;
@@ -320,18 +320,18 @@ bool ledger_refresh(struct ledger *ledger, enum ledger_access purpose, struct st
     if (ledger->access != LEDGER_WRITE)
         return true;
     if (!is_in_place(ledger)) {
-        bool deleted = is_deleted(ledger);
+        bool deleted = ledger_is_deleted(ledger);
         if (deleted && purpose == LEDGER_READ)
             return true;
         int error = deleted ? ledger_rescue(ledger) : EEXIST;
         if (error && error != EEXIST)
-            return fail_deleted(ledger, error, diags);
+            return ledger_fail_deleted(ledger, error, diags);
         if (error)
             remove_stale_journal(ledger);
-        if (!reopen(ledger, diags))
+        if (!ledger_reopen(ledger, diags))
             return false;
         ledger->replaced = ledger->replaced || error;
-        ledger->unsaid = error ? warn_replaced : warn_rescued;
+        ledger->unsaid = error ? warn_replaced : ledger_warn_rescued;
     }
     if (ledger->unsaid && purpose == LEDGER_WRITE) {
         ledger->unsaid(ledger, diags);
