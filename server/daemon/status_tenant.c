@@ -184,11 +184,10 @@ static struct known *known_of(struct view *v, struct sts_str domain)
 /* A warning of the look that removed it is gone after the next one; senders are not. */
 static void learn_removed(struct view *v, const struct ledger_history *history)
 {
-    struct sts_str domain = history->latest.domain;
     const struct sts_pos where = {v->d->snapshot->main_file, 0, 0};
 
     if (history->cached_until > v->now && v->removed.warnings < REMOVED_MAX)
-        report_removed(&v->removed, where, domain, history->cached_until);
+        report_removed(&v->removed, where, history->latest.domain, history->cached_until);
 }
 
 static void learn(void *data, const struct ledger_history *history)

@@ -83,7 +83,8 @@ def fetch_rounds(options, ready, tenants, pick, result):
         if values:
             entry["best_us"] = round(min(values), 1)
             entry["median_us"] = round(statistics.median(values), 1)
-            say(f"{server.name}: {pick}: best {entry['best_us']} us, median {entry['median_us']} us")
+            best, median = entry["best_us"], entry["median_us"]
+            say(f"{server.name}: {pick}: best {best} us, median {median} us")
 
 
 def memory_after(ready, tenants, result):

@@ -105,9 +105,8 @@ class Tenants:
         first = tenant - tenant % self.per_file
         tenants = range(first, min(first + self.per_file, self.count))
         name = f"{first:07}" if self.per_file > 1 else domain(first)
-        replace(
-            self.run / "tenants.d" / f"{name}.yaml", "tenants:\n" + "".join(map(self._entry, tenants))
-        )
+        text = "tenants:\n" + "".join(map(self._entry, tenants))
+        replace(self.run / "tenants.d" / f"{name}.yaml", text)
 
     def change(self, tenant, age):
         """One tenant's policy."""

@@ -405,6 +405,24 @@ static void a_policy_of_all_changes(void **state)
     assert_int_equal(said(f, "tenant-removed") + said(f, "policies-held"), 0);
 }
 
+/* A removed one is an alarm: however many others changed in front of it, it is named. */
+static void a_removed_tenant_is_named(void **state)
+{
+    enum { MANY = 1100 };
+    struct fixture *f = *state;
+
+    folder_put("main.yaml",
+               MAIN "policies: {p: {mode: testing, mx: [a.example.org, b.example.org]}}\n");
+    put_tenants(1, MANY, "policy: p");
+    put_tenants(2, 1, "policy: p");
+    next(f);
+    folder_put("main.yaml", MAIN "policies: {p: {mode: testing, mx: [a.example.org]}}\n");
+    assert_int_equal(unlink("t.d/2.yaml"), 0);
+    assert_int_equal(next(f)->changes.removed, 1);
+    assert_int_equal(said(f, "tenant-removed"), 1);
+    assert_int_equal(said(f, "policies-held"), 1);
+}
+
 static void the_other_of_two_comes_back(void **state)
 {
     struct fixture *f = *state;
@@ -641,6 +659,7 @@ int main(void)
         TEST(what_was_said_is_said_again),
         cmocka_unit_test(notes_of_many_are_found_by_a_hash),
         TEST(a_policy_of_all_changes),
+        TEST(a_removed_tenant_is_named),
         TEST(the_other_of_two_comes_back),
         TEST(random_edits),
         TEST(stat_is_enough_when_it_is_old),
