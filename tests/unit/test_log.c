@@ -143,12 +143,11 @@ static void a_diagnostic_is_escaped_once(void **state)
 /* Also where the cut falls into an escape: the quotes stay closed. */
 static void a_long_diagnostic_is_cut(void **state)
 {
-    for (size_t len = 590; len < 602; len++) {
+    for (int len = 590; len < 602; len++) {
         struct sts_diags diags;
-        char text[700] = "";
+        char text[700];
 
-        memset(text, 'a', len);
-        memcpy(text + len, "\\\"\n", 3);
+        snprintf(text, sizeof(text), "%0*d\\\"\n", len, 0);
         sts_diags_init(&diags, sts_arena_new());
         log_diag(sts_diag_add(&diags, STS_ERROR, "x", (struct sts_pos){0}, "%s", text));
         const char *line = written(*state), *end = strrchr(line, '"');
