@@ -42,8 +42,10 @@ static struct sts_str tenant_strip_directory(const struct snapshot *s, struct sn
 
 struct snapshot_file tenant_file(const struct snapshot *s, const struct tenant *t)
 {
+    if (t->orphan && t->file == SNAPSHOT_NO_FILE)
+        return (struct snapshot_file){0};
     if (t->orphan)
-        return t->file == SNAPSHOT_NO_FILE ? (struct snapshot_file){0} : s->lost_files[t->file];
+        return s->lost_files[t->file];
     const struct snapshot_source *source = &s->sources[t->file];
     return (struct snapshot_file){source->source->name, source->relative};
 }
