@@ -88,6 +88,13 @@ void tenants_begin_certify(struct build *b);
 /* Certificates for the tenants; sets identity and state. */
 void tenants_certify(struct build *b);
 
+/* --- presented.c --- */
+/* Whose host has this name of a certificate, pattern or not: a pattern stands for one label. */
+const struct tenant *presented_tenant(const struct snapshot *s, struct sts_str name);
+/* Drops, of what the certificate store said from `at` on, that a pair is kept whose files are gone,
+ * when no tenant presents it: who removed those has done nothing that anybody must mend. */
+void presented_drop_needless(struct build *b, struct sts_diag **at);
+
 /* --- keep.c --- */
 /* Serves the tenant, whose configuration cannot be used, as it was served before; false when there
  * is nothing to keep. */

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 
 #include "server/base/memory.h"
-#include "server/snapshot/snapshot.h"
+#include "server/snapshot/parts.h"
+#include "server/tls/cert_pair.h"
 
 static int by_address(const void *a, const void *b)
 {
@@ -63,4 +64,41 @@ struct presented *snapshot_presented(const struct snapshot *s, const struct snap
     }
     *count = unite(list, n);
     return list;
+}
+
+const struct tenant *presented_tenant(const struct snapshot *s, struct sts_str name)
+{
+    bool host = sts_str_starts(name, STS_STR(STS_HOST_LABEL));
+    size_t dot = sts_str_find(name, '.', 0);
+
+    if (!host && !sts_str_starts(name, STS_STR("*.")))
+        return NULL;
+    return tenant_among(s, s->tenant_count, sts_str_sub(name, dot + 1, name.len));
+}
+
+static bool presented_by_any(const struct snapshot *s, const struct cert_pair *pair)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < pair->name_count && !any; i++) {
+        const struct tenant *t = presented_tenant(s, pair->names[i]);
+        any = t && (t->identity.ec == pair || t->identity.rsa == pair);
+    }
+    return any;
+}
+
+void presented_drop_needless(struct build *b, struct sts_diag **at)
+{
+    const struct snapshot *s = b->snapshot;
+
+    while (*at) {
+        const struct cert_pair *gone = cert_store_gone(s->certificates, (*at)->where.source);
+        if (!gone || presented_by_any(s, gone)) {
+            at = &(*at)->next;
+            continue;
+        }
+        *at = (*at)->next;
+        b->diags->warnings--;
+    }
+    b->diags->tail = at;
 }

@@ -277,17 +277,6 @@ struct sts_str snapshot_certificate_index(const struct snapshot *s, struct sts_a
     return sts_arena_printf(arena, "%.*s.certs", STS_ARG(s->ledger));
 }
 
-/* Whose host has this name, pattern or not: a pattern stands for one label. */
-static struct tenant *of_name(const struct snapshot *s, struct sts_str name)
-{
-    bool host = sts_str_starts(name, STS_STR(STS_HOST_LABEL));
-    size_t dot = sts_str_find(name, '.', 0);
-
-    if (!host && !sts_str_starts(name, STS_STR("*.")))
-        return NULL;
-    return (struct tenant *)tenant_among(s, s->tenant_count, sts_str_sub(name, dot + 1, name.len));
-}
-
 /* The short way, when the certificates are those of before but for a few folders; false when it
  * does not lead there. */
 static bool update_certificates(struct build *b)
@@ -309,7 +298,7 @@ static bool update_certificates(struct build *b)
     if (s->certificates != before)
         s->work.certificates = cert_store_work(s->certificates);
     for (size_t i = 0; i < update.name_count; i++) {
-        struct tenant *t = of_name(s, update.names[i]);
+        struct tenant *t = (struct tenant *)presented_tenant(s, update.names[i]);
         if (t)
             t->identity = (struct cert_identity){0};
     }
@@ -345,12 +334,10 @@ static struct cert_store *load_certificates(struct build *b)
                            b->input->previous->certificates, b->input->now, b->diags);
 }
 
-void tenants_certify(struct build *b)
+static void tenants_search(struct build *b)
 {
     struct snapshot *s = b->snapshot;
 
-    if (!has_certificates(b))
-        return;
     if (b->look >= LOOK_NEW && b->input->previous->certificates && update_certificates(b))
         return;
     s->searched = true;
@@ -360,4 +347,14 @@ void tenants_certify(struct build *b)
         s->tenants[i].identity = (struct cert_identity){0};
         certify(b, &s->tenants[i]);
     }
+}
+
+void tenants_certify(struct build *b)
+{
+    struct sts_diag **said = b->diags->tail;
+
+    if (!has_certificates(b))
+        return;
+    tenants_search(b);
+    presented_drop_needless(b, said);
 }

@@ -282,6 +282,7 @@ static void keep_vanished(struct cert_store *s, const struct cert_loader *loader
         if (!configured || old->info.not_after < loader->now ||
             cert_table_find(seen, old->info.file) || cert_store_does_without(s, old))
             continue;
+        cert_table_add(&s->gone, old->info.file, (struct cert_pair *)old);
         keep(s, old, (struct sts_pos){.source = sts_arena_dup(diags->arena, old->info.file)},
              STS_STR("the certificate is gone"), "to forget it at once, restart the service",
              diags);
@@ -348,6 +349,7 @@ void cert_store_unref(struct cert_store *store)
     cert_table_fini(&store->files);
     cert_table_fini(&store->refused);
     cert_table_fini(&store->kept);
+    cert_table_fini(&store->gone);
     for (size_t i = 0; i < store->chains.size; i++)
         cert_chain_unref(store->chains.slots[i].value);
     cert_table_fini(&store->chains);

@@ -93,6 +93,8 @@ int cert_store_remember(struct cert_store *store, const char *index);
 
 /* Whether a pair of this store is the earlier one, because its files are not usable as they are. */
 bool cert_store_is_kept(const struct cert_store *store, const struct cert_pair *pair);
+/* The pair that is kept though this file of it is gone; NULL when there is none. */
+const struct cert_pair *cert_store_gone(const struct cert_store *store, struct sts_str file);
 /* Whether anything was left out that may become usable without being written again: it could not be
  * read, or is not valid yet. */
 bool cert_store_may_mend(const struct cert_store *store);

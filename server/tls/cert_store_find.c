@@ -24,6 +24,11 @@ const struct cert_pair *cert_store_by_file(const struct cert_store *store, struc
     return find(store, &store->files, store->base ? &store->base->files : NULL, file);
 }
 
+const struct cert_pair *cert_store_gone(const struct cert_store *store, struct sts_str file)
+{
+    return cert_table_find(&cert_store_whole(store)->gone, file);
+}
+
 struct cert_chain *cert_store_chain(const struct cert_store *store, struct sts_str digest)
 {
     return find(store, &store->chains, store->base ? &store->base->chains : NULL, digest);

@@ -23,6 +23,7 @@ struct cert_store {
     struct cert_table files;   /* certificate file -> struct cert_pair */
     struct cert_table refused; /* name -> struct sts_str, why its certificate was left out */
     struct cert_table kept;    /* certificate file -> struct cert_pair, of an earlier store */
+    struct cert_table gone;    /* those of them whose files are not there */
     struct cert_table chains;  /* digest -> struct cert_chain, referenced */
     struct cert_table several; /* names that more pairs of one key type have; any value */
     struct cert_table spoken;  /* candidates of which something was said or refused that matters to

@@ -338,6 +338,36 @@ def test_renewal_that_is_kept_back(serve, run, tmp_path, issuer):
     assert ask(run, daemon)
 
 
+def test_certificates_that_are_gone(serve, run, tmp_path, issuer):
+    """Who removes one that no tenant presents is done: it was of a tenant that left, or a neighbour
+    made it for a name of somebody else. One that a tenant presents is missed until he leaves."""
+    pairs = {letter: issuer.issue(f"mta-sts.{letter}.example") for letter in "ab"}
+    write_pair(tmp_path, "left", issuer.issue("mta-sts.c.example"))
+    write_pair(tmp_path, "neighbour", issuer.issue("*.a.example", self_signed=True))
+    daemon = own_certificates(serve, tmp_path, **pairs)
+
+    def kept(code):
+        hangup(daemon)
+        found = ask(run, daemon, code=code)
+        done = run("check", "-c", daemon.config)
+        assert found["tenants"]["a.example"]["why"] == []
+        codes_found = codes(found["reload"]["diagnostics"])
+        assert done.stderr.count("[certificate-kept]") == codes_found.count("certificate-kept")
+        assert done.returncode == ("certificate-kept" in codes_found), done.stderr
+        return codes_found
+
+    assert kept(0) == ["certificate-self-signed"]
+    for folder in "left", "neighbour":
+        shutil.rmtree(tmp_path / "certs" / folder)
+    assert kept(0) == []
+    shutil.rmtree(tmp_path / "certs" / "b")
+    assert kept(1) == ["certificate-kept"]
+    assert codes(ask(run, daemon, code=1)["tenants"]["b.example"]["why"]) == ["certificate-kept"]
+    edit(daemon, lambda c: c["tenants"].pop("b.example"))
+    assert kept(1) == []
+    assert codes(ask(run, daemon, code=1)["removed"]) == ["tenant-removed"]
+
+
 def test_restart_needed(serve, run):
     """As long as the setting of the file is not the one in effect."""
     daemon = start(serve, "example.org")
