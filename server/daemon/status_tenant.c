@@ -118,9 +118,14 @@ static void explain_id(const struct view *v, const struct tenant *t, const struc
     if (!k->committed) {
         diag = sts_diag_add(out, STS_ERROR, "id-pending", where, "%s", "");
         /* What it quotes is the message of a diagnostic, which is escaped already. */
-        diag->message = sts_arena_printf(out->arena, "no id is announced: %s",
-                                         *p->why ? p->why : "the ledger does not tell it");
-        sts_diag_help(out, diag, "mend the ledger; it is tried again each minute");
+        diag->message = sts_arena_printf(
+            out->arena, "no id is announced: %s",
+            v->d->unsettled ? "a worker is busy and may still serve what was before"
+            : *p->why       ? p->why
+                            : "the ledger does not tell it");
+        sts_diag_help(out, diag,
+                      v->d->unsettled ? "it is as soon as that one answers"
+                                      : "mend the ledger; it is tried again each minute");
     } else if (hook->phase == HOOK_WAITING) {
         diag = sts_diag_add(out, STS_ERROR, "id-unpublished", where,
                             "on_change has not published id %s: %s; next try at %s", k->id,

@@ -84,6 +84,9 @@ def test_a_reload_goes_on(one_worker, run, fetch):
         rewrite(daemon, "2w", "3w")
         daemon.wait_for("event=reload result=done generation=3")
         assert served_max_ages(run, daemon) == [1]
+        done = run("status", "-c", daemon.config)
+        assert done.returncode == 1 and "mend the ledger" not in done.stdout
+        assert "no id is announced: a worker is busy and may still serve" in done.stdout
     daemon.wait_for("event=worker-ready")
     assert b"max_age: 1814400" in fetch(daemon, DOMAIN).body
     daemon.send_signal(signal.SIGHUP)  # what comes before its answer is done
