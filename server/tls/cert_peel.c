@@ -110,13 +110,15 @@ enum cert_key_state cert_key_peel(const struct cert_block *block, struct cert_ke
 
     if (!der)
         return state;
+    bool ec = sts_str_is(block->label, "EC PRIVATE KEY");
+    bool rsa = sts_str_is(block->label, "RSA PRIVATE KEY");
     if (size > KEY_MAX)
         state = CERT_KEY_SIZE;
-    else if (sts_str_is(block->label, "PRIVATE KEY"))
-        state = peel_pkcs8(text, out);
-    else if (sts_str_is(block->label, "EC PRIVATE KEY"))
+    else if (ec || rsa || sts_str_is(block->label, "PRIVATE KEY"))
+        state = peel_pkcs8(text, out); /* some programs name the kind of the key above it */
+    if (state == CERT_KEY_UNREADABLE && ec)
         state = peel_ec(text, (struct sts_str){0}, out);
-    else if (sts_str_is(block->label, "RSA PRIVATE KEY"))
+    else if (state == CERT_KEY_UNREADABLE && rsa)
         state = peel_rsa(text, out);
     OPENSSL_clear_free(der, size);
     ERR_clear_error();

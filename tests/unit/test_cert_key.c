@@ -425,6 +425,31 @@ static void the_pair_before_stays(void **state)
     test_cert_free(&c);
 }
 
+/* Some programs write PKCS#8 and name the kind of the key above it; OpenSSL reads that, too. */
+static void the_label_may_name_the_kind_of_the_key(void **state)
+{
+    (void)state;
+    const char *const labels[] = {"EC PRIVATE KEY", "RSA PRIVATE KEY"};
+
+    for (size_t i = 0; i < 2; i++) {
+        EVP_PKEY *key = i == 0 ? EVP_EC_gen("P-384") : EVP_RSA_gen(2048);
+        struct test_cert c =
+            test_cert_make((struct test_spec){.san = "DNS:p.example", .issuer = &mid, .key = key});
+        PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key);
+        unsigned char *der = NULL;
+        int len = i2d_PKCS8_PRIV_KEY_INFO(info, &der);
+        test_write_chain("p.crt", NULL, c.x, mid.x, NULL);
+        write_block("p.key", labels[i], der, (size_t)len);
+        struct cert_store *s = load("p.crt");
+        assert_silent();
+        assert_int_equal(cert_store_count(s), 1);
+        cert_store_unref(s);
+        OPENSSL_free(der);
+        PKCS8_PRIV_KEY_INFO_free(info);
+        test_cert_free(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -436,6 +461,7 @@ int main(void)
         TEST(rsa_has_an_odd_exponent_of_32_bits),
         TEST(rsa_numbers_must_fit_each_other),
         TEST(other_kinds_are_not_computed_with),
+        TEST(the_label_may_name_the_kind_of_the_key),
         TEST(certificates_have_at_most_32_kib),
         TEST(the_pair_before_stays),
     };
