@@ -170,15 +170,18 @@ static bool include_is_vanished(struct build *b, struct sts_str name, struct fil
 
 static bool include_judge(struct build *b, struct sts_str name)
 {
-    const struct snapshot_source *source = source_find(b->snapshot, name);
-    const struct file_id unknown = {0};
+    const struct snapshot *previous = b->input->previous;
+    const struct snapshot_source *source = source_find(b->snapshot, name),
+                                 *old = previous ? source_find(previous, name) : NULL;
+    const struct file_id directory = old ? old->directory : (struct file_id){0};
     struct absence how;
     struct stat st;
 
     if (source)
-        return !source->source->is_main && (source->source->broken || source->source->empty);
+        return source->source->is_main ? b->half_main
+                                       : source->source->broken || source->source->empty;
     bool lost = lstat(name.ptr, &st) == 0 ? source_pattern(b, name) != NULL
-                                          : include_is_vanished(b, name, unknown, &how);
+                                          : include_is_vanished(b, name, directory, &how);
     b->snapshot->incomplete |= lost;
     return lost;
 }

@@ -30,6 +30,7 @@ struct build {
     bool judged_lost;
     size_t said;        /* diagnostics that are of sources themselves */
     bool missing;       /* a file is not there or not readable, and what was in it is not known */
+    bool half_main;     /* somebody writes the main file, and there may be more to come */
     bool relative;      /* the include pattern in hand is */
     int unlisted;       /* errno of a directory that could not be listed, or 0 */
     bool same_policies; /* all named policies are those of the snapshot before */

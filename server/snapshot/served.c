@@ -72,6 +72,15 @@ bool served_from_ledger(struct served *served, struct ledger *ledger, struct sts
     return ledger_each_current(ledger, add_current, served, diags);
 }
 
+bool served_from_file(const struct served *served, struct sts_str file)
+{
+    bool any = false;
+
+    for (size_t i = 0; !any && i < served->count; i++)
+        any = sts_str_eq(served->tenants[i].file, file);
+    return any;
+}
+
 static int to_domain(const void *key, const void *tenant)
 {
     return sts_str_cmp(*(const struct sts_str *)key,

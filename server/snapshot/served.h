@@ -28,6 +28,8 @@ void served_fini(struct served *served);
 void served_add(struct served *served, const struct served_tenant *tenant);
 /* Everything that is current in the ledger. False with an error in `diags`. */
 bool served_from_ledger(struct served *served, struct ledger *ledger, struct sts_diags *diags);
+/* Whether any tenant was served from this file, as the ledger calls it. */
+bool served_from_file(const struct served *served, struct sts_str file);
 const struct served_tenant *served_find(const struct served *served, struct sts_str domain);
 
 #endif

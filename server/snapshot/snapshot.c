@@ -152,8 +152,8 @@ static bool build(struct build *b)
         *b->input->main_source = sts_source_ref(main_source);
     served_init(&served);
     tenants_begin_certify(b);
-    read_sources(b);
     remember(b, b->input->served ? b->input->served : &served);
+    read_sources(b);
     tenants_build(b);
     warn_no_tenants(b);
     tenants_certify(b);

@@ -206,6 +206,7 @@ struct snapshot_file tenant_file(const struct snapshot *s, const struct tenant *
 /* The same for the ledger, so that the next start knows it again: relative to the directory of the
  * main file when the include pattern is, for that directory may have other names. */
 struct sts_str tenant_stored_file(const struct snapshot *s, const struct tenant *t);
+struct sts_str snapshot_stored_file(const struct snapshot *s, struct snapshot_file file);
 /* Where it is declared. */
 struct sts_pos tenant_where(const struct snapshot *s, const struct tenant *t);
 /* The rua URIs of its TLS-RPT record. */

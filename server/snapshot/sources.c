@@ -18,6 +18,7 @@ struct reading {
     struct snapshot_source source;
     int error;   /* without one: errno */
     bool parsed; /* else it is as it was before */
+    bool half;   /* somebody writes it, and there may be more to come */
 };
 
 static size_t *slot_of(const struct snapshot *s, struct sts_str name, unsigned long long hash)
@@ -205,10 +206,11 @@ static bool is_as_before(const struct build *b, const struct snapshot_source *ol
 }
 
 /* What a writer has open is never taken half-way; but without a last good one to fall back to, what
- * is there must do. */
+ * is there must do. At a start the ledger may know one: that is asked later. */
 static int read_file(const struct build *b, struct sts_str name, struct sts_buf *text,
-                     struct snapshot_source *read)
+                     struct reading *out)
 {
+    struct snapshot_source *read = &out->source;
     struct stat st;
 
     bool ask = b->input->previous || b->input->look != LOOK_READ;
@@ -216,6 +218,7 @@ static int read_file(const struct build *b, struct sts_str name, struct sts_buf 
     read->settled = ask && file_read_settled(name.ptr, STS_SOURCE_MAX, text, &st) == 0;
     if (!read->settled && ask && (b->input->previous || errno != EAGAIN))
         return -1;
+    out->half = ask && !read->settled;
     if (!read->settled && file_read(name.ptr, STS_SOURCE_MAX, text, &st) != 0)
         return -1;
     read->stamp = file_stamp_of(&st);
@@ -231,7 +234,7 @@ static void read_source(const struct build *b, struct sts_str name, bool is_main
     struct sts_buf text = {0};
 
     *out = (struct reading){0};
-    if (read_file(b, name, &text, read) != 0) {
+    if (read_file(b, name, &text, out) != 0) {
         out->error = errno;
         return;
     }
@@ -241,6 +244,23 @@ static void read_source(const struct build *b, struct sts_str name, bool is_main
     read->source = out->parsed ? sts_source_parse(sts_buf_str(&text), name, is_main)
                                : sts_source_ref(old->source);
     sts_buf_fini(&text);
+}
+
+/* A start finds a file that somebody writes at this moment: what it lacks was not taken out of it.
+ * Of an included one that was served from before nothing is used until its writer is done. The main
+ * file says how to serve, so that it is used as it is. */
+static void sources_take_half(struct build *b, struct sts_str name, bool is_main,
+                              struct reading *reading)
+{
+    struct snapshot_file file = {name, b->relative};
+
+    b->half_main = b->half_main || is_main;
+    b->snapshot->incomplete |= is_main;
+    if (is_main || !served_from_file(b->served, snapshot_stored_file(b->snapshot, file)))
+        return;
+    sts_source_unref(reading->source.source);
+    reading->source.source = NULL;
+    reading->error = EAGAIN;
 }
 
 /* Adds what was read, or what is in its place. */
@@ -253,10 +273,11 @@ static struct sts_source *take_reading(struct build *b, struct sts_str name, boo
 
     b->snapshot->work.read++;
     b->snapshot->work.parsed += reading->parsed;
+    if (reading->half)
+        sources_take_half(b, name, is_main, reading);
     if (!read->source)
-        return b->input->previous && reading->error == EAGAIN
-                   ? busy(b, name, is_main)
-                   : unreadable(b, name, is_main, where, reading->error);
+        return reading->error == EAGAIN ? busy(b, name, is_main)
+                                        : unreadable(b, name, is_main, where, reading->error);
     if (!is_main && (read->source->broken || read->source->empty)) {
         sts_diags_append(b->diags, &read->source->diags);
         kept = keep_or_miss(b, name, read->source->broken ? KEPT_BROKEN : KEPT_MISSING);

@@ -29,7 +29,7 @@ const struct sts_policy *tenant_policy(const struct tenant *t)
 }
 
 /* Without the directory of the main file, which every relative name begins with. */
-static struct sts_str tenant_strip_directory(const struct snapshot *s, struct snapshot_file file)
+struct sts_str snapshot_stored_file(const struct snapshot *s, struct snapshot_file file)
 {
     size_t length = s->base_dir.len;
 
@@ -56,7 +56,7 @@ struct sts_str tenant_stored_file(const struct snapshot *s, const struct tenant 
 
     if (!t->orphan && s->sources[t->file].source->is_main)
         return file_basename(file.name);
-    return tenant_strip_directory(s, file);
+    return snapshot_stored_file(s, file);
 }
 
 struct sts_pos tenant_where(const struct snapshot *s, const struct tenant *t)

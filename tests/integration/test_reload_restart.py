@@ -5,11 +5,12 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sqlite3
 
 import pytest
 from harness.daemon import Daemon
-from harness.reload import ABSENT, NEIGHBOUR, SUBJECT, replace, text
+from harness.reload import ABSENT, NEIGHBOUR, SUBJECT, body, replace, text
 
 MORE = "more.example.org"
 OLD = "+60s"  # the server's clock, for which a file that was written just now has long been at rest
@@ -388,3 +389,67 @@ def test_strict_promises_what_it_keeps(kept, published):
     s.stays()
     assert s.diagnostics(code="tenant-kept")
     assert published() == []
+
+
+# --- Half-written, emptied, called otherwise ------------------------------------------------------
+
+
+@pytest.mark.parametrize("main", [False, True], ids=["included", "main file"])
+def test_being_written_at_a_start(kept, published, main):
+    """What a start finds of a file that somebody writes at this moment is not all of it."""
+    both = text(1) + "  " + text(1, MORE).partition("\n  ")[2]
+
+    def arrange(s):
+        if main:
+            s.file.unlink()
+        s.subject = s.main if main else s.file
+        begin = s.main.read_text() if main else ""
+        s.half, s.whole = begin + text(1), begin + both
+        replace(s.subject, s.whole)
+
+    s = kept(arrange=arrange)
+    ids = instances(s, MORE)
+    s.close()
+    with s.subject.open("w") as writer:
+        writer.write(s.half)
+        writer.flush()
+        s.restart(1)
+        more = s.watch(MORE, body(1, MORE))
+        more.until(more.first)
+        s.daemon.send_signal(signal.SIGHUP)
+        s.daemon.wait_for("event=reload ")
+        more.more()
+        writer.write(s.whole[len(s.half):])
+    s.stays()
+    assert "kept=0" in s.hangup()
+    more.more()
+    more.check()
+    assert instances(s, MORE) == ids and published() == []
+
+
+def test_policy_cut_at_a_start(kept):
+    """A part of a policy that is a policy, too, is no change of it."""
+    s = kept()
+    ids = instances(s)
+    s.close()
+    with s.file.open("w") as writer:
+        writer.write("tenants:\n  example.org: {mode: testing, mx: mx1.example.org}\n")
+        writer.flush()
+        s.restart(1)
+        s.stays()
+        assert s.diagnostics(code="file-busy")
+        writer.seek(0)
+        writer.write(text(1))
+        writer.truncate()
+    s.stays()
+    assert instances(s) == ids
+
+
+def test_only_file_of_a_folder_removed(kept, published):
+    """As tenant-kept says how a tenant is ended; that its folder is empty then means nothing."""
+    s = kept(arrange=lambda s: s.neighbour_file.rename(s.sentinel_file.with_name("b.yaml")))
+    s.restart(1, meanwhile=lambda: s.file.write_text("tenants: {"))
+    s.stays()
+    s.disappears(s.file.unlink)
+    s.daemon.wait_for("event=on-change result=done .*removed=1")
+    assert published() == [SUBJECT]
