@@ -168,6 +168,39 @@ static bool include_is_vanished(struct build *b, struct sts_str name, struct fil
     return how->error || how->other || !has_wildcard(how->pattern->path);
 }
 
+/* Few, as a rule, of the many that there may be. */
+struct unusable {
+    unsigned long long base_hash;
+    const struct snapshot_source *source;
+};
+
+static void include_collect_unusable(struct build *b)
+{
+    const struct snapshot *s = b->snapshot;
+
+    b->unusable = STS_ARRAY(b->diags->arena, s->source_count, struct unusable);
+    for (size_t i = 1; i < s->source_count; i++)
+        if (s->sources[i].source->broken || s->sources[i].source->empty)
+            b->unusable[b->unusable_count++] =
+                (struct unusable){s->sources[i].base_hash, &s->sources[i]};
+}
+
+/* A pattern that was written otherwise calls the same file otherwise. */
+static bool include_is_unusable(struct build *b, struct sts_str name, struct file_id directory)
+{
+    struct sts_str base = file_basename(name);
+    unsigned long long hash = sts_str_hash(base);
+
+    if (!b->unusable)
+        include_collect_unusable(b);
+    for (size_t i = 0; i < b->unusable_count; i++)
+        if (b->unusable[i].base_hash == hash &&
+            file_id_same(b->unusable[i].source->directory, directory) &&
+            sts_str_eq(file_basename(b->unusable[i].source->source->name), base))
+            return true;
+    return false;
+}
+
 static bool include_judge(struct build *b, struct sts_str name)
 {
     const struct snapshot *previous = b->input->previous;
@@ -180,8 +213,10 @@ static bool include_judge(struct build *b, struct sts_str name)
     if (source)
         return source->source->is_main ? b->half_main
                                        : source->source->broken || source->source->empty;
-    bool lost = lstat(name.ptr, &st) == 0 ? source_pattern(b, name) != NULL
-                                          : include_is_vanished(b, name, directory, &how);
+    bool lost =
+        lstat(name.ptr, &st) == 0
+            ? source_pattern(b, name) || include_is_unusable(b, name, source_directory(b, name))
+            : include_is_vanished(b, name, directory, &how);
     b->snapshot->incomplete |= lost;
     return lost;
 }

@@ -53,17 +53,22 @@ static bool owner_is_earlier(const struct tenant *a, const struct tenant *b)
     return a->file != b->file ? a->file < b->file : a->nth < b->nth;
 }
 
-/* Whether this file declares the tenant, also when its directory was renamed: then what was read
- * under the old name is kept, too. */
+/* Whether this file declares the tenant, also when its directory was renamed, or when an include
+ * pattern calls it otherwise now. */
 static bool owner_declares(const struct build *b, struct sts_str file, const struct tenant *t)
 {
-    const struct snapshot_source *from = &b->snapshot->sources[t->file],
-                                 *owner = source_find(b->snapshot, file);
+    const struct snapshot_source *from = &b->snapshot->sources[t->file];
 
-    return sts_str_eq(from->source->name, file) ||
-           (owner && owner->kept == KEPT_MISSING &&
-            file_id_same(owner->directory, from->directory) &&
-            sts_str_eq(file_basename(from->source->name), file_basename(file)));
+    return file.len && (sts_str_eq(from->source->name, file) ||
+                        (sts_str_eq(file_basename(from->source->name), file_basename(file)) &&
+                         file_id_same(source_directory(b, file), from->directory)));
+}
+
+/* The most that can be said when the folder has another name since the last run. */
+static bool owner_is_called_like(const struct build *b, struct sts_str file, const struct tenant *t)
+{
+    struct sts_str name = b->snapshot->sources[t->file].source->name;
+    return file.len && sts_str_eq(file_basename(name), file_basename(file));
 }
 
 /* Whether `a` counts, not `other`. Of two files that the domain does not belong to, neither can be
@@ -73,10 +78,13 @@ static bool owner_prefers(const struct build *b, const struct tenant *a, const s
 {
     struct sts_str file = owner_find(b, a->domain);
     bool own = owner_declares(b, file, a), other_own = owner_declares(b, file, other);
+    bool like = owner_is_called_like(b, file, a), other_like = owner_is_called_like(b, file, other);
     bool served = tenant_is_as_before(b, a), other_served = tenant_is_as_before(b, other);
 
     if (own != other_own)
         return own;
+    if (like != other_like)
+        return like;
     if (!own && served != other_served)
         return served;
     if ((a->kept == KEPT_NOT) != (other->kept == KEPT_NOT))
@@ -164,7 +172,7 @@ static void orphans_keep(struct orphans *o, struct sts_str domain, struct snapsh
     struct snapshot *s = b->snapshot;
     struct tenant *rival = orphans_find_declared(o, domain);
 
-    if (rival && (!file.name.len || sts_str_eq(tenant_file(s, rival).name, file.name)))
+    if (rival && (!file.name.len || owner_declares(b, file.name, rival)))
         return;
     if (file.name.len ? !source_is_lost(b, file.name) : !b->missing)
         return;

@@ -28,6 +28,8 @@ struct build {
     struct file_id directory_id;
     struct sts_str judged; /* by source_is_lost last, and what it said */
     bool judged_lost;
+    struct unusable *unusable; /* the sources that are broken or empty, once they were asked for */
+    size_t unusable_count;
     size_t said;        /* diagnostics that are of sources themselves */
     bool missing;       /* a file is not there or not readable, and what was in it is not known */
     bool half_main;     /* somebody writes the main file, and there may be more to come */
@@ -67,6 +69,8 @@ struct sts_source *source_keep(struct build *b, const struct snapshot_source *ol
  * or it is gone, but not as somebody removes a file. Nothing that was read before takes its place.
  */
 bool source_is_lost(struct build *b, struct sts_str name);
+/* The directory of a file that tenants belong to. */
+struct file_id source_directory(const struct build *b, struct sts_str name);
 /* By name, NULL when there is none. */
 const struct snapshot_source *source_find(const struct snapshot *s, struct sts_str name);
 void sources_fini(struct snapshot *s);

@@ -105,6 +105,7 @@ struct snapshot {
     size_t policy_count;
     struct body_pool *bodies; /* referenced */
     bool plain;               /* nothing was said of files, but by what is in them */
+    bool renamed;             /* a source that was kept bears a name that no pattern gives it */
     bool searched;            /* all certificate folders were */
     size_t duplicates;        /* tenants left out, because another file has them too */
     struct snapshot_work work;

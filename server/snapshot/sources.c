@@ -132,11 +132,61 @@ struct sts_source *source_keep(struct build *b, const struct snapshot_source *ol
     return append(b, kept, old);
 }
 
+/* The directory of `name`, which lives as long as the build; neighbours have the same. */
+static struct file_id directory_of(struct build *b, struct sts_str name)
+{
+    struct sts_str directory = sts_str_sub(name, 0, name.len - file_basename(name).len);
+
+    if (!b->directory.ptr || !sts_str_eq(directory, b->directory))
+        b->directory_id = file_identify(file_dirname(b->snapshot->arena, name).ptr);
+    b->directory = directory.ptr ? directory : STS_STR("");
+    return b->directory_id;
+}
+
+static bool is_file(const struct snapshot_source *source, const struct file_name *file,
+                    unsigned long long hash)
+{
+    return source->base_hash == hash && file_id_same(source->directory, file->directory) &&
+           sts_str_eq(file_basename(source->source->name), file->name);
+}
+
+/* Which one it was before, or is now. */
+struct file_id source_directory(const struct build *b, struct sts_str name)
+{
+    const struct snapshot *previous = b->input->previous;
+    const struct snapshot_source *old = previous ? source_find(previous, name) : NULL;
+
+    return old ? old->directory : file_identify(file_dirname(b->diags->arena, name).ptr);
+}
+
+/* The same file under the name that another include pattern gave it. Only patterns that changed
+ * make that worth a search. */
+static const struct snapshot_source *source_find_renamed(struct build *b, struct sts_str name)
+{
+    struct snapshot *s = b->snapshot;
+    const struct snapshot *previous = b->input->previous;
+
+    if (!previous->renamed && snapshot_same_paths(&previous->settings, &s->settings))
+        return NULL;
+    struct file_name file = {directory_of(b, name), file_basename(name)};
+    unsigned long long hash = sts_str_hash(file.name);
+    for (size_t i = 1; previous->sources && i < previous->source_count; i++) {
+        const struct snapshot_source *old = &previous->sources[i];
+        if (!is_file(old, &file, hash) || source_find(s, old->source->name))
+            continue;
+        s->renamed = true;
+        return old;
+    }
+    return NULL;
+}
+
 /* The source that this file had before, when it is of any use. */
 static const struct snapshot_source *good_before(struct build *b, struct sts_str name)
 {
     const struct snapshot_source *old =
         b->input->previous ? source_find(b->input->previous, name) : NULL;
+    if (!old && b->input->previous)
+        old = source_find_renamed(b, name);
     return old && !old->source->is_main && !old->source->broken && !old->source->empty ? old : NULL;
 }
 
@@ -180,17 +230,6 @@ static struct sts_source *unreadable(struct build *b, struct sts_str name, bool 
                           : "mend the file, or the include pattern");
     b->snapshot->incomplete = true;
     return is_main ? NULL : keep_or_miss(b, name, KEPT_MISSING);
-}
-
-/* The directory of `name`, which lives as long as the build; neighbours have the same. */
-static struct file_id directory_of(struct build *b, struct sts_str name)
-{
-    struct sts_str directory = sts_str_sub(name, 0, name.len - file_basename(name).len);
-
-    if (!b->directory.ptr || !sts_str_eq(directory, b->directory))
-        b->directory_id = file_identify(file_dirname(b->snapshot->arena, name).ptr);
-    b->directory = directory.ptr ? directory : STS_STR("");
-    return b->directory_id;
 }
 
 /* Content decides; this is when stat is enough to know it. */
@@ -360,13 +399,6 @@ static bool is_there(const struct snapshot_source *source)
 {
     struct stat st;
     return lstat(source->source->name.ptr, &st) == 0 && S_ISREG(st.st_mode);
-}
-
-static bool is_file(const struct snapshot_source *source, const struct file_name *file,
-                    unsigned long long hash)
-{
-    return source->base_hash == hash && file_id_same(source->directory, file->directory) &&
-           sts_str_eq(file_basename(source->source->name), file->name);
 }
 
 static bool knows(const struct snapshot *s, const struct file_name *file)

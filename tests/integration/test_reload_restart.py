@@ -453,3 +453,50 @@ def test_only_file_of_a_folder_removed(kept, published):
     s.disappears(s.file.unlink)
     s.daemon.wait_for("event=on-change result=done .*removed=1")
     assert published() == [SUBJECT]
+
+
+def respell(s):
+    """Another pattern for the same files."""
+    replace(s.main, s.main.read_text().replace("- tenants.d/", "- ./tenants.d/"))
+
+
+def test_pattern_written_otherwise(kept, published):
+    """The same file has another name then: what is known of it stays known, at a look or a start."""
+    s = kept()
+    s.stays(s.file.write_text, "tenants: {")
+    s.stays(respell, s)
+    s.hangup()
+    s.hangup()
+    s.stays()
+    s.restart(1)
+    look_in_every_way(s)
+    s.becomes(2, replace, s.file, text(2))
+    s.hangup()
+    assert owner(s) == "./tenants.d/a.yaml" and published() == []
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["running", "restart"])
+def test_claim_and_a_pattern_written_otherwise(kept, down):
+    """Who copies a policy and waits for that gets nothing."""
+    s = kept()
+    other = s.directory / "0.yaml"
+    s.stays(other.write_text, text(1))
+    if down:
+        s.restart(1, meanwhile=lambda: respell(s))
+    else:
+        s.stays(respell, s)
+    s.stays(replace, other, text(3))
+    s.becomes(2, replace, s.file, text(2))
+
+
+def test_claim_and_a_folder_renamed_while_down(kept):
+    s = kept()
+    s.stays((s.directory / "0.yaml").write_text, text(1))
+
+    def rename():
+        s.directory.rename(s.root / "new.d")
+        replace(s.main, s.main.read_text().replace("- tenants.d/", "- new.d/"))
+
+    s.restart(1, meanwhile=rename)
+    s.stays(replace, s.root / "new.d" / "0.yaml", text(3))
+    s.becomes(2, replace, s.root / "new.d" / "a.yaml", text(2))
