@@ -45,7 +45,8 @@ static void usage(struct sts_buf *out)
     for (const struct command *c = commands; c->name; c++)
         sts_buf_printf(out, "  %-8s %s\n           %s\n", c->name, c->synopsis, c->summary);
     sts_buf_add_cstr(out, "\nThe configuration is " CONFIG_STANDARD " unless -c says otherwise.\n"
-                          "Exit codes: 0 fine, 1 errors found, 2 wrong usage, 3 could not look.\n"
+                          "Exit codes: 0 fine, 1 errors found or somebody must act, 2 wrong usage, "
+                          "3 could not look.\n"
                           "Manual: man mta-stsd, man mta-stsd.yaml\n");
 }
 
@@ -90,7 +91,8 @@ enum exit_code command_help(const struct options *options)
                 print = topics[i].print;
     }
     if (!print || options->argument_count > 1) {
-        output_error("help takes one of config, lints, formats, completion");
+        output_error("help takes one of config, lints, formats, completion; the options of a "
+                     "command: mta-stsd COMMAND --help");
         return EXIT_USAGE;
     }
     print(&out);

@@ -182,7 +182,7 @@ void selection_open_ledger(struct selection *s)
 static void take_id(const struct selection *s, struct chosen *c,
                     const struct ledger_instance *latest)
 {
-    c->pending = s->server_runs ? "the running server has not loaded this policy yet"
+    c->pending = s->server_runs ? "the running server does not serve this policy yet"
                                 : "this policy was not served yet, and no server runs";
     if (latest->last_served || !sts_str_eq(latest->body, tenant_body(c->tenant)))
         return;

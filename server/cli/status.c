@@ -265,8 +265,10 @@ static json_t *ask(const struct options *options, struct sts_arena *arena, struc
 static void say_unreachable(struct sts_str socket, int error)
 {
     if (error == ENOENT || error == ECONNREFUSED || error == ENOTDIR)
-        output_error("no server answers at %s; start it, or name its configuration with -c",
-                     socket.ptr);
+        output_error(
+            "no server answers at %s; when one runs, its log says why, else start it, or name "
+            "its configuration with -c",
+            socket.ptr);
     else if (error == EACCES)
         output_error("%s: only root and the server's own user may ask; try sudo", socket.ptr);
     else if (error == ETIMEDOUT)

@@ -42,10 +42,11 @@ static const struct failure failures[] = {
 
 /* These depend on what was wanted. */
 static const struct failure unreadable = {0, "ledger-unreadable", "cannot be read",
-                                          "run this as the user that runs mta-stsd"};
-static const struct failure unwritable = {
-    0, "ledger-unwritable", "cannot be written",
-    "file and directory must belong to the user that runs mta-stsd"};
+                                          "run this as the user that runs mta-stsd, or as root"};
+static const struct failure unwritable = {0, "ledger-unwritable", "cannot be written",
+                                          "the directory must be there, and it and the file belong "
+                                          "to the user that runs mta-stsd; by hand, "
+                                          "try sudo"};
 
 static const struct failure other = {0, "ledger-failed", NULL,
                                      "see what sqlite3 LEDGER 'PRAGMA integrity_check' says"};

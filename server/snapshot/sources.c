@@ -226,8 +226,9 @@ static struct sts_source *unreadable(struct build *b, struct sts_str name, bool 
     struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, "file-unreadable", where, "%.*s %s",
                                          STS_ARG(name), file_error(error));
     sts_diag_help(b->diags, diag,
-                  is_main ? "name the configuration with -c FILE"
-                          : "mend the file, or the include pattern");
+                  is_main && error == EACCES ? "run this as a user who may read it; try sudo"
+                  : is_main                  ? "name the configuration with -c FILE"
+                                             : "mend the file, or the include pattern");
     b->snapshot->incomplete = true;
     return is_main ? NULL : keep_or_miss(b, name, KEPT_MISSING);
 }

@@ -269,7 +269,8 @@ static void certify(struct build *b, struct tenant *t)
                      "%.*s has no usable certificate: %.*s", STS_ARG(host), STS_ARG(why));
     diag->tenant = t->domain;
     sts_diag_help(b->diags, diag,
-                  "put a certificate for %.*s below one of certificates:", STS_ARG(host));
+                  "put a certificate for %.*s into a folder that certificates: names",
+                  STS_ARG(host));
 }
 
 struct sts_str snapshot_certificate_index(const struct snapshot *s, struct sts_arena *arena)

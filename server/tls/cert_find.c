@@ -42,7 +42,9 @@ static void unreadable(struct sts_diags *diags, struct sts_pos where, struct sts
 
     d->related = where;
     if (error == EACCES)
-        sts_diag_help(diags, d, "let the user of the service read it (and enter its folders)");
+        sts_diag_help(
+            diags, d,
+            "let the user of the service read it (and enter its folders); by hand, try sudo");
 }
 
 /* What one entry of a folder led to. */

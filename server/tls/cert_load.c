@@ -39,7 +39,9 @@ static bool read_one(struct load *l, struct sts_str path, struct sts_str shown, 
     struct sts_diag *d = load_report(l, "certificate-unreadable", shown, 0, file_error(error));
     d->related = l->candidate->where;
     if (error == EACCES)
-        sts_diag_help(l->diags, d, "let the user of the service read it (and enter its folders)");
+        sts_diag_help(
+            l->diags, d,
+            "let the user of the service read it (and enter its folders); by hand, try sudo");
     return false;
 }
 

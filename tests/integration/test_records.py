@@ -123,7 +123,7 @@ def test_what_changes_of_delegated_ones_is_on_the_provider_side(serve, run, tmp_
     (entry,) = setup.records()
     assert entry["pending"] is None and len(entry["records"]) == 3
     assert setup.check() == ""
-    assert "has not loaded this policy yet" in setup.check("--side", "provider", code=1)
+    assert "does not serve this policy yet" in setup.check("--side", "provider", code=1)
     daemon.send_signal(signal.SIGCONT)
     daemon.wait_for("event=reload result=done")
     assert "is not known to be published" in setup.check("--changed", code=1)
