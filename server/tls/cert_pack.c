@@ -32,6 +32,7 @@ struct cert_pack {
     struct sts_arena *arena; /* of the keys of: */
     struct cert_table chains;
     atomic_bool failed;
+    bool read_only; /* another user's: what is new goes into a new file */
 };
 
 struct record_head {
@@ -165,12 +166,14 @@ struct cert_pack *cert_pack_open(const char *path)
     /* O_NONBLOCK: opening a FIFO must not wait. */
     const int flags = O_NONBLOCK | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
     int fd = open(path, O_RDWR | flags);
+    bool read_only = fd < 0;
 
-    if (fd < 0)
-        fd = open(path, O_RDONLY | flags); /* a look only */
+    if (read_only)
+        fd = open(path, O_RDONLY | flags);
     if (fd < 0)
         return NULL;
     struct cert_pack *pack = new_pack(fd, path);
+    pack->read_only = read_only;
     if (is_ours(fd) && read_head(pack))
         return pack;
     cert_pack_unref(pack);
@@ -225,7 +228,7 @@ bool cert_pack_is_usable(const struct cert_pack *pack, const char *path)
 {
     struct stat own, there;
 
-    return !pack->failed && fstat(pack->fd, &own) == 0 && lstat(path, &there) == 0 &&
+    return !pack->failed && !pack->read_only && fstat(pack->fd, &own) == 0 && lstat(path, &there) == 0 &&
            own.st_dev == there.st_dev && own.st_ino == there.st_ino;
 }
 

@@ -46,7 +46,7 @@ bool cert_pack_read(const struct cert_pack *pack, uint64_t at, size_t body, stru
 /* A record that was good is not any more: the next to write begins a new file. True the first time.
  */
 bool cert_pack_fail(struct cert_pack *pack);
-/* Whether `path` is still this file, and nothing failed. */
+/* Whether `path` is still this file, it may be written, and nothing failed. */
 bool cert_pack_is_usable(const struct cert_pack *pack, const char *path);
 uint64_t cert_pack_size(const struct cert_pack *pack);
 uint64_t cert_pack_record_size(size_t body);

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from harness import DEADLINE, TOP
+from harness.issue import Issuer
 from harness.process import command, environment
 from harness.unit_file import allowed_calls, confine, read_unit
 
@@ -138,6 +139,29 @@ def test_root_leaves_the_ledger_to_the_server(unit, serve_as_user, user, tmp_pat
     again = serve_as_user(config=changed, preexec=preexec)
     assert b"mode: enforce" in fetch(again, "example.org").body
     assert not again.log(level="error"), again.output
+
+
+def test_root_served_before(unit, serve, serve_as_user, user, certs, tmp_path, fetch):
+    """The index of certificates that root left can be read, and not written: there is a new one."""
+    issuer, folder = Issuer(certs.authority), tmp_path / "certs"
+    folder.mkdir()
+
+    def renew():
+        (folder / "example.org.pem").write_text(issuer.issue("mta-sts.example.org").combined)
+
+    renew()
+    daemon = serve(TENANTS, certificates=[str(folder)])
+    daemon.stop()
+    for path in tmp_path.glob("ledger.db*"):
+        if path.suffix != ".certs":
+            os.chown(path, user, user)
+    assert owners(tmp_path)["ledger.db.certs"] == 0
+    again = serve_as_user(config=daemon.config.read_text(), preexec=confine(unit, REFUSED, user))
+    renew()
+    again.wait_for(r"renewed=1")
+    assert fetch(again, "example.org").status == 200
+    assert not again.log(event="certificate-index"), again.output
+    assert owners(tmp_path)["ledger.db.certs"] == user
 
 
 def test_the_builder_gives_way(unit, serve):
