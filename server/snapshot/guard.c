@@ -110,9 +110,10 @@ static void guard_changed(struct build *b, const struct tenant *t, const struct 
 static void guard(struct build *b, const struct snapshot_change *change,
                   const struct sts_policy *was)
 {
+    /* What was never served, for want of a certificate, nobody holds. */
     if (change->tenant)
         guard_changed(b, change->tenant, was);
-    else
+    else if (!change->before || tenant_is_current(change->before))
         guard_removed(b, change->domain, was);
 }
 

@@ -322,6 +322,24 @@ static void tls_without_certificate_is_not_served(void **state)
     snapshot_unref(s);
 }
 
+/* Nobody holds a policy that nobody could fetch. */
+static void what_was_never_served_may_go(void **state)
+{
+    struct fixture *f = *state;
+    write_file(f, "main.yaml",
+               "tenants: {a.example: {mode: enforce, mx: [m.example], max_age: 4w},"
+               " b.example: {mode: enforce, mx: [m.example], max_age: 4w}}\n");
+    struct snapshot *s = build(f, NULL);
+    assert_int_equal(s->without_certificate, 2);
+    write_file(f, "main.yaml",
+               "tenants: {b.example: {mode: enforce, mx: [m.example], max_age: 4w}}\n");
+    struct snapshot *next = build(f, s);
+    assert_int_equal(next->changes.removed, 1);
+    assert_null(find(f, "tenant-removed"));
+    snapshot_unref(next);
+    snapshot_unref(s);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -338,6 +356,7 @@ int main(void)
         TEST(a_tenant_that_breaks_keeps_its_last_good_policy),
         TEST(many_tenants_are_found),
         TEST(tls_without_certificate_is_not_served),
+        TEST(what_was_never_served_may_go),
     };
     return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);
 }
