@@ -181,10 +181,20 @@ static void check_dates(const struct check *c)
         if (X509_cmp_time(end, (time_t[]){c->now}) >= 0)
             continue;
         ASN1_TIME_to_tm(end, &tm);
-        d = sts_diag_add(c->diags, STS_WARNING, "certificate-chain-expired", at(c, i),
-                         "the chain's certificate number %zu expired on %.*s: senders refuse it",
-                         i + 1, STS_ARG(day(c, &tm)));
-        sts_diag_help(c->diags, d, "renew, or replace it by the authority's present intermediate");
+        if (i == 1) {
+            d = sts_diag_add(c->diags, STS_WARNING, "certificate-chain-expired", at(c, i),
+                             "the issuer's certificate expired on %.*s: senders refuse the chain",
+                             STS_ARG(day(c, &tm)));
+            sts_diag_help(c->diags, d,
+                          "renew, or replace it by the authority's present intermediate");
+        } else {
+            /* Such as an old root's signature below a root that all have by now. */
+            d = sts_diag_add(c->diags, STS_WARNING, "certificate-chain-end-expired", at(c, i),
+                             "the chain's certificate number %zu expired on %.*s: senders that do "
+                             "not trust the one before it refuse the chain",
+                             i + 1, STS_ARG(day(c, &tm)));
+            sts_diag_help(c->diags, d, "leave it out, or replace it by a present one");
+        }
     }
 }
 

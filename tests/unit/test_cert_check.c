@@ -56,6 +56,28 @@ static void an_expired_intermediate_is_a_warning(void **state)
     test_cert_free(&old);
 }
 
+/* An old root's signature below a root that all have by now: most senders never look at it. */
+static void an_expired_end_of_a_chain_is_another_warning(void **state)
+{
+    (void)state;
+    struct test_cert old = test_cert_make((struct test_spec){
+        .ca = true, .cn = "cross", .issuer = &root, .from = -9 * DAYS, .to = -DAYS});
+    struct test_cert middle =
+        test_cert_make((struct test_spec){.ca = true, .cn = "middle", .issuer = &old});
+    struct test_cert own =
+        test_cert_make((struct test_spec){.san = "DNS:a.example", .issuer = &middle});
+    test_write_chain("e.pem", own.key, own.x, middle.x, old.x, NULL);
+    struct cert_store *s = load("e.pem");
+    assert_int_equal(diag("certificate-chain-end-expired")->severity, STS_WARNING);
+    for (const struct sts_diag *d = diags.first; d; d = d->next)
+        assert_string_not_equal(d->code, "certificate-chain-expired");
+    assert_int_equal(cert_store_count(s), 1);
+    cert_store_unref(s);
+    test_cert_free(&own);
+    test_cert_free(&middle);
+    test_cert_free(&old);
+}
+
 static void keys_are_checked(void **state)
 {
     (void)state;
@@ -198,6 +220,7 @@ int main(void)
         TEST(odd_names_are_left_out),
         TEST(dates_are_checked),
         TEST(an_expired_intermediate_is_a_warning),
+        TEST(an_expired_end_of_a_chain_is_another_warning),
         TEST(keys_are_checked),
         TEST(signatures_and_purpose_are_checked),
         TEST(a_root_may_be_signed_with_sha1),
