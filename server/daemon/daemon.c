@@ -175,7 +175,7 @@ static void stop(struct daemon *d)
 static void yield_to_workers(void)
 {
     enum { NICE = 5 };
-    setpriority(PRIO_PROCESS, 0, NICE); /* who may not do that either loses nothing but this */
+    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICE); /* where it is allowed */
 }
 
 /* From the first answer to the last one. Each step may take long when there is much to serve. */
