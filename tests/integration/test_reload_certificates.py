@@ -326,10 +326,15 @@ def test_one_of_many_folders(subject, issuer, layout):
     c = subject(arrange=arrange, layout=layout)
     c.stays()
     for _ in range(3):
+        before = len(c.scene.reloads())
         c.renew()
-        line = c.scene.reloads()[-1]
-        assert line["certificate_folders"] == "told", line
-        assert int(line["certificates_read"]) < 10, line
+        lines = c.scene.reloads()[before:]
+        assert all(int(line["certificates_read"]) < 10 for line in lines), lines
+        # On a busy machine a look may come between the two files of a pair. Then the earlier pair is
+        # kept for a moment, and what becomes of it is found by a look at all folders.
+        if c.kept():
+            break
+        assert lines[-1]["certificate_folders"] == "told", lines
     c.scene.hangup()
     assert not c.scene.diagnostics(level="error")
 
