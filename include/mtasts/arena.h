@@ -16,6 +16,10 @@ void sts_arena_reset(struct sts_arena *a);
 void *sts_arena_alloc(struct sts_arena *a, size_t size);
 /* Zeroed array; aborts on overflow of count * size. */
 void *sts_arena_array(struct sts_arena *a, size_t count, size_t size);
+/* The growing array: `array`, which is from this arena (or NULL) and has `count` items of `size`
+ * bytes and room for *capacity of them, copied to where there is room for one more if there is
+ * none. */
+void *sts_arena_grow(struct sts_arena *a, void *array, size_t count, size_t *capacity, size_t size);
 /* A copy, with a NUL behind it that does not count in len. */
 struct sts_str sts_arena_dup(struct sts_arena *a, struct sts_str s);
 /* `a` and `b` as one, likewise. */

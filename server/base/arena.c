@@ -49,6 +49,21 @@ size_t sts_mul_size(size_t a, size_t b)
     return product;
 }
 
+/* Room for one more, and then for twice as many. */
+static size_t grown_capacity(size_t capacity)
+{
+    enum { FIRST_CAPACITY = 16 };
+    return capacity ? sts_mul_size(capacity, 2) : FIRST_CAPACITY;
+}
+
+void *sts_heap_grow(void *array, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return array;
+    *capacity = grown_capacity(*capacity);
+    return sts_must(realloc(array, sts_mul_size(*capacity, size)));
+}
+
 struct sts_arena *sts_arena_new(void)
 {
     struct sts_arena *a = sts_must(calloc(1, sizeof(*a)));
@@ -131,6 +146,17 @@ static char *alloc_text(struct sts_arena *a, size_t len)
 void *sts_arena_array(struct sts_arena *a, size_t count, size_t size)
 {
     return sts_arena_alloc(a, sts_mul_size(count, size));
+}
+
+void *sts_arena_grow(struct sts_arena *a, void *array, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return array;
+    *capacity = grown_capacity(*capacity);
+    void *more = sts_arena_array(a, *capacity, size);
+    if (count)
+        memcpy(more, array, sts_mul_size(count, size));
+    return more;
 }
 
 struct sts_str sts_arena_dup(struct sts_arena *a, struct sts_str s)

@@ -17,13 +17,8 @@ struct import {
 
 static void add(struct import *im, const struct import_tenant *t)
 {
-    if (im->count == im->capacity) {
-        im->capacity = im->capacity ? 2 * im->capacity : 64;
-        struct import_tenant *more = STS_ARRAY(im->arena, im->capacity, struct import_tenant);
-        if (im->count)
-            memcpy(more, im->tenants, im->count * sizeof(*more));
-        im->tenants = more;
-    }
+    im->tenants =
+        sts_arena_grow(im->arena, im->tenants, im->count, &im->capacity, sizeof(*im->tenants));
     im->tenants[im->count++] = *t;
 }
 

@@ -127,23 +127,19 @@ static int by_name(const void *a, const void *b)
 /* Sorted, so that the output does not depend on the file system. */
 static const char **list(struct sts_arena *arena, DIR *dir, size_t *count)
 {
-    size_t capacity = 64;
-    const char **names = STS_ARRAY(arena, capacity, const char *);
+    const char **names = NULL;
+    size_t capacity = 0;
     const struct dirent *entry;
 
     *count = 0;
     while ((entry = readdir(dir))) {
         if (entry->d_name[0] == '.')
             continue;
-        if (*count == capacity) {
-            const char **more = STS_ARRAY(arena, 2 * capacity, const char *);
-            memcpy(more, names, capacity * sizeof(const char *));
-            names = more;
-            capacity *= 2;
-        }
+        names = sts_arena_grow(arena, names, *count, &capacity, sizeof(*names));
         names[(*count)++] = sts_arena_dup(arena, sts_str_from(entry->d_name)).ptr;
     }
-    qsort(names, *count, sizeof(const char *), by_name);
+    if (*count)
+        qsort(names, *count, sizeof(const char *), by_name);
     return names;
 }
 

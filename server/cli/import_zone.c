@@ -27,18 +27,6 @@ static struct sts_pos here(const struct reader *r)
     return (struct sts_pos){r->path, r->line > 0 ? (uint32_t)r->line : 0, 0};
 }
 
-/* Room for one more; the array in the arena. */
-static void *grow(struct reader *r, void *array, size_t count, size_t *capacity, size_t size)
-{
-    if (count < *capacity)
-        return array;
-    *capacity = *capacity ? 2 * *capacity : 16;
-    char *more = sts_arena_array(r->arena, *capacity, size);
-    for (size_t i = 0; i < count * size; i++)
-        more[i] = ((const char *)array)[i];
-    return more;
-}
-
 /* Lower case, without the final dot. */
 static struct sts_str name_of(struct reader *r, ldns_rdf *owner)
 {
@@ -70,7 +58,8 @@ static void take_apex(struct reader *r, struct sts_str name)
 {
     struct zone *z = r->zone;
 
-    z->apexes = grow(r, z->apexes, z->apex_count, &r->apex_capacity, sizeof(*z->apexes));
+    z->apexes =
+        sts_arena_grow(r->arena, z->apexes, z->apex_count, &r->apex_capacity, sizeof(*z->apexes));
     z->apexes[z->apex_count++] = name;
 }
 
@@ -84,7 +73,8 @@ static void take_value(struct reader *r, struct sts_str name, const ldns_rr *rr)
     if (!sts_domain_parse(r->arena, sts_str_sub(name, owner_prefix.len, name.len), STS_DOMAIN_WIRE,
                           here(r), &ignored, &domain))
         return;
-    z->values = grow(r, z->values, z->count, &r->value_capacity, sizeof(*z->values));
+    z->values =
+        sts_arena_grow(r->arena, z->values, z->count, &r->value_capacity, sizeof(*z->values));
     struct zone_value *value = &z->values[z->count++];
     *value = (struct zone_value){.domain = domain, .where = here(r)};
     value->is_alias = ldns_rr_get_type(rr) == LDNS_RR_TYPE_CNAME;

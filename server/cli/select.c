@@ -34,10 +34,7 @@ void selection_fini(struct selection *s)
 
 static struct chosen *add(struct selection *s, struct sts_str domain)
 {
-    if (s->count == s->capacity) {
-        s->capacity = s->capacity ? sts_mul_size(s->capacity, 2) : 64;
-        s->chosen = sts_must(realloc(s->chosen, sts_mul_size(s->capacity, sizeof(*s->chosen))));
-    }
+    s->chosen = sts_heap_grow(s->chosen, s->count, &s->capacity, sizeof(*s->chosen));
     struct chosen *chosen = &s->chosen[s->count++];
     bool provider = s->side == STS_SIDE_PROVIDER;
     *chosen = (struct chosen){.domain = domain,

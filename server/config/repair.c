@@ -29,13 +29,7 @@ struct repair {
 
 static void add_line(struct repair *r, const char *name, struct sts_str value)
 {
-    if (r->count == r->capacity) {
-        r->capacity = r->capacity ? 2 * r->capacity : 16;
-        uint32_t *more = STS_ARRAY(r->arena, r->capacity, uint32_t);
-        if (r->count)
-            memcpy(more, r->lines, r->count * sizeof(*more));
-        r->lines = more;
-    }
+    r->lines = sts_arena_grow(r->arena, r->lines, r->count, &r->capacity, sizeof(*r->lines));
     r->lines[r->count++] = r->pos.line;
     sts_buf_printf(&r->text, "%s%s", name ? name : "", name ? ": " : "");
     sts_buf_add(&r->text, value);

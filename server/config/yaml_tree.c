@@ -106,12 +106,6 @@ static bool check_plain(struct builder *b, const yaml_char_t *anchor, const yaml
     return true;
 }
 
-static void *grow(void *items, size_t *capacity, size_t size)
-{
-    *capacity = *capacity ? *capacity * 2 : 8;
-    return sts_must(realloc(items, sts_mul_size(*capacity, size)));
-}
-
 static bool build_node(struct builder *b, struct yaml_node *out);
 
 static bool build_scalar(struct builder *b, struct yaml_node *out)
@@ -140,13 +134,10 @@ static bool build_scalar(struct builder *b, struct yaml_node *out)
 
 static struct yaml_node *child(struct growing *g)
 {
-    if (g->count == g->capacity) {
-        size_t capacity = g->capacity;
-        g->items = grow(g->items, &capacity, sizeof(*g->items));
-        capacity = g->capacity;
-        g->pairs = grow(g->pairs, &capacity, sizeof(*g->pairs));
-        g->capacity = capacity;
-    }
+    size_t capacity = g->capacity;
+
+    g->items = sts_heap_grow(g->items, g->count, &capacity, sizeof(*g->items));
+    g->pairs = sts_heap_grow(g->pairs, g->count, &g->capacity, sizeof(*g->pairs));
     return &g->items[g->count];
 }
 

@@ -87,14 +87,7 @@ static void take_mx(struct parser *p, struct sts_str value, size_t column)
 
     if (!sts_mx_parse(p->arena, value, STS_DOMAIN_WIRE, entry.where, p->diags, &entry.mx))
         return;
-    if (p->mx_count == p->mx_capacity) {
-        size_t capacity = p->mx_capacity ? p->mx_capacity * 2 : 8;
-        struct mx_entry *more = STS_ARRAY(p->arena, capacity, struct mx_entry);
-        if (p->mx_count)
-            memcpy(more, p->mx, p->mx_count * sizeof(*more));
-        p->mx = more;
-        p->mx_capacity = capacity;
-    }
+    p->mx = sts_arena_grow(p->arena, p->mx, p->mx_count, &p->mx_capacity, sizeof(*p->mx));
     p->mx[p->mx_count++] = entry;
 }
 

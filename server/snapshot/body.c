@@ -5,21 +5,18 @@
 #include <string.h>
 
 #include "server/base/memory.h"
+#include "server/base/table.h"
 
-enum { FIRST_SIZE = 64 };
-
-struct entry {
+struct body_entry {
     struct body body; /* first: what others see */
-    struct entry *next;
-    unsigned long long hash;
+    uint64_t hash;
     size_t refs;
     struct sts_str mx[]; /* then their bytes, then the text */
 };
 
 struct body_pool {
     unsigned refs;
-    struct entry **slots; /* chains; power of two */
-    size_t size, count;
+    struct sts_table entries; /* by policy */
 };
 
 struct body_pool *body_pool_new(void)
@@ -27,8 +24,6 @@ struct body_pool *body_pool_new(void)
     struct body_pool *pool = sts_must(calloc(1, sizeof(*pool)));
 
     pool->refs = 1;
-    pool->size = FIRST_SIZE;
-    pool->slots = sts_must(calloc(pool->size, sizeof(*pool->slots)));
     return pool;
 }
 
@@ -42,27 +37,28 @@ void body_pool_unref(struct body_pool *pool)
 {
     if (!pool || --pool->refs)
         return;
-    assert(!pool->count);
-    free(pool->slots);
+    assert(!pool->entries.count);
+    sts_table_fini(&pool->entries);
     free(pool);
 }
 
 size_t body_pool_count(const struct body_pool *pool)
 {
-    return pool->count;
+    return pool->entries.count;
 }
 
-static unsigned long long hash_of(const struct sts_policy *policy)
+static uint64_t policy_hash(const struct sts_policy *policy)
 {
-    unsigned long long hash = policy->max_age * 31ull + policy->mode;
+    uint64_t hash = sts_hash_pair(policy->max_age, policy->mode);
 
     for (size_t i = 0; i < policy->mx_count; i++)
-        hash = hash * 31 + sts_str_hash(policy->mx[i]);
+        hash = sts_hash_pair(hash, sts_hash(policy->mx[i]));
     return hash;
 }
 
-static bool same(const struct sts_policy *a, const struct sts_policy *b)
+static bool body_has_policy(const void *entry, const void *policy)
 {
+    const struct sts_policy *a = &((const struct body_entry *)entry)->body.policy, *b = policy;
     bool equal = a->mode == b->mode && a->max_age == b->max_age && a->mx_count == b->mx_count;
 
     for (size_t i = 0; equal && i < a->mx_count; i++)
@@ -70,23 +66,7 @@ static bool same(const struct sts_policy *a, const struct sts_policy *b)
     return equal;
 }
 
-static void grow(struct body_pool *pool)
-{
-    size_t size = sts_mul_size(pool->size, 2);
-    struct entry **larger = sts_must(calloc(size, sizeof(*larger)));
-
-    for (size_t i = 0; i < pool->size; i++)
-        for (struct entry *e = pool->slots[i], *next; e; e = next) {
-            next = e->next;
-            e->next = larger[e->hash & (size - 1)];
-            larger[e->hash & (size - 1)] = e;
-        }
-    free(pool->slots);
-    pool->slots = larger;
-    pool->size = size;
-}
-
-static char *copy(char *to, struct sts_str from, struct sts_str *out)
+static char *body_copy(char *to, struct sts_str from, struct sts_str *out)
 {
     if (from.len)
         memcpy(to, from.ptr, from.len);
@@ -94,21 +74,22 @@ static char *copy(char *to, struct sts_str from, struct sts_str *out)
     return to + from.len;
 }
 
-static struct entry *entry_new(const struct sts_policy *policy, unsigned long long hash)
+static struct body_entry *body_entry_new(const struct sts_policy *policy, uint64_t hash)
 {
     struct sts_buf text = {0};
     size_t count = policy->mx_count;
 
     sts_policy_render(&text, policy);
-    size_t size = sts_add_size(sizeof(struct entry), sts_mul_size(count, sizeof(struct sts_str)));
+    size_t size =
+        sts_add_size(sizeof(struct body_entry), sts_mul_size(count, sizeof(struct sts_str)));
     size = sts_add_size(size, text.len);
     for (size_t i = 0; i < count; i++)
         size = sts_add_size(size, policy->mx[i].len);
-    struct entry *e = sts_must(calloc(1, size));
+    struct body_entry *e = sts_must(calloc(1, size));
     char *at = (char *)(e->mx + count);
     for (size_t i = 0; i < count; i++)
-        at = copy(at, policy->mx[i], &e->mx[i]);
-    copy(at, sts_buf_str(&text), &e->body.text);
+        at = body_copy(at, policy->mx[i], &e->mx[i]);
+    body_copy(at, sts_buf_str(&text), &e->body.text);
     e->body.policy = *policy;
     e->body.policy.mx = e->mx;
     e->hash = hash;
@@ -118,18 +99,12 @@ static struct entry *entry_new(const struct sts_policy *policy, unsigned long lo
 
 const struct body *body_take(struct body_pool *pool, const struct sts_policy *policy)
 {
-    unsigned long long hash = hash_of(policy);
-    struct entry *e = pool->slots[hash & (pool->size - 1)];
+    uint64_t hash = policy_hash(policy);
+    struct body_entry *e = sts_table_find(&pool->entries, hash, body_has_policy, policy);
 
-    while (e && !(e->hash == hash && same(&e->body.policy, policy)))
-        e = e->next;
     if (!e) {
-        if (pool->count >= pool->size)
-            grow(pool);
-        e = entry_new(policy, hash);
-        e->next = pool->slots[hash & (pool->size - 1)];
-        pool->slots[hash & (pool->size - 1)] = e;
-        pool->count++;
+        e = body_entry_new(policy, hash);
+        sts_table_add(&pool->entries, hash, e);
     }
     e->refs++;
     return &e->body;
@@ -137,14 +112,10 @@ const struct body *body_take(struct body_pool *pool, const struct sts_policy *po
 
 void body_give(struct body_pool *pool, const struct body *body)
 {
-    struct entry *e = (struct entry *)body, **at;
+    struct body_entry *e = (struct body_entry *)body;
 
     if (--e->refs)
         return;
-    at = &pool->slots[e->hash & (pool->size - 1)];
-    while (*at != e)
-        at = &(*at)->next;
-    *at = e->next;
-    pool->count--;
+    sts_table_remove(&pool->entries, e->hash, body_has_policy, &body->policy);
     free(e);
 }

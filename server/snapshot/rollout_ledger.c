@@ -35,11 +35,7 @@ static void add(void *data, const struct ledger_instance *i, bool readable)
             policy.cached_until = ledger_cached_until(
                 policy.last_served ? policy.last_served : r->now, STS_MAX_AGE_LIMIT);
     }
-    if (r->count == r->capacity) {
-        r->capacity = r->capacity ? r->capacity * 2 : 16;
-        r->policies = sts_must(
-            realloc(r->policies, sts_mul_size(r->capacity, sizeof(struct rollout_policy))));
-    }
+    r->policies = sts_heap_grow(r->policies, r->count, &r->capacity, sizeof(*r->policies));
     r->policies[r->count++] = policy;
 }
 

@@ -31,11 +31,8 @@ static struct sts_str served_copy_recent(struct served *served, struct sts_str t
 
 void served_add(struct served *served, const struct served_tenant *tenant)
 {
-    if (served->count == served->capacity) {
-        served->capacity = served->capacity ? sts_mul_size(served->capacity, 2) : 64;
-        served->tenants = sts_must(
-            realloc(served->tenants, sts_mul_size(served->capacity, sizeof(*served->tenants))));
-    }
+    served->tenants =
+        sts_heap_grow(served->tenants, served->count, &served->capacity, sizeof(*served->tenants));
     assert(!served->count ||
            sts_str_cmp(served->tenants[served->count - 1].domain, tenant->domain) < 0);
     served->tenants[served->count++] =

@@ -35,20 +35,19 @@ void loop_free(struct loop *loop)
     free(loop);
 }
 
-static void grow(struct loop *loop)
+static void loop_grow(struct loop *loop)
 {
-    if (loop->count < loop->capacity)
-        return;
-    loop->capacity = loop->capacity ? loop->capacity * 2 : 8;
-    loop->fds = sts_must(realloc(loop->fds, sts_mul_size(loop->capacity, sizeof(*loop->fds))));
+    size_t capacity = loop->capacity;
+
+    loop->fds = sts_heap_grow(loop->fds, loop->count, &capacity, sizeof(*loop->fds));
     loop->watched =
-        sts_must(realloc(loop->watched, sts_mul_size(loop->capacity, sizeof(*loop->watched))));
+        sts_heap_grow(loop->watched, loop->count, &loop->capacity, sizeof(*loop->watched));
 }
 
 void loop_watch(struct loop *loop, int fd, short events, loop_callback *on_ready, void *data)
 {
     loop_forget(loop, fd);
-    grow(loop);
+    loop_grow(loop);
     loop->fds[loop->count] = (struct pollfd){.fd = fd, .events = events};
     loop->watched[loop->count++] = (struct watched){on_ready, data};
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/base/memory.h"
+#include "server/base/table.h"
 #include "server/sys/watch_parts.h"
 
 enum { LINKS_MAX = 40 }; /* as path_resolution(7) */
@@ -17,8 +17,7 @@ struct walk {
     const struct watch_visitor *visitor;
     void *to;
     struct sts_arena *arena;
-    struct watch_place **places; /* by path, open addressing: a directory is visited once */
-    size_t size, count;
+    struct sts_table places; /* by path: a directory is visited once */
     struct watch_place *root;
     struct sts_buf path;   /* what is looked at */
     char target[PATH_MAX]; /* of a link; not on the stack, because patterns recurse */
@@ -51,36 +50,22 @@ bool watch_matches(const char *pattern, const char *name)
 
 /* --- places -------------------------------------------------------------------------------- */
 
-static struct watch_place **slot_of(struct watch_place **places, size_t size, struct sts_str path)
+static bool place_has_path(const void *place, const void *path)
 {
-    size_t at = (size_t)sts_str_hash(path) & (size - 1);
-
-    while (places[at] && !sts_str_eq(places[at]->path, path))
-        at = (at + 1) & (size - 1);
-    return &places[at];
+    return sts_str_eq(((const struct watch_place *)place)->path, *(const struct sts_str *)path);
 }
 
 static struct watch_place *find(const struct walk *w, struct sts_str path)
 {
-    return *slot_of(w->places, w->size, path);
+    return sts_table_find(&w->places, sts_hash(path), place_has_path, &path);
 }
 
 static struct watch_place *enter(struct walk *w, struct sts_str path)
 {
-    if (w->count + 1 > w->size / 2) {
-        size_t size = sts_mul_size(w->size, 2);
-        struct watch_place **bigger = sts_must(calloc(size, sizeof(struct watch_place *)));
-        for (size_t i = 0; i < w->size; i++)
-            if (w->places[i])
-                *slot_of(bigger, size, w->places[i]->path) = w->places[i];
-        free(w->places);
-        w->places = bigger;
-        w->size = size;
-    }
     struct watch_place *place = STS_NEW(w->arena, struct watch_place);
+
     *place = (struct watch_place){.path = sts_arena_dup(w->arena, path), .wd = -1};
-    *slot_of(w->places, w->size, path) = place;
-    w->count++;
+    sts_table_add(&w->places, sts_hash(path), place);
     if (w->visitor->enter)
         w->visitor->enter(w->to, place);
     return place;
@@ -299,11 +284,10 @@ static void follow(struct walk *w, struct cursor c)
 void watch_walk(const struct watch_path *paths, size_t count, const struct watch_visitor *visitor,
                 void *to)
 {
-    struct walk w = {.visitor = visitor, .to = to, .arena = sts_arena_new(), .size = 64};
+    struct walk w = {.visitor = visitor, .to = to, .arena = sts_arena_new()};
     char *here = getcwd(NULL, 0);
     int error = errno;
 
-    w.places = sts_must(calloc(w.size, sizeof(struct watch_place *)));
     w.root = enter(&w, STS_STR("/"));
     for (size_t i = 0; i < count; i++) {
         const struct watch_path *p = &paths[i];
@@ -317,7 +301,7 @@ void watch_walk(const struct watch_path *paths, size_t count, const struct watch
             visitor->blind(to, STS_STR("."), here ? ENOENT : error);
     }
     free(here);
-    free(w.places);
+    sts_table_fini(&w.places);
     sts_buf_fini(&w.path);
     sts_arena_free(w.arena);
 }

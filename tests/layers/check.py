@@ -50,6 +50,7 @@ HEADERS = [
     (r"jansson\.h", {"base", "admin"}),
     (r"(idn2|libpsl)\.h", {"policy"}),
     (r"systemd/.*", {"sys", "daemon"}),
+    (r"sys/auxv\.h", {"base"}),  # the key of hashes, which differs from process to process
     (r"sys/un\.h", {"config", *(set(LAYERS) - CORE)}),  # how long the path of a socket may be
     (r"(pthread|threads|syslog|signal|fcntl|unistd|poll|dirent|glob|netdb|locale)\.h|sys/.*",
      set(LAYERS) - CORE),
@@ -68,7 +69,7 @@ SYMBOLS = re.compile(
     | str(len|nlen|cmp|ncmp|chr|rchr|str|spn|cspn|pbrk|casecmp|ncasecmp|dup|ndup)
     | strto(l|ul|ll|ull|imax|umax|d) | v?snprintf | v?asprintf | qsort | qsort_r | bsearch
     | gmtime_r | timegm | strftime | abort | assert_fail | stack_chk_fail
-    | _?setjmp | longjmp | __errno_location | errno_location
+    | _?setjmp | longjmp | getauxval | __errno_location | errno_location
     | _GLOBAL_OFFSET_TABLE_ | __tls_get_addr
     | SHA256 | EVP_(Digest|sha256|MD_CTX_(new|free)|DigestInit_ex|DigestUpdate|DigestFinal_ex)
     | idn2_(lookup_u8|register_u8|to_ascii_8z|to_unicode_8z8z|strerror|strerror_name|free|check_version)
