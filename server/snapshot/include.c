@@ -170,7 +170,7 @@ static bool include_is_vanished(struct build *b, struct sts_str name, struct fil
 
 /* Few, as a rule, of the many that there may be. */
 struct unusable {
-    unsigned long long base_hash;
+    uint64_t base_hash;
     const struct snapshot_source *source;
 };
 
@@ -189,7 +189,7 @@ static void include_collect_unusable(struct build *b)
 static bool include_is_unusable(struct build *b, struct sts_str name, struct file_id directory)
 {
     struct sts_str base = file_basename(name);
-    unsigned long long hash = sts_str_hash(base);
+    uint64_t hash = sts_hash(base);
 
     if (!b->unusable)
         include_collect_unusable(b);

@@ -158,10 +158,7 @@ static uint32_t orphans_add_file(struct snapshot *s, struct snapshot_file file)
 
 static void orphans_push(struct orphans *o, const struct tenant *t)
 {
-    if (o->count == o->capacity) {
-        o->capacity = o->capacity ? sts_mul_size(o->capacity, 2) : 16;
-        o->list = sts_must(realloc(o->list, sts_mul_size(o->capacity, sizeof(*o->list))));
-    }
+    o->list = sts_heap_grow(o->list, o->count, &o->capacity, sizeof(*o->list));
     o->list[o->count++] = *t;
 }
 

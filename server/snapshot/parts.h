@@ -2,13 +2,13 @@
 #ifndef MTASTS_SNAPSHOT_PARTS_H
 #define MTASTS_SNAPSHOT_PARTS_H
 
+#include "server/base/table.h"
 #include "server/snapshot/served.h"
 #include "server/snapshot/snapshot.h"
 
 /* What was reported about named policies. */
 struct repeated {
-    const struct sts_diag **slots; /* open addressing, power of two */
-    size_t size, count;
+    struct sts_table diags;
     size_t compared; /* pairs of them */
 };
 /* Copies all of `from`, which stays, but notes and warnings that were there before. */

@@ -11,35 +11,24 @@
 
 uint32_t tenant_hash(struct sts_str host)
 {
-    return (uint32_t)sts_str_hash(host);
+    return (uint32_t)sts_hash(host);
 }
 
 void index_build(struct snapshot *s)
 {
-    size_t size = 16;
+    sts_table_reserve(&s->hosts, s->tenant_count);
+    for (size_t i = 0; i < s->tenant_count; i++)
+        sts_table_add(&s->hosts, s->tenants[i].hash, &s->tenants[i]);
+}
 
-    while (size < s->tenant_count * 2)
-        size *= 2;
-    s->index = STS_ARRAY(s->arena, size, uint32_t);
-    s->index_size = size;
-    for (size_t i = 0; i < s->tenant_count; i++) {
-        size_t slot = s->tenants[i].hash & (size - 1);
-        while (s->index[slot])
-            slot = (slot + 1) & (size - 1);
-        s->index[slot] = (uint32_t)i + 1;
-    }
+static bool tenant_has_host(const void *tenant, const void *host)
+{
+    return sts_str_eq(tenant_host(tenant), *(const struct sts_str *)host);
 }
 
 const struct tenant *snapshot_find_host(const struct snapshot *s, struct sts_str host)
 {
-    uint32_t hash = tenant_hash(host);
-
-    for (size_t i = hash & (s->index_size - 1); s->index[i]; i = (i + 1) & (s->index_size - 1)) {
-        const struct tenant *t = &s->tenants[s->index[i] - 1];
-        if (t->hash == hash && sts_str_eq(tenant_host(t), host))
-            return t;
-    }
-    return NULL;
+    return sts_table_find(&s->hosts, tenant_hash(host), tenant_has_host, &host);
 }
 
 const struct tenant *snapshot_find_domain(const struct snapshot *s, struct sts_str domain)
@@ -205,6 +194,7 @@ void snapshot_unref(struct snapshot *s)
     if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
         return;
     sources_fini(s);
+    sts_table_fini(&s->hosts);
     cert_store_unref(s->certificates);
     body_pool_unref(s->bodies);
     sts_arena_free(s->arena);

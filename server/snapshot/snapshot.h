@@ -9,6 +9,7 @@
 
 #include "mtasts/config.h"
 #include "mtasts/record.h"
+#include "server/base/table.h"
 #include "server/snapshot/served.h"
 #include "server/snapshot/shard.h"
 #include "server/sys/file.h"
@@ -71,8 +72,8 @@ struct snapshot_source {
     struct file_stamp stamp;  /* of what was read... */
     bool settled;             /* ...and while that is the same, so are the bytes */
     bool relative; /* to the directory of the main file, as the include pattern is that found it */
-    unsigned long long hash, base_hash; /* of its name, and of the name without the directory */
-    size_t before; /* its place in the snapshot before, + 1; 0: it was not there */
+    uint64_t hash, base_hash; /* of its name, and of the name without the directory */
+    size_t before;            /* its place in the snapshot before, + 1; 0: it was not there */
 };
 
 /* A file that tenants belong to. */
@@ -92,15 +93,13 @@ struct snapshot {
                               settings say meanwhile: so it is that of the snapshot before */
     struct snapshot_source *sources;
     size_t source_count;
-    size_t *source_index; /* open addressing on the name, place + 1; power of two */
-    size_t source_index_size;
+    struct sts_table sources_by_name;
     struct cert_store *certificates; /* referenced; NULL when not loaded */
     struct tenant *tenants;          /* sorted by domain */
     size_t tenant_count;
     struct snapshot_file *lost_files; /* that orphans belong to */
     size_t lost_file_count;
-    uint32_t *index;                          /* open addressing on tenant->hash, place + 1... */
-    size_t index_size;                        /* ...power of two */
+    struct sts_table hosts;                   /* tenants by the names of their hosts */
     const struct sts_named_policy **policies; /* sorted by name, over all sources */
     size_t policy_count;
     struct body_pool *bodies; /* referenced */

@@ -21,22 +21,29 @@ struct reading {
     bool half;   /* somebody writes it, and there may be more to come */
 };
 
-static size_t *slot_of(const struct snapshot *s, struct sts_str name, unsigned long long hash)
-{
-    size_t i = (size_t)hash & (s->source_index_size - 1);
+/* The table has places in an array that moves while it grows, + 1. */
+struct source_key {
+    const struct snapshot *snapshot;
+    struct sts_str name;
+};
 
-    for (; s->source_index[i]; i = (i + 1) & (s->source_index_size - 1)) {
-        const struct snapshot_source *source = &s->sources[s->source_index[i] - 1];
-        if (source->hash == hash && sts_str_eq(source->source->name, name))
-            break;
-    }
-    return &s->source_index[i];
+static bool source_has_name(const void *value, const void *key)
+{
+    const struct source_key *wanted = key;
+    return sts_str_eq(wanted->snapshot->sources[(uintptr_t)value - 1].source->name, wanted->name);
+}
+
+static const struct snapshot_source *source_find_hash(const struct snapshot *s, struct sts_str name,
+                                                      uint64_t hash)
+{
+    const struct source_key key = {s, name};
+    uintptr_t place = (uintptr_t)sts_table_find(&s->sources_by_name, hash, source_has_name, &key);
+    return place ? &s->sources[place - 1] : NULL;
 }
 
 const struct snapshot_source *source_find(const struct snapshot *s, struct sts_str name)
 {
-    size_t place = s->source_index_size ? *slot_of(s, name, sts_str_hash(name)) : 0;
-    return place ? &s->sources[place - 1] : NULL;
+    return source_find_hash(s, name, sts_hash(name));
 }
 
 /* The source that this file had before. Files come in the same order each time. */
@@ -56,22 +63,6 @@ static const struct snapshot_source *before(struct build *b, struct sts_str name
     return old;
 }
 
-static void grow(struct build *b)
-{
-    struct snapshot *s = b->snapshot;
-
-    b->source_capacity = b->source_capacity ? b->source_capacity * 2 : 16;
-    while (b->input->previous && b->source_capacity < b->input->previous->source_count)
-        b->source_capacity *= 2;
-    s->sources = sts_must(
-        realloc(s->sources, sts_mul_size(b->source_capacity, sizeof(struct snapshot_source))));
-    free(s->source_index);
-    s->source_index_size = b->source_capacity * 2;
-    s->source_index = sts_must(calloc(s->source_index_size, sizeof(*s->source_index)));
-    for (size_t i = 0; i < s->source_count; i++)
-        *slot_of(s, s->sources[i].source->name, s->sources[i].hash) = i + 1;
-}
-
 /* Takes the caller's reference. `old`: what the file was before, or NULL. */
 static struct sts_source *append(struct build *b, struct snapshot_source source,
                                  const struct snapshot_source *old)
@@ -79,15 +70,16 @@ static struct sts_source *append(struct build *b, struct snapshot_source source,
     struct snapshot *s = b->snapshot;
     struct sts_str name = source.source->name;
 
-    if (s->source_count == b->source_capacity)
-        grow(b);
-    source.hash = old ? old->hash : sts_str_hash(name);
-    source.base_hash = old ? old->base_hash : sts_str_hash(file_basename(name));
+    s->sources =
+        sts_heap_grow(s->sources, s->source_count, &b->source_capacity, sizeof(*s->sources));
+    source.hash = old ? old->hash : sts_hash(name);
+    source.base_hash = old ? old->base_hash : sts_hash(file_basename(name));
     source.before = old ? (size_t)(old - b->input->previous->sources) + 1 : 0;
     source.shard = NULL;
     source.relative = b->relative;
     s->sources[s->source_count++] = source;
-    *slot_of(s, name, source.hash) = s->source_count;
+    if (!source_find_hash(s, name, source.hash))
+        sts_table_add(&s->sources_by_name, source.hash, (void *)(uintptr_t)s->source_count);
     return source.source;
 }
 
@@ -113,7 +105,7 @@ void sources_fini(struct snapshot *s)
         sts_source_unref(s->sources[i].source);
     }
     free(s->sources);
-    free(s->source_index);
+    sts_table_fini(&s->sources_by_name);
 }
 
 struct sts_source *source_keep(struct build *b, const struct snapshot_source *old,
@@ -144,7 +136,7 @@ static struct file_id directory_of(struct build *b, struct sts_str name)
 }
 
 static bool is_file(const struct snapshot_source *source, const struct file_name *file,
-                    unsigned long long hash)
+                    uint64_t hash)
 {
     return source->base_hash == hash && file_id_same(source->directory, file->directory) &&
            sts_str_eq(file_basename(source->source->name), file->name);
@@ -169,7 +161,7 @@ static const struct snapshot_source *source_find_renamed(struct build *b, struct
     if (!previous->renamed && snapshot_same_paths(&previous->settings, &s->settings))
         return NULL;
     struct file_name file = {directory_of(b, name), file_basename(name)};
-    unsigned long long hash = sts_str_hash(file.name);
+    uint64_t hash = sts_hash(file.name);
     for (size_t i = 1; previous->sources && i < previous->source_count; i++) {
         const struct snapshot_source *old = &previous->sources[i];
         if (!is_file(old, &file, hash) || source_find(s, old->source->name))
@@ -404,7 +396,7 @@ static bool is_there(const struct snapshot_source *source)
 
 static bool knows(const struct snapshot *s, const struct file_name *file)
 {
-    unsigned long long hash = sts_str_hash(file->name);
+    uint64_t hash = sts_hash(file->name);
     bool any = false;
 
     for (size_t i = 0; i < s->source_count; i++) {
@@ -438,10 +430,10 @@ void sources_told(struct build *b)
 {
     const struct snapshot_touched *touched = &b->input->touched;
     const struct snapshot *previous = b->input->previous;
-    unsigned long long *hashes = STS_ARRAY(b->snapshot->arena, touched->count, unsigned long long);
+    uint64_t *hashes = STS_ARRAY(b->snapshot->arena, touched->count, uint64_t);
 
     for (size_t i = 0; i < touched->count; i++)
-        hashes[i] = sts_str_hash(touched->files[i].name);
+        hashes[i] = sts_hash(touched->files[i].name);
     for (size_t i = 1; i < previous->source_count; i++) {
         const struct snapshot_source *old = &previous->sources[i];
         bool hit = false;

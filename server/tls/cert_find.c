@@ -14,11 +14,7 @@ enum { DEPTH_MAX = 2, WORTH_A_THREAD = 64 /* folders */ };
 
 static void add(struct cert_candidates *list, const struct cert_candidate *candidate)
 {
-    if (list->count == list->capacity) {
-        list->capacity = list->capacity ? sts_mul_size(list->capacity, 2) : 16;
-        list->items =
-            sts_must(realloc(list->items, sts_mul_size(list->capacity, sizeof(*list->items))));
-    }
+    list->items = sts_heap_grow(list->items, list->count, &list->capacity, sizeof(*list->items));
     list->items[list->count++] = *candidate;
 }
 

@@ -27,10 +27,7 @@ struct writer {
 
 static void note(struct writer *w, struct moved moved)
 {
-    if (w->count == w->capacity) {
-        w->capacity = w->capacity ? sts_mul_size(w->capacity, 2) : 16;
-        w->moved = sts_must(realloc(w->moved, sts_mul_size(w->capacity, sizeof(*w->moved))));
-    }
+    w->moved = sts_heap_grow(w->moved, w->count, &w->capacity, sizeof(*w->moved));
     w->moved[w->count++] = moved;
 }
 

@@ -39,11 +39,7 @@ static bool add_to(const struct cert_store *s, struct cert_identity *id,
 
 void cert_store_add_bare(struct cert_store *s, struct cert_pair *pair)
 {
-    if (s->count == s->capacity) {
-        s->capacity = s->capacity ? sts_mul_size(s->capacity, 2) : 16;
-        s->pairs =
-            sts_must(realloc(s->pairs, sts_mul_size(s->capacity, sizeof(struct cert_pair *))));
-    }
+    s->pairs = sts_heap_grow(s->pairs, s->count, &s->capacity, sizeof(*s->pairs));
     s->pairs[s->count++] = pair;
     cert_table_add(&s->files, pair->info.file, pair);
     if (pair->chain && cert_table_add(&s->chains, cert_sum_str(pair->chain->digest), pair->chain))

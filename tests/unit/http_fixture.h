@@ -16,6 +16,7 @@
 
 #include "server/base/memory.h"
 #include "server/http/http.h"
+#include "server/snapshot/parts.h"
 
 #define HOST      "mta-sts.example.org"
 #define RESOURCE  "/.well-known/mta-sts.txt"
@@ -62,11 +63,8 @@ UNUSED_FN void add_tenant(struct snapshot *s, const char *domain, enum tenant_st
     t->domain = sts_str_sub(host, strlen(STS_HOST_LABEL), host.len);
     t->state = state;
     t->body = own;
-    t->hash = (uint32_t)sts_str_hash(host);
-    size_t at = t->hash & (s->index_size - 1);
-    while (s->index[at])
-        at = (at + 1) & (s->index_size - 1);
-    s->index[at] = (uint32_t)s->tenant_count;
+    t->hash = tenant_hash(host);
+    sts_table_add(&s->hosts, t->hash, t);
 }
 
 /* example.org with `body` (or no tenant at all with NULL), and one tenant that is refused. */
@@ -79,8 +77,6 @@ UNUSED_FN struct snapshot *make_snapshot(const struct sts_settings *settings, co
     s->settings = *settings;
     s->base_dir = STS_STR("/tmp");
     s->tenants = STS_ARRAY(arena, 4, struct tenant);
-    s->index_size = 16;
-    s->index = STS_ARRAY(arena, s->index_size, uint32_t);
     if (body)
         add_tenant(s, "example.org", TENANT_SERVED, body);
     add_tenant(s, "nocert.example", TENANT_NO_CERTIFICATE, POLICY);
