@@ -47,6 +47,10 @@ void sts_diag_help(struct sts_diags *d, struct sts_diag *diag, const char *fmt, 
 /* Copies every diagnostic of `from` (with its strings) to the end of `to`. */
 void sts_diags_append(struct sts_diags *to, const struct sts_diags *from);
 
+/* A copy of all of them in one piece of the heap, which free() ends; nothing can be added to it.
+ * NULL when there are none. */
+struct sts_diags *sts_diags_pack(const struct sts_diags *from);
+
 size_t sts_diags_count(const struct sts_diags *d);
 
 const char *sts_severity_name(enum sts_severity s); /* "note", "warning", "error" */

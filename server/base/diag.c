@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "server/base/memory.h"
 
 enum { MESSAGE_MAX = 1000 };
 
@@ -99,4 +102,64 @@ void sts_diags_append(struct sts_diags *to, const struct sts_diags *from)
         copy->next = NULL;
         link_diag(to, copy);
     }
+}
+
+/* What is packed one behind the other: diagnostics, then texts. */
+struct pack {
+    struct sts_diag *next;
+    char *text;
+    struct sts_str source; /* of the place before: most often it is the same again */
+};
+
+static struct sts_str pack_text(struct pack *p, struct sts_str s)
+{
+    char *copy = p->text;
+
+    if (s.len)
+        memcpy(copy, s.ptr, s.len);
+    copy[s.len] = '\0';
+    p->text += s.len + 1;
+    return (struct sts_str){copy, s.len};
+}
+
+static struct sts_str pack_source(struct pack *p, struct sts_str source)
+{
+    if (!p->source.ptr || !sts_str_eq(source, p->source))
+        p->source = pack_text(p, source);
+    return p->source;
+}
+
+/* At most: sources may be packed once for several. */
+static size_t packed_size(const struct sts_diags *from)
+{
+    size_t size = sizeof(struct sts_diags);
+
+    for (const struct sts_diag *d = from->first; d; d = d->next)
+        size += sizeof(*d) + d->where.source.len + d->tenant.len + d->message.len + d->help.len +
+                d->related.source.len + 5;
+    return size;
+}
+
+struct sts_diags *sts_diags_pack(const struct sts_diags *from)
+{
+    size_t size = packed_size(from);
+
+    if (!from->first)
+        return NULL;
+    struct sts_diags *packed = sts_must(malloc(size));
+    struct pack p = {.next = (struct sts_diag *)(packed + 1)};
+    sts_diags_init(packed, NULL);
+    p.text = (char *)(p.next + sts_diags_count(from));
+    for (const struct sts_diag *d = from->first; d; d = d->next) {
+        struct sts_diag *copy = p.next++;
+        *copy = *d;
+        copy->where.source = pack_source(&p, d->where.source);
+        copy->tenant = pack_text(&p, d->tenant);
+        copy->message = pack_text(&p, d->message);
+        copy->help = pack_text(&p, d->help);
+        copy->related.source = pack_source(&p, d->related.source);
+        copy->next = NULL;
+        link_diag(packed, copy);
+    }
+    return packed;
 }

@@ -20,8 +20,7 @@ struct attempt {
     time_t at;
     const char *result; /* "done", "unchanged", "refused", or "waiting" for a file to be closed */
     bool usable;        /* the first two */
-    struct sts_arena *arena;
-    struct sts_diags diags;
+    struct diagnosis diagnosis;
 };
 
 struct daemon {
@@ -53,11 +52,10 @@ struct daemon {
     struct attempt attempt; /* the last one */
     struct attempt good;    /* the last usable one, when the last one is not: what is served is so
                                because of it */
-    struct said said;
-    struct admin *admin; /* NULL: nobody can ask */
-    bool admin_said;     /* why not */
-    bool begun;          /* the start is over */
-    int index_error;     /* why certificates could not be remembered, as it was said last */
+    struct admin *admin;    /* NULL: nobody can ask */
+    bool admin_said;        /* why not */
+    bool begun;             /* the start is over */
+    int index_error;        /* why certificates could not be remembered, as it was said last */
 };
 
 /* --- reload.c --- */

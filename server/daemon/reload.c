@@ -26,15 +26,21 @@ static struct snapshot_input input_of(const struct daemon *d)
                                    .with_certificates = true};
 }
 
-static void begin_attempt(struct daemon *d, time_t now)
+/* What the attempt before said is not said again. It stays when it is the last one that was of use,
+ * and what is served is so because of it. */
+static size_t reload_end_attempt(struct daemon *d, struct attempt *before)
 {
-    struct attempt *a = &d->attempt, *old = a->usable ? &d->good : a;
+    size_t news = said_log(&before->diagnosis, &d->attempt.diagnosis);
 
-    sts_arena_free(old->arena);
-    if (a->usable)
-        d->good = *a;
-    *a = (struct attempt){.at = now, .arena = sts_arena_new()};
-    sts_diags_init(&a->diags, a->arena);
+    if (d->attempt.usable || before->usable) {
+        diagnosis_fini(&d->good.diagnosis);
+        d->good = (struct attempt){0};
+    }
+    if (before->usable && !d->attempt.usable)
+        d->good = *before;
+    else
+        diagnosis_fini(&before->diagnosis);
+    return news;
 }
 
 const struct attempt *reload_reasons(const struct daemon *d)
@@ -43,7 +49,7 @@ const struct attempt *reload_reasons(const struct daemon *d)
 }
 
 static struct snapshot *build(struct daemon *d, enum snapshot_look look,
-                              struct snapshot_touched touched)
+                              struct snapshot_touched touched, struct attempt *before)
 {
     struct sts_source *main_source = NULL;
     struct snapshot_input input = input_of(d);
@@ -51,8 +57,10 @@ static struct snapshot *build(struct daemon *d, enum snapshot_look look,
     input.look = look;
     input.touched = touched;
     input.main_source = &main_source;
-    begin_attempt(d, input.now);
-    struct snapshot *s = snapshot_build(&input, &d->attempt.diags);
+    *before = d->attempt;
+    d->attempt = (struct attempt){.at = input.now};
+    diagnosis_init(&d->attempt.diagnosis);
+    struct snapshot *s = snapshot_diagnose(&input, &d->attempt.diagnosis);
     d->attempt.usable = s != NULL;
     if (main_source) {
         sts_source_unref(d->looked_at);
@@ -92,9 +100,10 @@ static void log_result(const struct daemon *d, const char *event)
 
 struct snapshot *reload_first(struct daemon *d)
 {
-    struct snapshot *s = build(d, LOOK_STAT, (struct snapshot_touched){0});
+    struct attempt before;
+    struct snapshot *s = build(d, LOOK_STAT, (struct snapshot_touched){0}, &before);
 
-    said_log(&d->said, &d->attempt.diags);
+    reload_end_attempt(d, &before);
     d->attempt.result = s ? "done" : "refused";
     return s;
 }
@@ -145,7 +154,8 @@ void reload_say_ready(const struct daemon *d)
     char status[120];
 
     snprintf(status, sizeof(status), "serving %zu of %zu tenants%s", d->snapshot->served,
-             d->snapshot->tenant_count, d->attempt.diags.errors ? "; see mta-stsd status" : "");
+             d->snapshot->tenant_count,
+             diagnosis_errors(&d->attempt.diagnosis) ? "; see mta-stsd status" : "");
     notify_ready(status);
 }
 
@@ -279,23 +289,24 @@ static enum snapshot_look prepare(struct daemon *d, bool asked, struct sts_arena
 
 void reload(struct daemon *d, bool asked)
 {
-    struct attempt *a = &d->attempt;
+    struct attempt *a = &d->attempt, before;
     struct sts_arena *scratch = sts_arena_new();
     struct snapshot_touched touched = {0};
 
     if (asked)
         notify_reloading();
     enum snapshot_look look = prepare(d, asked, scratch, &touched);
-    struct snapshot *next = build(d, look, touched);
+    struct snapshot *next = build(d, look, touched, &before);
     if (next)
-        compare_settings(d, next, &a->diags);
-    size_t news = said_log(&d->said, &a->diags);
+        compare_settings(d, next, &a->diagnosis.own);
+    size_t news = reload_end_attempt(d, &before);
     bool incomplete = !next || next->incomplete, searched = next && next->searched;
     bool done = next && !snapshot_same(d->snapshot, next);
-    a->result = done                   ? "done"
-                : next                 ? "unchanged"
-                : a->diags.errors == 0 ? "waiting" /* for whoever writes the main file */
-                                       : "refused";
+    a->result = done   ? "done"
+                : next ? "unchanged"
+                : diagnosis_errors(&a->diagnosis) == 0
+                    ? "waiting" /* for whoever writes the main file */
+                    : "refused";
     if (done)
         publish(d, next);
     else
@@ -368,9 +379,8 @@ json_t *reload_predict(const struct daemon *d)
 
 void reload_fini(struct daemon *d)
 {
-    sts_arena_free(d->attempt.arena);
-    sts_arena_free(d->good.arena);
-    said_fini(&d->said);
+    diagnosis_fini(&d->attempt.diagnosis);
+    diagnosis_fini(&d->good.diagnosis);
     retire_fini(&d->retire);
     expiry_fini(&d->expiry);
     sts_source_unref(d->origin);

@@ -3,15 +3,10 @@
 #ifndef MTASTS_DAEMON_SAID_H
 #define MTASTS_DAEMON_SAID_H
 
-#include "mtasts/diag.h"
+#include "server/snapshot/diagnosis.h"
 
-struct said {
-    unsigned long long *hashes; /* sorted, of the last attempt */
-    size_t count;
-};
-
-/* Logs the warnings and errors of `diags` that the last call did not have; returns their number. */
-size_t said_log(struct said *said, const struct sts_diags *diags);
-void said_fini(struct said *said);
+/* Logs the warnings and errors of `now` that were not in `before`, which may be all zero; returns
+ * their number. What the two share is not looked at. */
+size_t said_log(const struct diagnosis *before, const struct diagnosis *now);
 
 #endif

@@ -37,10 +37,11 @@ static json_t *diagnostics_json(const struct daemon *d)
 {
     const struct attempt *a = &d->attempt;
     struct sts_arena *scratch = sts_arena_new();
+    struct diagnosis_walk walk = {0};
     struct sts_diags rest;
 
     sts_diags_init(&rest, scratch);
-    for (const struct sts_diag *diag = a->diags.first; diag; diag = diag->next)
+    for (const struct sts_diag *diag; (diag = diagnosis_next(&a->diagnosis, &walk));)
         if (!a->usable || !diag->tenant.len ||
             (!snapshot_find_domain(d->snapshot, diag->tenant) &&
              strcmp(diag->code, "tenant-removed") != 0))
@@ -57,8 +58,8 @@ static json_t *reload_json(const struct daemon *d)
 
     json_object_set_new(object, "at", status_time(a->at));
     json_object_set_new(object, "result", json_string(a->result));
-    set_size(object, "errors", a->diags.errors);
-    set_size(object, "warnings", a->diags.warnings);
+    set_size(object, "errors", diagnosis_errors(&a->diagnosis));
+    set_size(object, "warnings", diagnosis_warnings(&a->diagnosis));
     json_object_set_new(object, "diagnostics", diagnostics_json(d));
     return object;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mtasts/domain.h"
+#include "server/base/memory.h"
 #include "server/daemon/parts.h"
 #include "server/snapshot/renewal.h"
 #include "server/snapshot/report.h"
@@ -47,18 +48,22 @@ static int by_subject(const void *a, const void *b)
     return order ? order : (x->place > y->place) - (x->place < y->place);
 }
 
-static void sort_diags(struct view *v, const struct sts_diags *diags)
+static void sort_diags(struct view *v, const struct diagnosis *diagnosis)
 {
-    size_t count = sts_diags_count(diags);
-    struct placed *placed = STS_ARRAY(v->arena, count, struct placed);
+    struct diagnosis_walk walk = {0};
+    struct placed *placed = NULL;
+    size_t capacity = 0;
 
-    for (const struct sts_diag *diag = diags->first; diag; diag = diag->next, v->count++)
+    for (const struct sts_diag *diag; (diag = diagnosis_next(diagnosis, &walk)); v->count++) {
+        placed = sts_heap_grow(placed, v->count, &capacity, sizeof(*placed));
         placed[v->count] = (struct placed){diag, v->count};
+    }
     if (v->count)
         qsort(placed, v->count, sizeof(*placed), by_subject);
-    v->sorted = STS_ARRAY(v->arena, count, const struct sts_diag *);
+    v->sorted = STS_ARRAY(v->arena, v->count, const struct sts_diag *);
     for (size_t i = 0; i < v->count; i++)
         v->sorted[i] = placed[i].diag;
+    free(placed);
 }
 
 /* Where the diagnostics of this subject begin. */
@@ -393,7 +398,7 @@ void status_tenants(struct sts_buf *out, struct daemon *d, const struct status_q
     sts_diags_init(&ignored, v.arena);
     v.known = STS_ARRAY(v.arena, d->snapshot->tenant_count, struct known);
     sts_diags_init(&v.removed, v.arena);
-    sort_diags(&v, &reload_reasons(d)->diags);
+    sort_diags(&v, &reload_reasons(d)->diagnosis);
     if (d->publisher.ledger && hook_state(d->hook)->phase != HOOK_OFF)
         ledger_each_unpublished(d->publisher.ledger, on_unpublished, &v, &ignored);
     sts_buf_add_cstr(out, ",\"tenants\":[");

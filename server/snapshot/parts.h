@@ -11,6 +11,12 @@ struct repeated {
     struct sts_table diags;
     size_t compared; /* pairs of them */
 };
+/* Packs what a shard said: of its own file, and of others, without what is there twice. The work
+ * counts for `all`. */
+void repeated_split(struct repeated *all, const struct sts_diags *said, struct sts_str file,
+                    struct shard *shard);
+/* Takes note of what is said elsewhere, which stays where it is. */
+void repeated_note(struct repeated *r, const struct sts_diags *diags);
 /* Copies all of `from`, which stays, but notes and warnings that were there before. */
 void repeated_append(struct repeated *r, struct sts_diags *to, const struct sts_diags *from);
 void repeated_fini(struct repeated *r);
@@ -18,7 +24,8 @@ void repeated_fini(struct repeated *r);
 struct build {
     const struct snapshot_input *input;
     struct snapshot *snapshot;
-    struct sts_diags *diags;
+    struct diagnosis *diagnosis;
+    struct sts_diags *diags;     /* its own */
     struct ledger *ledger;       /* for dates and last good; NULL when not readable */
     const struct served *served; /* instead of a previous snapshot; may be NULL */
     size_t source_capacity;
@@ -30,7 +37,6 @@ struct build {
     bool judged_lost;
     struct unusable *unusable; /* the sources that are broken or empty, once they were asked for */
     size_t unusable_count;
-    size_t said;        /* diagnostics that are of sources themselves */
     bool missing;       /* a file is not there or not readable, and what was in it is not known */
     bool half_main;     /* somebody writes the main file, and there may be more to come */
     bool relative;      /* the include pattern in hand is */

@@ -43,15 +43,45 @@ static bool repeated_add(struct repeated *r, const struct sts_diag *diag)
     return true;
 }
 
+static void repeated_copy(struct sts_diags *to, const struct sts_diag *diag)
+{
+    struct sts_diag one = *diag;
+
+    one.next = NULL;
+    sts_diags_append(to, &(struct sts_diags){.first = &one});
+}
+
 void repeated_append(struct repeated *r, struct sts_diags *to, const struct sts_diags *from)
 {
-    for (const struct sts_diag *diag = from->first; diag; diag = diag->next) {
-        struct sts_diag one = *diag;
-        if (diag->severity != STS_ERROR && !repeated_add(r, diag))
-            continue;
-        one.next = NULL;
-        sts_diags_append(to, &(struct sts_diags){.first = &one});
-    }
+    for (const struct sts_diag *diag = from->first; diag; diag = diag->next)
+        if (diag->severity == STS_ERROR || repeated_add(r, diag))
+            repeated_copy(to, diag);
+}
+
+void repeated_note(struct repeated *r, const struct sts_diags *diags)
+{
+    for (const struct sts_diag *diag = diags->first; diag; diag = diag->next)
+        if (diag->severity != STS_ERROR)
+            repeated_add(r, diag);
+}
+
+void repeated_split(struct repeated *all, const struct sts_diags *said, struct sts_str file,
+                    struct shard *shard)
+{
+    struct repeated repeated = {0};
+    struct sts_diags own, other;
+
+    if (!said->first)
+        return;
+    sts_diags_init(&own, said->arena);
+    sts_diags_init(&other, said->arena);
+    for (const struct sts_diag *diag = said->first; diag; diag = diag->next)
+        if (diag->severity == STS_ERROR || repeated_add(&repeated, diag))
+            repeated_copy(sts_str_eq(diag->where.source, file) ? &own : &other, diag);
+    all->compared += repeated.compared;
+    repeated_fini(&repeated);
+    shard->diags = sts_diags_pack(&own);
+    shard->elsewhere = sts_diags_pack(&other);
 }
 
 void repeated_fini(struct repeated *r)

@@ -29,6 +29,7 @@ void shard_unref(struct shard *shard)
         if (shard->tenants[i].body)
             body_give(shard->pool, shard->tenants[i].body);
     body_pool_unref(shard->pool);
-    sts_arena_free(shard->arena);
+    free(shard->diags);
+    free(shard->elsewhere);
     free(shard);
 }

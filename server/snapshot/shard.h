@@ -18,9 +18,11 @@ struct shard_tenant {
 struct shard {
     unsigned refs;
     struct body_pool *pool;
-    struct sts_arena *arena; /* of what was said; NULL when that is nothing */
-    struct sts_diags diags;
-    bool whole; /* every tenant is good, and so it may be used again */
+    struct sts_diags *diags;     /* what is said of its file; packed, NULL: nothing */
+    struct sts_diags *elsewhere; /* what is said of other files, where the policies are that its
+                                    tenants name: others may say the same */
+    const void *mark;            /* of who compares the shards of two builds */
+    bool whole;                  /* every tenant is good, and so it may be used again */
     size_t count;
     struct shard_tenant tenants[]; /* as those of the source */
 };

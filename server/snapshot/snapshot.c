@@ -93,7 +93,6 @@ static void read_sources(struct build *b)
     b->look = b->input->look;
     if (b->look >= LOOK_NEW && !snapshot_same_paths(&previous->settings, &s->settings))
         b->look = LOOK_STAT;
-    b->said = 0;
     if (b->look == LOOK_TOLD) {
         sources_told(b);
     } else {
@@ -101,28 +100,20 @@ static void read_sources(struct build *b)
             sources_include(b, &s->settings.include[i]);
         sources_keep_vanished(b);
     }
-    s->plain = sts_diags_count(b->diags) == before + b->said;
+    s->plain = sts_diags_count(b->diags) == before;
 }
 
 /* A change that strict refuses keeps no tenant: a running server goes on as a whole, and a start
  * serves nothing. What was promised of single ones is taken back. */
 static void snapshot_refuse_strictly(struct build *b)
 {
-    struct sts_diag **at = &b->diags->first;
-
-    while (*at) {
-        if (strcmp((*at)->code, "tenant-kept") == 0 || strcmp((*at)->code, "source-kept") == 0)
-            *at = (*at)->next;
-        else
-            at = &(*at)->next;
-    }
-    b->diags->tail = at;
     struct sts_diag *diag = sts_diag_add(b->diags, STS_WARNING, "strict-refused",
                                          (struct sts_pos){b->snapshot->main_file, 0, 0},
                                          "strict: on refuses all of it for the errors");
     sts_diag_help(b->diags, diag,
                   "mend them; until then a running server goes on with what it serves, and a start "
                   "is refused");
+    b->diagnosis->strict = true;
 }
 
 static bool build(struct build *b)
@@ -152,35 +143,42 @@ static bool build(struct build *b)
     served_fini(&served);
     if (b->ledger != b->input->ledger)
         ledger_close(b->ledger);
-    bool refused = s->settings.strict && b->diags->errors;
+    bool refused = s->settings.strict && diagnosis_errors(b->diagnosis);
     if (refused)
         snapshot_refuse_strictly(b);
     return !refused;
 }
 
-struct snapshot *snapshot_build(const struct snapshot_input *input, struct sts_diags *diags)
+struct snapshot *snapshot_diagnose(const struct snapshot_input *input, struct diagnosis *diagnosis)
 {
     struct snapshot *s = sts_must(calloc(1, sizeof(*s)));
-    struct sts_arena *said = sts_arena_new();
-    struct sts_diags own;
-    struct build b = {.input = input, .snapshot = s, .diags = &own};
+    struct build b = {
+        .input = input, .snapshot = s, .diagnosis = diagnosis, .diags = &diagnosis->own};
 
     atomic_init(&s->refs, 1);
     s->arena = sts_arena_new();
-    sts_diags_init(&own, said);
     s->generation = input->previous ? input->previous->generation + 1 : 1;
     s->built = input->now;
     s->main_file = sts_arena_dup(s->arena, sts_str_from(input->main_file));
     s->base_dir = file_dirname(s->arena, s->main_file);
     s->bodies = input->previous ? body_pool_ref(input->previous->bodies) : body_pool_new();
     bool good = build(&b);
-    /* Copied: the caller's diagnostics outlive a snapshot that was refused. */
-    sts_diags_append(diags, &own);
-    sts_arena_free(said);
+    diagnosis_settle(diagnosis);
     if (good)
         return s;
     snapshot_unref(s);
     return NULL;
+}
+
+struct snapshot *snapshot_build(const struct snapshot_input *input, struct sts_diags *diags)
+{
+    struct diagnosis diagnosis;
+
+    diagnosis_init(&diagnosis);
+    struct snapshot *s = snapshot_diagnose(input, &diagnosis);
+    diagnosis_copy(&diagnosis, diags);
+    diagnosis_fini(&diagnosis);
+    return s;
 }
 
 struct snapshot *snapshot_ref(struct snapshot *s)

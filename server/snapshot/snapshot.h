@@ -10,6 +10,7 @@
 #include "mtasts/config.h"
 #include "mtasts/record.h"
 #include "server/base/table.h"
+#include "server/snapshot/diagnosis.h"
 #include "server/snapshot/served.h"
 #include "server/snapshot/shard.h"
 #include "server/sys/file.h"
@@ -151,6 +152,8 @@ struct snapshot_input {
 /* Builds a snapshot; all diagnostics (also those of sources) go to `diags`. NULL when the main file
  * cannot be used, or on any error when it says strict. Control thread only. */
 struct snapshot *snapshot_build(const struct snapshot_input *input, struct sts_diags *diags);
+/* The same without copying what was said. */
+struct snapshot *snapshot_diagnose(const struct snapshot_input *input, struct diagnosis *diagnosis);
 struct snapshot *snapshot_ref(struct snapshot *s); /* atomic */
 /* Control thread only (sources are not counted atomically): workers hand snapshots back. */
 void snapshot_unref(struct snapshot *s);

@@ -83,16 +83,10 @@ static struct sts_source *append(struct build *b, struct snapshot_source source,
     return source.source;
 }
 
-static void say(struct build *b, const struct sts_diags *diags)
-{
-    sts_diags_append(b->diags, diags);
-    b->said += sts_diags_count(diags);
-}
-
 /* As it was, without a look at its bytes. What was no good then is no good now. */
 static struct sts_source *take_over(struct build *b, const struct snapshot_source *old)
 {
-    say(b, &old->source->diags);
+    diagnosis_add_source(b->diagnosis, old->source);
     b->missing |= old->source->broken || old->source->empty;
     sts_source_ref(old->source);
     return append(b, *old, old);
@@ -314,7 +308,7 @@ static struct sts_source *take_reading(struct build *b, struct sts_str name, boo
         sts_diags_append(b->diags, &read->source->diags);
         kept = keep_or_miss(b, name, read->source->broken ? KEPT_BROKEN : KEPT_MISSING);
     } else {
-        say(b, &read->source->diags);
+        diagnosis_add_source(b->diagnosis, read->source);
     }
     read->directory = directory_of(b, name);
     if (!kept)

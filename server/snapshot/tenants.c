@@ -46,11 +46,13 @@ static struct shard *resolve_source(struct build *b, size_t place)
     const struct snapshot_source *from = &s->sources[place];
     const struct sts_source *source = from->source;
     struct shard *shard = shard_new(s->bodies, source->tenant_count);
+    struct sts_diags diags;
 
     shard->whole = true;
     if (!b->spare)
         b->spare = sts_arena_new();
-    sts_diags_init(&shard->diags, b->spare);
+    sts_arena_reset(b->spare);
+    sts_diags_init(&diags, b->spare);
     for (size_t i = 0; i < source->tenant_count; i++) {
         const struct sts_tenant_decl *decl = &source->tenants[i];
         if (!decl->domain.len) {
@@ -60,17 +62,24 @@ static struct shard *resolve_source(struct build *b, size_t place)
         struct tenant *t = &s->tenants[s->tenant_count++];
         t->file = (uint32_t)place;
         t->nth = (uint32_t)i;
-        if (resolve(b, from, decl, &shard->tenants[i], &shard->diags, t))
+        if (resolve(b, from, decl, &shard->tenants[i], &diags, t))
             continue;
         shard->whole = false;
-        tenant_keep(b, &shard->diags, t, KEPT_BROKEN);
+        tenant_keep(b, &diags, t, KEPT_BROKEN);
     }
     s->work.resolved += source->tenant_count;
-    if (shard->diags.first) {
-        shard->arena = b->spare;
-        b->spare = NULL;
-    }
+    repeated_split(&b->repeated, &diags, source->name, shard);
     return shard;
+}
+
+/* What a file that has policies says of them may be said by other files, too. */
+static void say_shard(struct build *b, const struct snapshot_source *from)
+{
+    if (from->shard->diags && from->source->policy_count)
+        repeated_note(&b->repeated, from->shard->diags);
+    diagnosis_add_shard(b->diagnosis, from->shard);
+    if (from->shard->elsewhere)
+        repeated_append(&b->repeated, b->diags, from->shard->elsewhere);
 }
 
 static bool same_policies(const struct build *b, const struct sts_source *source,
@@ -219,7 +228,7 @@ void tenants_build(struct build *b)
         struct snapshot_source *from = &s->sources[i];
         if (!from->shard)
             from->shard = resolve_source(b, i);
-        repeated_append(&b->repeated, b->diags, &from->shard->diags);
+        say_shard(b, from);
     }
     size_t fresh = s->tenant_count - reused;
     sort(s->tenants + reused, fresh);

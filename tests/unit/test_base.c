@@ -2,6 +2,7 @@
 #include "tests/unit/test.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mtasts/diag.h"
@@ -233,6 +234,40 @@ static void an_arena_is_used_again(void **state)
     sts_arena_free(a);
 }
 
+/* One piece of memory, whatever becomes of what it was made of. */
+static void diagnostics_are_packed(void **state)
+{
+    struct sts_arena *a = sts_arena_new();
+    struct sts_diags d;
+    char file[] = "f.yaml", other[] = "main.yaml";
+
+    (void)state;
+    sts_diags_init(&d, a);
+    assert_null(sts_diags_pack(&d));
+    for (int i = 0; i < 3; i++) {
+        struct sts_pos where = {sts_str_from(i == 1 ? other : file), (uint32_t)i, 1};
+        struct sts_diag *diag =
+            sts_diag_add(&d, i == 2 ? STS_NOTE : STS_ERROR, "code", where, "message %d", i);
+        diag->tenant = sts_arena_printf(a, "t%d.example", i);
+        if (i == 1)
+            diag->related = (struct sts_pos){sts_str_from(file), 9, 9};
+        else
+            sts_diag_help(&d, diag, "help %d", i);
+    }
+    struct sts_diags *packed = sts_diags_pack(&d);
+    struct sts_buf before = {0}, after = {0};
+    sts_diags_render_json(&before, &d);
+    sts_arena_free(a);
+    file[0] = other[0] = 'x';
+    sts_diags_render_json(&after, packed);
+    assert_string_equal(after.ptr, before.ptr);
+    assert_int_equal(packed->errors, 2);
+    assert_int_equal(packed->notes, 1);
+    sts_buf_fini(&before);
+    sts_buf_fini(&after);
+    free(packed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +278,7 @@ int main(void)
         cmocka_unit_test(suggest_finds_typos_only),
         cmocka_unit_test(escaping_keeps_one_line),
         cmocka_unit_test(arena_is_zeroed_and_aligned),
+        cmocka_unit_test(diagnostics_are_packed),
         cmocka_unit_test(diagnostics_render_as_text),
         cmocka_unit_test(diagnostics_render_as_json),
         cmocka_unit_test(diagnostics_come_back_from_json),
