@@ -82,7 +82,7 @@ static void on_writable(void *data)
         give_time(c);
 }
 
-static void reply(struct client *c)
+static void admin_reply(struct client *c)
 {
     sts_buf_add(&c->reply, STS_STR("\n"));
     loop_watch(c->admin->setup.loop, c->fd, POLLOUT, on_writable, c);
@@ -107,10 +107,10 @@ static void on_readable(void *data)
     size_t end = sts_str_find(line, '\n', 0);
     if (end > ADMIN_REQUEST_MAX) {
         sts_buf_add(&c->reply, STS_STR("{\"error\":\"the request is too long\"}"));
-        reply(c);
+        admin_reply(c);
     } else if (end < line.len) {
         setup->answer(setup->data, sts_str_sub(line, 0, end), &c->reply);
-        reply(c);
+        admin_reply(c);
     } else {
         give_time(c);
     }
@@ -140,7 +140,7 @@ static void client_open(struct admin *a, int fd)
         give_time(c);
     } else {
         sts_buf_add(&c->reply, STS_STR("{\"error\":\"this user may not ask\"}"));
-        reply(c);
+        admin_reply(c);
     }
 }
 
@@ -175,7 +175,7 @@ static int try_bind(const struct admin *a)
 }
 
 /* The mode of the file is that of the unbound socket, so that no moment is open to others. */
-static bool start(struct admin *a)
+static bool admin_start(struct admin *a)
 {
     struct stat st;
 
@@ -190,7 +190,7 @@ static bool start(struct admin *a)
     return true;
 }
 
-static void release(struct admin *a)
+static void admin_release(struct admin *a)
 {
     if (a->listener >= 0)
         close(a->listener);
@@ -212,7 +212,7 @@ struct admin *admin_open(const struct admin_setup *setup)
         a->clients[i].admin = a;
     a->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (a->listener >= 0 && admin_address_open(&a->address, a->path) == 0) {
-        if (start(a)) {
+        if (admin_start(a)) {
             watch_listener(a);
             return a;
         }
@@ -220,7 +220,7 @@ struct admin *admin_open(const struct admin_setup *setup)
         a->address.directory = -1;
     }
     int error = errno;
-    release(a);
+    admin_release(a);
     errno = error;
     return NULL;
 }
@@ -245,5 +245,5 @@ void admin_close(struct admin *a)
     if (fstatat(a->address.directory, a->address.name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISSOCK(st.st_mode) && st.st_ino == a->inode)
         unlinkat(a->address.directory, a->address.name, 0);
-    release(a);
+    admin_release(a);
 }

@@ -13,14 +13,14 @@ struct talk {
     uint64_t end; /* monotonic milliseconds */
 };
 
-static int fail(int error)
+static int ask_fail(int error)
 {
     errno = error;
     return -1;
 }
 
 /* Waits for one of `events`; -1 when the time is over. */
-static int await(const struct talk *t, short events)
+static int ask_await(const struct talk *t, short events)
 {
     for (;;) {
         uint64_t now = clock_monotonic_ms(), left = t->end > now ? t->end - now : 0;
@@ -29,14 +29,14 @@ static int await(const struct talk *t, short events)
         if (count > 0)
             return 0;
         if (count == 0 && !left)
-            return fail(ETIMEDOUT);
+            return ask_fail(ETIMEDOUT);
         if (count < 0 && errno != EINTR)
             return -1;
     }
 }
 
 /* While the server's queue is full this waits, which no poll(2) can. */
-static int reach(const struct talk *t, const char *path, uint64_t timeout_ms)
+static int ask_reach(const struct talk *t, const char *path, uint64_t timeout_ms)
 {
     struct timeval limit = {.tv_sec = (time_t)(timeout_ms / 1000),
                             .tv_usec = (suseconds_t)(timeout_ms % 1000 * 1000)};
@@ -48,14 +48,14 @@ static int reach(const struct talk *t, const char *path, uint64_t timeout_ms)
     int result = connect(t->fd, (const struct sockaddr *)&a.address, sizeof(a.address));
     int error = errno == EAGAIN ? ETIMEDOUT : errno == EPERM ? EACCES : errno;
     close(a.directory);
-    return result == 0 ? 0 : fail(error);
+    return result == 0 ? 0 : ask_fail(error);
 }
 
 /* A server that wants no more of it may still answer. */
 static int send_all(const struct talk *t, struct sts_str text)
 {
     while (text.len) {
-        if (await(t, POLLOUT) != 0)
+        if (ask_await(t, POLLOUT) != 0)
             return -1;
         ssize_t n = send(t->fd, text.ptr, text.len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
@@ -73,7 +73,7 @@ static int receive_all(const struct talk *t, struct sts_buf *reply)
     size_t total = 0;
 
     for (;;) {
-        if (await(t, POLLIN) != 0)
+        if (ask_await(t, POLLIN) != 0)
             return -1;
         ssize_t n = recv(t->fd, piece, sizeof(piece), MSG_DONTWAIT);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
@@ -81,10 +81,10 @@ static int receive_all(const struct talk *t, struct sts_buf *reply)
         if (n < 0 && errno != ECONNRESET)
             return -1;
         if (n <= 0)
-            return total ? 0 : fail(EPROTO);
+            return total ? 0 : ask_fail(EPROTO);
         total += (size_t)n;
         if (total > ADMIN_REPLY_MAX)
-            return fail(EFBIG);
+            return ask_fail(EFBIG);
         sts_buf_add(reply, (struct sts_str){piece, (size_t)n});
     }
 }
@@ -96,9 +96,9 @@ int admin_ask(const char *path, struct sts_str request, uint64_t timeout_ms, str
 
     if (t.fd < 0)
         return -1;
-    bool good = reach(&t, path, timeout_ms) == 0 && send_all(&t, request) == 0 &&
+    bool good = ask_reach(&t, path, timeout_ms) == 0 && send_all(&t, request) == 0 &&
                 send_all(&t, STS_STR("\n")) == 0 && receive_all(&t, reply) == 0;
     int error = errno;
     close(t.fd);
-    return good ? 0 : fail(error);
+    return good ? 0 : ask_fail(error);
 }

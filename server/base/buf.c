@@ -7,7 +7,7 @@
 
 #include "server/base/memory.h"
 
-static void reserve(struct sts_buf *b, size_t more)
+static void buf_reserve(struct sts_buf *b, size_t more)
 {
     size_t need = sts_add_size(sts_add_size(b->len, more), 1);
 
@@ -22,7 +22,7 @@ static void reserve(struct sts_buf *b, size_t more)
 
 void sts_buf_add(struct sts_buf *b, struct sts_str s)
 {
-    reserve(b, s.len);
+    buf_reserve(b, s.len);
     if (s.len)
         memcpy(b->ptr + b->len, s.ptr, s.len);
     b->len += s.len;
@@ -46,7 +46,7 @@ void sts_buf_printf(struct sts_buf *b, const char *fmt, ...)
     if (len < 0)
         abort();
     if ((size_t)len >= room) {
-        reserve(b, (size_t)len);
+        buf_reserve(b, (size_t)len);
         vsnprintf(b->ptr + b->len, (size_t)len + 1, fmt, again);
     }
     va_end(again);

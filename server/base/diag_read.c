@@ -21,7 +21,7 @@ static struct sts_pos read_pos(struct sts_arena *arena, const json_t *pos)
 }
 
 /* Message and help were made printable by whoever wrote them. */
-static bool read_one(struct sts_diags *out, const json_t *object)
+static bool diag_read_one(struct sts_diags *out, const json_t *object)
 {
     struct sts_arena *arena = out->arena;
     struct sts_str code = sts_json_line(arena, object, "code");
@@ -51,7 +51,7 @@ bool sts_diags_from_json(struct sts_diags *out, const json_t *array)
     sts_diags_init(&read, out->arena);
     json_array_foreach(array, i, object)
     {
-        if (!read_one(&read, object))
+        if (!diag_read_one(&read, object))
             return false;
     }
     sts_diags_append(out, &read);

@@ -64,7 +64,7 @@ size_t sts_str_find(struct sts_str s, char byte, size_t from)
     return hit ? (size_t)(hit - s.ptr) : s.len;
 }
 
-static bool is_blank(char c)
+static bool str_is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
@@ -73,9 +73,9 @@ struct sts_str sts_str_trim(struct sts_str s)
 {
     size_t from = 0, to = s.len;
 
-    while (from < to && is_blank(s.ptr[from]))
+    while (from < to && str_is_blank(s.ptr[from]))
         from++;
-    while (to > from && is_blank(s.ptr[to - 1]))
+    while (to > from && str_is_blank(s.ptr[to - 1]))
         to--;
     return sts_str_sub(s, from, to);
 }

@@ -5,13 +5,13 @@
 
 enum { WORD_MAX = 40 };
 
-static size_t min3(size_t a, size_t b, size_t c)
+static size_t suggest_min3(size_t a, size_t b, size_t c)
 {
     size_t ab = a < b ? a : b;
     return ab < c ? ab : c;
 }
 
-static size_t distance(struct sts_str a, struct sts_str b)
+static size_t suggest_distance(struct sts_str a, struct sts_str b)
 {
     size_t rows[3][WORD_MAX + 1];
     size_t *before = rows[0], *above = rows[1], *row = rows[2];
@@ -22,7 +22,7 @@ static size_t distance(struct sts_str a, struct sts_str b)
         row[0] = i;
         for (size_t j = 1; j <= b.len; j++) {
             char ca = sts_lower(a.ptr[i - 1]), cb = sts_lower(b.ptr[j - 1]);
-            row[j] = min3(above[j] + 1, row[j - 1] + 1, above[j - 1] + (ca != cb));
+            row[j] = suggest_min3(above[j] + 1, row[j - 1] + 1, above[j - 1] + (ca != cb));
             bool swapped =
                 i > 1 && j > 1 && ca == sts_lower(b.ptr[j - 2]) && cb == sts_lower(a.ptr[i - 2]);
             if (swapped && before[j - 2] + 1 < row[j])
@@ -47,7 +47,7 @@ const char *sts_suggest(struct sts_str word, const char *const *candidates)
         struct sts_str candidate = sts_str_from(*candidates);
         if (candidate.len > WORD_MAX)
             continue;
-        size_t d = distance(word, candidate);
+        size_t d = suggest_distance(word, candidate);
         /* A third of the longer word may differ: "maxage" means "max_age", "foo" means nothing. */
         size_t longer = word.len > candidate.len ? word.len : candidate.len;
         if (d > (longer + 2) / 3 || d >= candidate.len)

@@ -11,7 +11,7 @@
 
 enum { ASK_MS = 60000 }; /* a build of many tenants takes its time */
 
-static json_t *ask(struct sts_str socket, const char *what, const char *file)
+static json_t *check_ask(struct sts_str socket, const char *what, const char *file)
 {
     json_t *request = json_object();
 
@@ -24,7 +24,7 @@ static json_t *ask(struct sts_str socket, const char *what, const char *file)
 /* What a running server says that it serves; false when none says so. */
 static bool ask_served(struct sts_arena *arena, struct sts_str socket, struct served *served)
 {
-    json_t *reply = ask(socket, "served", NULL);
+    json_t *reply = check_ask(socket, "served", NULL);
     const json_t *list = json_object_get(reply, "served"), *item;
     struct sts_str last = {0};
     size_t i;
@@ -71,13 +71,13 @@ static json_t *build_here(const char *config, struct sts_arena *arena, struct st
 }
 
 /* The report of the running server when it runs with this file, else one made here. */
-static json_t *predict(const char *config, struct sts_arena *arena)
+static json_t *check_predict(const char *config, struct sts_arena *arena)
 {
     struct sts_str socket;
 
     if (!server_find(arena, config, &socket))
         return build_here(config, arena, (struct sts_str){0});
-    json_t *report = ask(socket, "check", server_main_file(arena, config).ptr);
+    json_t *report = check_ask(socket, "check", server_main_file(arena, config).ptr);
     if (json_is_array(json_object_get(report, "diagnostics")))
         return report;
     bool other = json_is_true(json_object_get(report, "other_file"));
@@ -85,7 +85,7 @@ static json_t *predict(const char *config, struct sts_arena *arena)
     return build_here(config, arena, other ? socket : (struct sts_str){0});
 }
 
-static long long number(const json_t *object, const char *key)
+static long long check_number(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
 }
@@ -108,7 +108,7 @@ static void unusable_summary(struct sts_buf *out, const json_t *report)
 {
     const char *name = json_string_value(json_object_get(report, "compared_with"));
     bool runs = name && strcmp(name, "server") == 0;
-    long long errors = number(report, "errors");
+    long long errors = check_number(report, "errors");
 
     sts_buf_printf(out, "nothing would %s: ", runs ? "change" : "be served");
     if (errors)
@@ -124,15 +124,15 @@ static void text_summary(struct sts_buf *out, const json_t *report)
     if (!json_is_true(json_object_get(report, "usable"))) {
         unusable_summary(out, report);
     } else {
-        long long tenants = number(counts, "tenants");
+        long long tenants = check_number(counts, "tenants");
         sts_buf_printf(out, "%lld tenant%s: %lld served", tenants, tenants == 1 ? "" : "s",
-                       number(counts, "served"));
+                       check_number(counts, "served"));
         server_counts_text(out, counts);
     }
     sts_buf_printf(out, "%s\n", compared_with(report));
 }
 
-static enum exit_code judge(const json_t *report, const struct sts_diags *diags)
+static enum exit_code check_judge(const json_t *report, const struct sts_diags *diags)
 {
     const char *config = json_string_value(json_object_get(report, "config"));
 
@@ -144,15 +144,15 @@ static enum exit_code judge(const json_t *report, const struct sts_diags *diags)
 }
 
 /* Releases the report. */
-static enum exit_code print(const struct options *options, bool json, json_t *report,
-                            struct sts_arena *arena)
+static enum exit_code check_print(const struct options *options, bool json, json_t *report,
+                                  struct sts_arena *arena)
 {
     struct sts_buf out = {0};
     struct sts_diags diags;
 
     sts_diags_init(&diags, arena);
     sts_diags_from_json(&diags, json_object_get(report, "diagnostics"));
-    enum exit_code code = judge(report, &diags);
+    enum exit_code code = check_judge(report, &diags);
     if (json) {
         sts_json_render(&out, report, true);
         sts_buf_add_cstr(&out, "\n");
@@ -178,7 +178,7 @@ enum exit_code command_check(const struct options *options)
         return EXIT_USAGE;
     }
     struct sts_arena *arena = sts_arena_new();
-    enum exit_code code = print(options, json, predict(options->config, arena), arena);
+    enum exit_code code = check_print(options, json, check_predict(options->config, arena), arena);
     sts_arena_free(arena);
     return code;
 }

@@ -39,7 +39,7 @@ const struct command commands[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static void usage(struct sts_buf *out)
+static void command_print_usage(struct sts_buf *out)
 {
     sts_buf_add_cstr(out, "usage: mta-stsd COMMAND [OPTION...]\n\n");
     for (const struct command *c = commands; c->name; c++)
@@ -81,7 +81,7 @@ static const struct {
 
 enum exit_code command_help(const struct options *options)
 {
-    void (*print)(struct sts_buf *) = usage;
+    void (*print)(struct sts_buf *) = command_print_usage;
     struct sts_buf out = {0};
 
     if (options->argument_count) {

@@ -10,7 +10,7 @@
 #include "server/cli/command.h"
 
 /* A word of a synopsis without brackets and dots. */
-static struct sts_str bare(struct sts_str word)
+static struct sts_str completion_bare(struct sts_str word)
 {
     while (word.len && word.ptr[0] == '[')
         word = sts_str_sub(word, 1, word.len);
@@ -56,7 +56,7 @@ static void add_options(struct sts_buf *out, const char *name, struct sts_str wo
                         struct sts_str *rest)
 {
     bool flag = word.ptr[word.len - 1] == ']';
-    struct sts_str names = bare(word), value = {0};
+    struct sts_str names = completion_bare(word), value = {0};
 
     if (sts_str_is(names, "-c"))
         names = STS_STR("--config");
@@ -65,23 +65,23 @@ static void add_options(struct sts_buf *out, const char *name, struct sts_str wo
     for (size_t at = 0; at < names.len; at = sts_str_find(names, '|', at) + 1) {
         struct sts_str option = sts_str_sub(names, at, sts_str_find(names, '|', at));
         sts_buf_printf(out, "%s %.*s", name, STS_ARG(option));
-        add_values(out, bare(value));
+        add_values(out, completion_bare(value));
         sts_buf_add(out, STS_STR("\n"));
     }
 }
 
-static void add_command(struct sts_buf *out, const struct command *c)
+static void completion_add_command(struct sts_buf *out, const struct command *c)
 {
     struct sts_str rest = sts_str_from(c->synopsis), word;
 
     sts_buf_printf(out, "%s . %s\n", c->name, c->summary);
     while (next_word(&rest, &word)) {
-        if (bare(word).ptr[0] == '-') {
+        if (completion_bare(word).ptr[0] == '-') {
             add_options(out, c->name, word, &rest);
             continue;
         }
         sts_buf_printf(out, "%s -", c->name);
-        add_values(out, bare(word));
+        add_values(out, completion_bare(word));
         sts_buf_add(out, STS_STR("\n"));
     }
 }
@@ -89,5 +89,5 @@ static void add_command(struct sts_buf *out, const struct command *c)
 void completion_reference(struct sts_buf *out)
 {
     for (const struct command *c = commands; c->name; c++)
-        add_command(out, c);
+        completion_add_command(out, c);
 }

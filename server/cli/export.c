@@ -42,7 +42,7 @@ static void set_id(struct export *x, struct ledger *ledger, struct export_entry 
 
 /* Everything that is or would be served. A ledger that cannot be used has been reported by the
  * builder; one that does not exist yet only means that there are no ids. */
-static void collect(struct export *x)
+static void export_collect(struct export *x)
 {
     const struct snapshot *s = x->snapshot;
     struct sts_diags ignored;
@@ -119,8 +119,8 @@ static const struct export_snippet *find_snippet(const char *format)
 }
 
 /* What is wrong with the command line, or NULL. */
-static const char *misuse(const struct options *options, const char *format,
-                          const struct export_snippet *snippet)
+static const char *export_misuse(const struct options *options, const char *format,
+                                 const struct export_snippet *snippet)
 {
     bool list = strcmp(format, "starttls-everywhere") == 0;
 
@@ -135,8 +135,8 @@ static const char *misuse(const struct options *options, const char *format,
     return NULL;
 }
 
-static enum exit_code run(struct export *x, const struct options *options, const char *format,
-                          const struct export_snippet *snippet)
+static enum exit_code export_run(struct export *x, const struct options *options,
+                                 const char *format, const struct export_snippet *snippet)
 {
     const struct snapshot_input input = {
         .main_file = options->config, .now = clock_wall(), .with_ledger = true};
@@ -145,7 +145,7 @@ static enum exit_code run(struct export *x, const struct options *options, const
     x->snapshot = snapshot_build(&input, &x->diags);
     if (!x->snapshot)
         return output_blind(&x->diags, options->config) ? EXIT_BLIND : EXIT_ERRORS;
-    collect(x);
+    export_collect(x);
     if (snippet)
         code = print_snippet(x, snippet, options->arguments[0]);
     else if (strcmp(format, "files") == 0)
@@ -159,7 +159,7 @@ enum exit_code command_export(const struct options *options)
 {
     const char *format = options->format ? options->format : "files";
     const struct export_snippet *snippet = find_snippet(format);
-    const char *wrong = misuse(options, format, snippet);
+    const char *wrong = export_misuse(options, format, snippet);
     struct export x = {0};
 
     if (wrong) {
@@ -168,7 +168,7 @@ enum exit_code command_export(const struct options *options)
     }
     x.arena = sts_arena_new();
     sts_diags_init(&x.diags, x.arena);
-    enum exit_code code = run(&x, options, format, snippet);
+    enum exit_code code = export_run(&x, options, format, snippet);
     output_diags(&x.diags, STS_WARNING);
     snapshot_unref(x.snapshot);
     sts_arena_free(x.arena);

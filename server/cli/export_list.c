@@ -21,7 +21,7 @@ static struct sts_str suffix_of(struct sts_str mx)
     return sts_str_starts(mx, STS_STR("*.")) ? sts_str_sub(mx, 1, mx.len) : mx;
 }
 
-static json_t *policy_json(const struct sts_policy *policy)
+static json_t *export_list_policy_json(const struct sts_policy *policy)
 {
     json_t *object = json_object(), *mxs = json_array();
 
@@ -45,7 +45,7 @@ size_t export_list_render(struct sts_buf *out, const struct snapshot *s, time_t 
             left_out++;
         else
             json_object_setn_new_nocheck(policies, t->domain.ptr, t->domain.len,
-                                         policy_json(tenant_policy(t)));
+                                         export_list_policy_json(tenant_policy(t)));
     }
     json_object_set_new(root, "timestamp", time_json(now));
     json_object_set_new(root, "expires", time_json(now + VALID));

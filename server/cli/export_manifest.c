@@ -8,16 +8,16 @@
 
 enum { VERSION = 1 };
 
-static int to_domain(const void *key, const void *entry)
+static int export_manifest_to_domain(const void *key, const void *entry)
 {
     return sts_str_cmp(*(const struct sts_str *)key, ((const struct export_entry *)entry)->domain);
 }
 
 const struct export_entry *export_find(const struct export_list *list, struct sts_str domain)
 {
-    return list->count
-               ? bsearch(&domain, list->entries, list->count, sizeof(*list->entries), to_domain)
-               : NULL;
+    return list->count ? bsearch(&domain, list->entries, list->count, sizeof(*list->entries),
+                                 export_manifest_to_domain)
+                       : NULL;
 }
 
 static json_t *entry_json(const struct export_entry *e)
@@ -94,7 +94,7 @@ static bool parse_entry(struct sts_arena *arena, const json_t *object, struct ex
     return true;
 }
 
-static int by_domain(const void *a, const void *b)
+static int export_manifest_by_domain(const void *a, const void *b)
 {
     return sts_str_cmp(((const struct export_entry *)a)->domain,
                        ((const struct export_entry *)b)->domain);
@@ -114,7 +114,7 @@ bool export_manifest_parse(struct sts_arena *arena, struct sts_str text, struct 
     for (size_t i = 0; good && i < json_array_size(tenants); i++)
         good = parse_entry(arena, json_array_get(tenants, i), &list.entries[list.count++]);
     if (good)
-        qsort(list.entries, list.count, sizeof(*list.entries), by_domain);
+        qsort(list.entries, list.count, sizeof(*list.entries), export_manifest_by_domain);
     for (size_t i = 1; good && i < list.count; i++)
         good = !sts_str_eq(list.entries[i - 1].domain, list.entries[i].domain);
     if (good) {

@@ -92,7 +92,7 @@ static void render_caddy(struct sts_buf *out, const struct export_list *list, st
                        STS_ARG(list->entries[i].domain), STS_ARG(list->entries[i].domain));
 }
 
-static int by_digest(const void *a, const void *b)
+static int export_snippets_by_digest(const void *a, const void *b)
 {
     const struct export_entry *x = *(const struct export_entry *const *)a,
                               *y = *(const struct export_entry *const *)b;
@@ -127,7 +127,7 @@ static void render_haproxy(struct sts_buf *out, const struct export_list *list, 
         STS_ARG(dir), STS_ARG(dir));
     for (size_t i = 0; i < list->count; i++)
         order[i] = &list->entries[i];
-    qsort(order, list->count, sizeof(struct export_entry *), by_digest);
+    qsort(order, list->count, sizeof(struct export_entry *), export_snippets_by_digest);
     for (size_t i = 0; i < list->count; i++)
         if (i == 0 || strcmp(order[i]->digest, order[i - 1]->digest) != 0)
             sts_buf_printf(out,

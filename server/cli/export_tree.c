@@ -27,8 +27,8 @@ struct tree {
     struct export_list list; /* what will be there */
 };
 
-static void report(struct tree *t, const char *code, struct sts_str name, const char *message,
-                   const char *help)
+static void export_tree_report(struct tree *t, const char *code, struct sts_str name,
+                               const char *message, const char *help)
 {
     struct sts_pos where = {sts_arena_printf(t->arena, "%.*s%s%.*s", STS_ARG(t->path),
                                              name.len ? "/" : "", STS_ARG(name)),
@@ -38,10 +38,10 @@ static void report(struct tree *t, const char *code, struct sts_str name, const 
     sts_diag_help(t->diags, diag, "%s", help);
 }
 
-static bool fail(struct tree *t, struct sts_str name, int error)
+static bool export_tree_fail(struct tree *t, struct sts_str name, int error)
 {
-    report(t, "export-unwritable", name, file_error(error),
-           "nothing is half-way: what is there stays, mend this and export again");
+    export_tree_report(t, "export-unwritable", name, file_error(error),
+                       "nothing is half-way: what is there stays, mend this and export again");
     return false;
 }
 
@@ -71,7 +71,7 @@ static void close_place(int place, int host)
 }
 
 /* Whether these bytes are in the file: 1, 0 when other bytes are, -1 with errno. */
-static int compare(int dir, const char *name, struct sts_str body)
+static int export_tree_compare(int dir, const char *name, struct sts_str body)
 {
     struct sts_buf now = {0};
     int result = dir_read(dir, name, body.len, &now);
@@ -90,37 +90,37 @@ static int compare_entry(struct tree *t, const struct export_entry *e)
 
     if (place < 0)
         return -1;
-    int result = compare(place, EXPORT_FILE, e->body), error = errno;
+    int result = export_tree_compare(place, EXPORT_FILE, e->body), error = errno;
     close_place(place, host);
     errno = error;
     return result;
 }
 
 /* --- What is ours --- */
-static bool load(struct tree *t, const char *name, struct sts_buf *text, struct export_list *list,
-                 bool *snippets)
+static bool export_tree_load(struct tree *t, const char *name, struct sts_buf *text,
+                             struct export_list *list, bool *snippets)
 {
     if (dir_read(t->dir, name, MANIFEST_MAX, text) != 0)
-        return errno == ENOENT || fail(t, sts_str_from(name), errno);
+        return errno == ENOENT || export_tree_fail(t, sts_str_from(name), errno);
     if (export_manifest_parse(t->arena, sts_buf_str(text), list, snippets))
         return true;
-    report(t, "export-foreign", sts_str_from(name), "is not a manifest of mta-stsd",
-           "export into another directory, or move it away");
+    export_tree_report(t, "export-foreign", sts_str_from(name), "is not a manifest of mta-stsd",
+                       "export into another directory, or move it away");
     return false;
 }
 
 static bool load_all(struct tree *t)
 {
     struct sts_buf journal = {0};
-    bool good = load(t, EXPORT_MANIFEST, &t->manifest, &t->old, &t->snippets_old) &&
-                load(t, EXPORT_JOURNAL, &journal, &t->pending, &t->snippets_pending);
+    bool good = export_tree_load(t, EXPORT_MANIFEST, &t->manifest, &t->old, &t->snippets_old) &&
+                export_tree_load(t, EXPORT_JOURNAL, &journal, &t->pending, &t->snippets_pending);
 
     t->journal = journal.len > 0;
     sts_buf_fini(&journal);
     return good;
 }
 
-static bool is_ours(const struct tree *t, struct sts_str domain)
+static bool export_tree_is_ours(const struct tree *t, struct sts_str domain)
 {
     return export_find(&t->old, domain) || export_find(&t->pending, domain);
 }
@@ -131,11 +131,11 @@ static bool may_claim(struct tree *t, struct sts_str name, int same)
     if (same > 0 || (same < 0 && errno == ENOENT))
         return true;
     if (same < 0 && errno != ENOTDIR && errno != ENOTSUP)
-        return fail(t, name, errno);
-    report(t, "export-foreign", name,
-           same < 0 ? "something other than a plain file or directory is in the way"
-                    : "a file that is not ours is in the way",
-           "move it away, or export into another directory");
+        return export_tree_fail(t, name, errno);
+    export_tree_report(t, "export-foreign", name,
+                       same < 0 ? "something other than a plain file or directory is in the way"
+                                : "a file that is not ours is in the way",
+                       "move it away, or export into another directory");
     return false;
 }
 
@@ -146,7 +146,8 @@ static bool claim_snippets(struct tree *t)
     for (const struct export_snippet *s = export_snippets; s->file; s++) {
         struct sts_buf text = {0};
         s->render(&text, &t->list, t->absolute);
-        good = may_claim(t, sts_str_from(s->file), compare(t->dir, s->file, sts_buf_str(&text))) &&
+        good = may_claim(t, sts_str_from(s->file),
+                         export_tree_compare(t->dir, s->file, sts_buf_str(&text))) &&
                good;
         sts_buf_fini(&text);
     }
@@ -154,7 +155,7 @@ static bool claim_snippets(struct tree *t)
 }
 
 /* Leaves out of the list whatever somebody else's file is in the way of. Writes the journal. */
-static bool claim(struct tree *t)
+static bool export_tree_claim(struct tree *t)
 {
     struct export_list all = {
         .entries = STS_ARRAY(t->arena, t->list.count + t->pending.count + 1, struct export_entry)};
@@ -163,7 +164,7 @@ static bool claim(struct tree *t)
 
     for (size_t i = 0; i < t->list.count; i++) {
         const struct export_entry *e = &t->list.entries[i];
-        bool ours = is_ours(t, e->domain);
+        bool ours = export_tree_is_ours(t, e->domain);
         if (!ours && !may_claim(t, host_of(t, e->domain), compare_entry(t, e))) {
             t->counts->refused++;
             continue;
@@ -185,7 +186,7 @@ static bool claim(struct tree *t)
     t->journal = true;
     export_manifest_render(&text, &all, true);
     bool good = dir_write(t->dir, EXPORT_JOURNAL, sts_buf_str(&text)) == 0 ||
-                fail(t, STS_STR(EXPORT_JOURNAL), errno);
+                export_tree_fail(t, STS_STR(EXPORT_JOURNAL), errno);
     sts_buf_fini(&text);
     return good;
 }
@@ -193,7 +194,7 @@ static bool claim(struct tree *t)
 /* --- Writing --- */
 static int write_changed(int dir, const char *name, struct sts_str text, size_t *written)
 {
-    int same = compare(dir, name, text);
+    int same = export_tree_compare(dir, name, text);
 
     if (same > 0)
         return 0;
@@ -210,11 +211,11 @@ static bool write_entry(struct tree *t, const struct export_entry *e)
     int host, place = open_place(t->dir, name.ptr, true, &host);
 
     if (place < 0)
-        return fail(t, name, errno);
+        return export_tree_fail(t, name, errno);
     int result = write_changed(place, EXPORT_FILE, e->body, &written), error = errno;
     close_place(place, host);
     *(written ? &t->counts->written : &t->counts->unchanged) += 1;
-    return result == 0 || fail(t, name, error);
+    return result == 0 || export_tree_fail(t, name, error);
 }
 
 static bool write_entries(struct tree *t)
@@ -238,14 +239,14 @@ static bool write_snippets(struct tree *t)
         size_t written = 0;
         s->render(&text, &t->list, t->absolute);
         good = write_changed(t->dir, s->file, sts_buf_str(&text), &written) == 0 ||
-               fail(t, sts_str_from(s->file), errno);
+               export_tree_fail(t, sts_str_from(s->file), errno);
         sts_buf_fini(&text);
     }
     return good;
 }
 
 /* --- Removing --- */
-static bool is_gone(int error)
+static bool export_tree_is_gone(int error)
 {
     return error == ENOENT || error == ENOTDIR || error == ELOOP;
 }
@@ -257,14 +258,14 @@ static bool remove_entry(struct tree *t, struct sts_str domain)
     int host, place = open_place(t->dir, name.ptr, false, &host);
 
     if (place < 0)
-        return is_gone(errno) || fail(t, name, errno);
+        return export_tree_is_gone(errno) || export_tree_fail(t, name, errno);
     int result = dir_unlink(place, EXPORT_FILE) == 0 ? dir_unlink(place, DIR_TEMPORARY) : -1;
     int error = errno;
     if (result == 0 && unlinkat(host, EXPORT_WELL_KNOWN, AT_REMOVEDIR) == 0)
         unlinkat(t->dir, name.ptr, AT_REMOVEDIR);
     close_place(place, host);
     t->counts->removed++;
-    return result == 0 || fail(t, name, error);
+    return result == 0 || export_tree_fail(t, name, error);
 }
 
 static bool remove_other(struct tree *t, const struct export_list *from,
@@ -279,23 +280,24 @@ static bool remove_other(struct tree *t, const struct export_list *from,
     return true;
 }
 
-static bool finish(struct tree *t)
+static bool export_tree_finish(struct tree *t)
 {
     struct sts_buf text = {0};
 
     export_manifest_render(&text, &t->list, true);
     bool good = sts_str_eq(sts_buf_str(&text), sts_buf_str(&t->manifest)) ||
                 dir_write(t->dir, EXPORT_MANIFEST, sts_buf_str(&text)) == 0 ||
-                fail(t, STS_STR(EXPORT_MANIFEST), errno);
+                export_tree_fail(t, STS_STR(EXPORT_MANIFEST), errno);
     if (good && t->journal)
-        good = dir_unlink(t->dir, EXPORT_JOURNAL) == 0 || fail(t, STS_STR(EXPORT_JOURNAL), errno);
+        good = dir_unlink(t->dir, EXPORT_JOURNAL) == 0 ||
+               export_tree_fail(t, STS_STR(EXPORT_JOURNAL), errno);
     sts_buf_fini(&text);
     return good;
 }
 
 /* What is wanted and, while nobody knows whether it is still wanted, what was there before. Both
  * are sorted. */
-static void merge(struct tree *t, const struct export_list *wanted, bool hold)
+static void export_tree_merge(struct tree *t, const struct export_list *wanted, bool hold)
 {
     size_t i = 0, j = 0, held = hold ? t->old.count : 0;
 
@@ -317,22 +319,22 @@ static bool open_tree(struct tree *t)
     t->dir = dir_open(AT_FDCWD, t->path.ptr, true);
     if (t->dir < 0) {
         if (errno != ENOTDIR)
-            return fail(t, (struct sts_str){0}, errno);
-        report(t, "export-directory", (struct sts_str){0},
-               "is not a directory, or is a link to one", "name the directory itself");
+            return export_tree_fail(t, (struct sts_str){0}, errno);
+        export_tree_report(t, "export-directory", (struct sts_str){0},
+                           "is not a directory, or is a link to one", "name the directory itself");
         return false;
     }
     t->absolute = sts_arena_dup(t->arena, sts_str_from(realpath(t->path.ptr, absolute)));
     if (!export_dir_check(t->absolute)) {
-        report(t, "export-directory", (struct sts_str){0},
-               "its name has characters that web servers read in ways of their own",
-               "use letters, digits and / . _ - + , : @ = alone");
+        export_tree_report(t, "export-directory", (struct sts_str){0},
+                           "its name has characters that web servers read in ways of their own",
+                           "use letters, digits and / . _ - + , : @ = alone");
         return false;
     }
     if (dir_lock(t->dir) == 0)
         return true;
-    report(t, "export-busy", (struct sts_str){0}, "another export is writing here",
-           "wait until it has ended");
+    export_tree_report(t, "export-busy", (struct sts_str){0}, "another export is writing here",
+                       "wait until it has ended");
     return false;
 }
 
@@ -350,12 +352,12 @@ bool export_tree(struct sts_arena *arena, const char *path, const struct export_
     bool good = open_tree(&t) && load_all(&t);
 
     if (good) {
-        merge(&t, wanted, hold);
-        good = claim(&t) && write_entries(&t) && write_snippets(&t);
+        export_tree_merge(&t, wanted, hold);
+        good = export_tree_claim(&t) && write_entries(&t) && write_snippets(&t);
     }
     if (good && !hold)
         good = remove_other(&t, &t.old, &t.list) && remove_other(&t, &t.pending, &t.old);
-    good = good && finish(&t);
+    good = good && export_tree_finish(&t);
     sts_buf_fini(&t.manifest);
     if (t.dir >= 0)
         close(t.dir);

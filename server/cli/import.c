@@ -15,7 +15,7 @@ struct import {
     size_t count, capacity;
 };
 
-static void add(struct import *im, const struct import_tenant *t)
+static void import_add(struct import *im, const struct import_tenant *t)
 {
     im->tenants =
         sts_arena_grow(im->arena, im->tenants, im->count, &im->capacity, sizeof(*im->tenants));
@@ -53,10 +53,10 @@ static void on_file(void *data, struct sts_str path, struct sts_str body)
         !would_be_served(im, &t))
         return;
     sts_policy_digest(&t.policy, t.digest);
-    add(im, &t);
+    import_add(im, &t);
 }
 
-static int by_domain(const void *a, const void *b)
+static int import_by_domain(const void *a, const void *b)
 {
     const struct import_tenant *x = a, *y = b;
     int order = sts_str_cmp(x->domain, y->domain);
@@ -64,12 +64,12 @@ static int by_domain(const void *a, const void *b)
 }
 
 /* One domain in two files: nobody can tell which one is right. */
-static void drop_repeated(struct import *im)
+static void import_drop_repeated(struct import *im)
 {
     size_t kept = 0;
 
     if (im->count)
-        qsort(im->tenants, im->count, sizeof(*im->tenants), by_domain);
+        qsort(im->tenants, im->count, sizeof(*im->tenants), import_by_domain);
     for (size_t i = 0; i < im->count; i++) {
         const struct import_tenant *t = &im->tenants[i];
         if (!kept || !sts_str_eq(im->tenants[kept - 1].domain, t->domain)) {
@@ -87,7 +87,7 @@ static void drop_repeated(struct import *im)
     im->count = kept;
 }
 
-static bool print(struct import *im)
+static bool import_print(struct import *im)
 {
     struct sts_buf out = {0};
 
@@ -97,21 +97,21 @@ static bool print(struct import *im)
     return good;
 }
 
-static enum exit_code run(struct import *im, const struct options *options)
+static enum exit_code import_run(struct import *im, const struct options *options)
 {
     struct zone zone = {0};
     bool good = true;
 
     for (size_t i = 0; i < options->argument_count; i++)
         good = import_find(im->arena, options->arguments[i], &im->diags, on_file, im) && good;
-    drop_repeated(im);
+    import_drop_repeated(im);
     if (options->zone_file) {
         if (zone_read(im->arena, options->zone_file, &im->diags, &zone))
             zone_match(im->arena, &zone, options->zone_file, im->tenants, im->count, &im->diags);
         else
             good = false;
     }
-    if (!print(im) || !good)
+    if (!import_print(im) || !good)
         return EXIT_BLIND;
     return im->diags.errors ? EXIT_ERRORS : EXIT_FINE;
 }
@@ -130,7 +130,7 @@ enum exit_code command_import(const struct options *options)
     sts_diags_init(&im.diags, im.arena);
     if (!options->domain || sts_domain_parse(im.arena, sts_str_from(options->domain),
                                              STS_DOMAIN_CONFIG, nowhere, &im.diags, &im.domain))
-        code = run(&im, options);
+        code = import_run(&im, options);
     output_diags(&im.diags, STS_NOTE);
     sts_arena_free(im.arena);
     return code;

@@ -60,14 +60,15 @@ bool import_domain(struct sts_arena *arena, struct sts_str path, struct sts_diag
     return false;
 }
 
-static void report(struct finder *f, enum sts_severity severity, struct sts_str path, int error)
+static void import_find_report(struct finder *f, enum sts_severity severity, struct sts_str path,
+                               int error)
 {
     sts_diag_add(f->diags, severity, "import-unreadable", (struct sts_pos){path, 0, 0}, "%s",
                  file_error(error));
 }
 
 /* A file of the directory; false when there is none of this name. */
-static bool take(struct finder *f, int dir, const char *name, struct sts_str path)
+static bool import_find_take(struct finder *f, int dir, const char *name, struct sts_str path)
 {
     struct sts_buf text = {0};
 
@@ -77,13 +78,13 @@ static bool take(struct finder *f, int dir, const char *name, struct sts_str pat
     } else if (errno == ENOENT) {
         return false;
     } else {
-        report(f, STS_ERROR, path, errno);
+        import_find_report(f, STS_ERROR, path, errno);
     }
     sts_buf_fini(&text);
     return true;
 }
 
-static struct sts_str join(struct finder *f, struct sts_str dir, const char *name)
+static struct sts_str import_find_join(struct finder *f, struct sts_str dir, const char *name)
 {
     bool slash = dir.len && dir.ptr[dir.len - 1] == '/';
     return sts_arena_printf(f->arena, "%.*s%s%s", STS_ARG(dir), slash ? "" : "/", name);
@@ -95,7 +96,8 @@ static void take_well_known(struct finder *f, int host, struct sts_str path)
 
     if (dir < 0)
         return;
-    take(f, dir, "mta-sts.txt", join(f, join(f, path, ".well-known"), "mta-sts.txt"));
+    import_find_take(f, dir, "mta-sts.txt",
+                     import_find_join(f, import_find_join(f, path, ".well-known"), "mta-sts.txt"));
     close(dir);
 }
 
@@ -105,27 +107,27 @@ static void take_entry(struct finder *f, int dir, const char *name, struct sts_s
 
     if (sts_str_is(word, "mta-sts.txt") ||
         (sts_str_ends(word, STS_STR(".txt")) && sts_str_find(inner, '.', 0) < inner.len)) {
-        take(f, dir, name, path);
+        import_find_take(f, dir, name, path);
         return;
     }
     if (!sts_str_starts(word, host_prefix))
         return;
     int host = dir_open(dir, name, false);
     if (host < 0) {
-        report(f, STS_WARNING, path, errno == ENOTDIR ? ENOTSUP : errno);
+        import_find_report(f, STS_WARNING, path, errno == ENOTDIR ? ENOTSUP : errno);
         return;
     }
     take_well_known(f, host, path);
     close(host);
 }
 
-static int by_name(const void *a, const void *b)
+static int import_find_by_name(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* Sorted, so that the output does not depend on the file system. */
-static const char **list(struct sts_arena *arena, DIR *dir, size_t *count)
+static const char **import_find_list(struct sts_arena *arena, DIR *dir, size_t *count)
 {
     const char **names = NULL;
     size_t capacity = 0;
@@ -139,25 +141,25 @@ static const char **list(struct sts_arena *arena, DIR *dir, size_t *count)
         names[(*count)++] = sts_arena_dup(arena, sts_str_from(entry->d_name)).ptr;
     }
     if (*count)
-        qsort(names, *count, sizeof(const char *), by_name);
+        qsort(names, *count, sizeof(const char *), import_find_by_name);
     return names;
 }
 
 /* `fd` is closed. */
-static void walk(struct finder *f, int fd, struct sts_str path)
+static void import_find_walk(struct finder *f, int fd, struct sts_str path)
 {
     DIR *dir = fdopendir(fd);
     size_t count;
 
     if (!dir) {
-        report(f, STS_ERROR, path, errno);
+        import_find_report(f, STS_ERROR, path, errno);
         close(fd);
         return;
     }
     take_well_known(f, fd, path);
-    const char **names = list(f->arena, dir, &count);
+    const char **names = import_find_list(f->arena, dir, &count);
     for (size_t i = 0; i < count; i++)
-        take_entry(f, fd, names[i], join(f, path, names[i]));
+        take_entry(f, fd, names[i], import_find_join(f, path, names[i]));
     closedir(dir);
     if (f->found)
         return;
@@ -176,14 +178,14 @@ bool import_find(struct sts_arena *arena, const char *name, struct sts_diags *di
     int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd >= 0) {
-        walk(&f, fd, path);
+        import_find_walk(&f, fd, path);
         return true;
     }
     bool good = file_read(name, STS_POLICY_MAX, &text, NULL) == 0;
     if (good)
         visit(data, path, sts_buf_str(&text));
     else
-        report(&f, STS_ERROR, path, errno);
+        import_find_report(&f, STS_ERROR, path, errno);
     sts_buf_fini(&text);
     return good;
 }

@@ -5,7 +5,7 @@
 
 #include "server/cli/import.h"
 
-static int by_digest(const void *a, const void *b)
+static int import_yaml_by_digest(const void *a, const void *b)
 {
     const struct import_tenant *x = *(struct import_tenant *const *)a,
                                *y = *(struct import_tenant *const *)b;
@@ -23,7 +23,7 @@ static void number_shared(struct sts_arena *arena, struct import_tenant *tenants
 
     for (size_t i = 0; i < count; i++)
         order[i] = &tenants[i];
-    qsort(order, count, sizeof(struct import_tenant *), by_digest);
+    qsort(order, count, sizeof(struct import_tenant *), import_yaml_by_digest);
     for (size_t i = 0; i < count; i++) {
         bool same = i && memcmp(order[i]->digest, order[i - 1]->digest, STS_DIGEST_LEN) == 0;
         struct import_tenant *one = same ? first[order[i - 1] - tenants] : order[i];

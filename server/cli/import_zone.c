@@ -22,7 +22,7 @@ struct reader {
     size_t value_capacity, apex_capacity;
 };
 
-static struct sts_pos here(const struct reader *r)
+static struct sts_pos import_zone_here(const struct reader *r)
 {
     return (struct sts_pos){r->path, r->line > 0 ? (uint32_t)r->line : 0, 0};
 }
@@ -71,12 +71,12 @@ static void take_value(struct reader *r, struct sts_str name, const ldns_rr *rr)
 
     sts_diags_init(&ignored, r->arena);
     if (!sts_domain_parse(r->arena, sts_str_sub(name, owner_prefix.len, name.len), STS_DOMAIN_WIRE,
-                          here(r), &ignored, &domain))
+                          import_zone_here(r), &ignored, &domain))
         return;
     z->values =
         sts_arena_grow(r->arena, z->values, z->count, &r->value_capacity, sizeof(*z->values));
     struct zone_value *value = &z->values[z->count++];
-    *value = (struct zone_value){.domain = domain, .where = here(r)};
+    *value = (struct zone_value){.domain = domain, .where = import_zone_here(r)};
     value->is_alias = ldns_rr_get_type(rr) == LDNS_RR_TYPE_CNAME;
     if (!value->is_alias)
         value->text = text_of(r, rr);
@@ -110,7 +110,8 @@ static ldns_rdf *first_origin(struct reader *r)
     for (const char *const *e = endings; *e; e++)
         if (sts_str_ends(name, sts_str_from(*e)))
             name = sts_str_sub(name, 0, name.len - sts_str_from(*e).len);
-    if (!sts_domain_parse(r->arena, name, STS_DOMAIN_CONFIG, here(r), &ignored, &domain))
+    if (!sts_domain_parse(r->arena, name, STS_DOMAIN_CONFIG, import_zone_here(r), &ignored,
+                          &domain))
         return NULL;
     return ldns_dname_new_frm_str(domain.ptr);
 }
@@ -142,10 +143,11 @@ static void read_records(struct reader *r, FILE *file, struct sts_str text)
         else if (status == LDNS_STATUS_SYNTAX_ORIGIN)
             complete_origin(origin, before, sts_str_sub(text, (size_t)from, (size_t)ftell(file)));
         else if (status == LDNS_STATUS_SYNTAX_INCLUDE)
-            sts_diag_add(r->diags, STS_WARNING, "import-zone", here(r), "$INCLUDE is not followed");
+            sts_diag_add(r->diags, STS_WARNING, "import-zone", import_zone_here(r),
+                         "$INCLUDE is not followed");
         else if (status != LDNS_STATUS_SYNTAX_TTL && status != LDNS_STATUS_SYNTAX_EMPTY)
-            sts_diag_add(r->diags, STS_WARNING, "import-zone", here(r), "not understood: %s",
-                         ldns_get_errorstr_by_id(status));
+            sts_diag_add(r->diags, STS_WARNING, "import-zone", import_zone_here(r),
+                         "not understood: %s", ldns_get_errorstr_by_id(status));
         ldns_rr_free(rr);
         ldns_rdf_deep_free(before);
     }
@@ -153,7 +155,7 @@ static void read_records(struct reader *r, FILE *file, struct sts_str text)
     ldns_rdf_deep_free(previous);
 }
 
-static int by_domain(const void *a, const void *b)
+static int import_zone_by_domain(const void *a, const void *b)
 {
     const struct zone_value *x = a, *y = b;
     int order = sts_str_cmp(x->domain, y->domain);
@@ -173,9 +175,10 @@ bool zone_read(struct sts_arena *arena, const char *path, struct sts_diags *diag
         read_records(&r, file, sts_buf_str(&text));
         fclose(file);
         if (out->count)
-            qsort(out->values, out->count, sizeof(*out->values), by_domain);
+            qsort(out->values, out->count, sizeof(*out->values), import_zone_by_domain);
     } else {
-        sts_diag_add(diags, STS_ERROR, "import-unreadable", here(&r), "%s", file_error(errno));
+        sts_diag_add(diags, STS_ERROR, "import-unreadable", import_zone_here(&r), "%s",
+                     file_error(errno));
     }
     sts_buf_fini(&text);
     return file != NULL;

@@ -50,8 +50,8 @@ static bool lint_policy(struct sts_arena *arena, struct sts_str text, struct sts
            sts_policy_lint(&policy, &context, diags);
 }
 
-static bool lint(const struct options *options, struct sts_arena *arena, struct sts_str text,
-                 struct sts_diags *diags)
+static bool lint_run(const struct options *options, struct sts_arena *arena, struct sts_str text,
+                     struct sts_diags *diags)
 {
     struct sts_str source = sts_str_from(options->arguments[0]), id;
     struct sts_tlsrpt tlsrpt;
@@ -79,7 +79,7 @@ enum exit_code command_lint(const struct options *options)
     }
     struct sts_arena *arena = sts_arena_new();
     sts_diags_init(&diags, arena);
-    bool good = lint(options, arena, sts_buf_str(&text), &diags);
+    bool good = lint_run(options, arena, sts_buf_str(&text), &diags);
     output_diags(&diags, STS_NOTE);
     sts_arena_free(arena);
     sts_buf_fini(&text);

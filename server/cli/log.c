@@ -34,7 +34,7 @@ struct entry {
     bool damaged;
 };
 
-static bool has_mx(const struct sts_policy *policy, struct sts_str mx)
+static bool log_has_mx(const struct sts_policy *policy, struct sts_str mx)
 {
     for (size_t i = 0; i < policy->mx_count; i++)
         if (sts_str_eq(policy->mx[i], mx))
@@ -48,7 +48,7 @@ static void text_changes(struct sts_buf *out, const struct sts_policy *a,
                          const struct sts_policy *b, char sign, size_t *count)
 {
     for (size_t i = 0; i < a->mx_count; i++) {
-        if (has_mx(b, a->mx[i]))
+        if (log_has_mx(b, a->mx[i]))
             continue;
         if (++*count <= NAMED_MAX)
             sts_buf_printf(out, " %c%.*s", sign, STS_ARG(a->mx[i]));
@@ -87,7 +87,7 @@ static void text_entry(struct history *h, const struct entry *e)
 
 /* --- JSON --- */
 
-static json_t *json_time(time_t at)
+static json_t *log_json_time(time_t at)
 {
     char text[ROLLOUT_TIME_SIZE];
     return at ? json_string(rollout_time(text, at)) : json_null();
@@ -99,7 +99,7 @@ static json_t *json_mx(const struct sts_policy *a, const struct sts_policy *b)
     json_t *list = json_array();
 
     for (size_t i = 0; i < a->mx_count; i++)
-        if (!b || !has_mx(b, a->mx[i]))
+        if (!b || !log_has_mx(b, a->mx[i]))
             json_array_append_new(list, sts_json_str(a->mx[i]));
     return list;
 }
@@ -110,14 +110,14 @@ static void json_entry(struct history *h, const struct entry *e)
     json_t *object = json_object();
 
     json_object_set_new(object, "domain", sts_json_str(i->domain));
-    json_object_set_new(object, "first_served", json_time(i->first_served));
-    json_object_set_new(object, "last_served", json_time(i->last_served));
+    json_object_set_new(object, "first_served", log_json_time(i->first_served));
+    json_object_set_new(object, "last_served", log_json_time(i->last_served));
     json_object_set_new(object, "damaged", json_boolean(e->damaged));
     if (!e->damaged) {
         json_object_set_new(object, "id", json_string(i->id));
         json_object_set_new(object, "mode", json_string(sts_mode_name(i->mode)));
         json_object_set_new(object, "max_age", json_integer(i->max_age));
-        json_object_set_new(object, "cached_until", json_time(i->cached_until));
+        json_object_set_new(object, "cached_until", log_json_time(i->cached_until));
         json_object_set_new(object, "mx", json_mx(&e->policy, NULL));
         json_object_set_new(object, "added", json_mx(&e->policy, &h->policy));
         json_object_set_new(object, "removed", json_mx(&h->policy, &e->policy));
@@ -140,7 +140,8 @@ static void begin_tenant(struct history *h, struct sts_str domain)
 }
 
 /* Only the body is proved by the digest; what stands beside it must be the same. */
-static bool parse(struct sts_arena *arena, const struct ledger_instance *i, struct sts_policy *out)
+static bool log_parse(struct sts_arena *arena, const struct ledger_instance *i,
+                      struct sts_policy *out)
 {
     struct sts_diags ignored;
 
@@ -149,13 +150,13 @@ static bool parse(struct sts_arena *arena, const struct ledger_instance *i, stru
            out->mode == i->mode && out->max_age == i->max_age;
 }
 
-static void show(void *data, const struct ledger_instance *instance, bool readable)
+static void log_show(void *data, const struct ledger_instance *instance, bool readable)
 {
     struct history *h = data;
     struct sts_arena *arena = sts_arena_new();
     struct entry e = {.instance = instance};
 
-    e.damaged = !readable || !parse(arena, instance, &e.policy);
+    e.damaged = !readable || !log_parse(arena, instance, &e.policy);
     begin_tenant(h, instance->domain);
     (h->json ? json_entry : text_entry)(h, &e);
     h->count++;
@@ -181,7 +182,7 @@ static bool show_tenant(struct history *h, const char *name)
     if (!sts_domain_parse(h->arena, sts_str_from(name), STS_DOMAIN_CONFIG, nowhere, &h->diags,
                           &domain))
         return false;
-    bool good = ledger_each_entry(h->ledger, domain, show, h, &h->diags);
+    bool good = ledger_each_entry(h->ledger, domain, log_show, h, &h->diags);
     if (!good || h->count > count)
         return good;
     struct sts_diag *diag = sts_diag_add(&h->diags, STS_ERROR, "tenant-unknown", nowhere,
@@ -198,7 +199,7 @@ static bool show_all(struct history *h, const struct options *options)
     for (size_t i = 0; i < options->argument_count; i++)
         good = show_tenant(h, options->arguments[i]) && good;
     if (!options->argument_count)
-        good = ledger_each_entry(h->ledger, (struct sts_str){0}, show, h, &h->diags);
+        good = ledger_each_entry(h->ledger, (struct sts_str){0}, log_show, h, &h->diags);
     sts_buf_add_cstr(&h->out, !h->json ? "" : h->count ? "\n]\n" : "]\n");
     h->written = h->written && output_write(sts_buf_str(&h->out));
     return good;
@@ -207,7 +208,7 @@ static bool show_all(struct history *h, const struct options *options)
 /* --- the command --- */
 
 /* Of the configuration only the place of the ledger matters: its tenants may be broken. */
-static enum exit_code open_ledger(struct history *h, const char *config)
+static enum exit_code log_open_ledger(struct history *h, const char *config)
 {
     struct sts_str name = sts_arena_dup(h->arena, sts_str_from(config));
     struct sts_buf text = {0};
@@ -238,7 +239,7 @@ enum exit_code command_log(const struct options *options)
     }
     h.arena = sts_arena_new();
     sts_diags_init(&h.diags, h.arena);
-    enum exit_code code = open_ledger(&h, options->config);
+    enum exit_code code = log_open_ledger(&h, options->config);
     if (code == EXIT_FINE && !show_all(&h, options))
         code = EXIT_ERRORS;
     if (!h.written)

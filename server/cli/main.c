@@ -65,7 +65,7 @@ static enum exit_code unknown_command(const char *name)
     return EXIT_USAGE;
 }
 
-static bool takes(const struct command *command, const char *name)
+static bool main_takes(const struct command *command, const char *name)
 {
     size_t len = strlen(name);
 
@@ -90,7 +90,7 @@ static size_t find_option(int option)
     return (size_t)(option - FIRST);
 }
 
-static void set_option(struct options *options, size_t place)
+static void main_set_option(struct options *options, size_t place)
 {
     char *field = (char *)options + known[place].field;
 
@@ -100,7 +100,7 @@ static void set_option(struct options *options, size_t place)
         *(const char **)field = optarg;
 }
 
-static enum exit_code run(const struct command *command, int argc, char **argv)
+static enum exit_code main_run(const struct command *command, int argc, char **argv)
 {
     struct options options = {.config = CONFIG_STANDARD};
     struct option long_options[KNOWN + 2];
@@ -116,11 +116,11 @@ static enum exit_code run(const struct command *command, int argc, char **argv)
         if (option == '?')
             return command_usage(command);
         size_t place = find_option(option);
-        if (!takes(command, known[place].name)) {
+        if (!main_takes(command, known[place].name)) {
             output_error("%s does not take --%s", command->name, known[place].name);
             return command_usage(command);
         }
-        set_option(&options, place);
+        main_set_option(&options, place);
     }
     options.arguments = argv + optind;
     options.argument_count = (size_t)(argc - optind);
@@ -136,5 +136,5 @@ int main(int argc, char **argv)
     }
     const char *name = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
     const struct command *command = find_command(name);
-    return command ? (int)run(command, argc - 1, argv + 1) : (int)unknown_command(name);
+    return command ? (int)main_run(command, argc - 1, argv + 1) : (int)unknown_command(name);
 }

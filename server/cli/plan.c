@@ -67,7 +67,7 @@ static void text_plan(struct sts_buf *out, struct sts_str domain, const struct r
 
 /* --- JSON --- */
 
-static json_t *json_time(time_t at)
+static json_t *plan_json_time(time_t at)
 {
     char text[ROLLOUT_TIME_SIZE];
     return at ? json_string(rollout_time(text, at)) : json_null();
@@ -81,7 +81,7 @@ static json_t *json_steps(const struct sts_step *steps, size_t count)
         json_t *object = json_object();
         json_object_set_new(object, "state", json_string(states[steps[i].state]));
         json_object_set_new(object, "code", json_string(steps[i].code));
-        json_object_set_new(object, "at", json_time(steps[i].at));
+        json_object_set_new(object, "at", plan_json_time(steps[i].at));
         json_object_set_new(object, "text", sts_json_str(steps[i].text));
         json_array_append_new(list, object);
     }
@@ -143,7 +143,7 @@ static void plan_one(struct planning *p, const char *name)
 }
 
 /* A ledger that is not there yet is fine: then nothing was ever served. */
-static bool open_ledger(struct planning *p)
+static bool plan_open_ledger(struct planning *p)
 {
     struct sts_diags own;
 
@@ -155,7 +155,7 @@ static bool open_ledger(struct planning *p)
     return false;
 }
 
-static enum exit_code run(struct planning *p, const struct options *options)
+static enum exit_code plan_run(struct planning *p, const struct options *options)
 {
     const struct snapshot_input input = {
         .main_file = options->config, .now = p->now, .with_ledger = true};
@@ -167,7 +167,7 @@ static enum exit_code run(struct planning *p, const struct options *options)
         sts_diags_append(&p->diags, &build);
         return output_blind(&build, options->config) ? EXIT_BLIND : EXIT_ERRORS;
     }
-    if (!open_ledger(p))
+    if (!plan_open_ledger(p))
         return EXIT_BLIND;
     p->good = true;
     for (size_t i = 0; i < options->argument_count; i++)
@@ -194,7 +194,7 @@ enum exit_code command_plan(const struct options *options)
     p.arena = sts_arena_new();
     sts_diags_init(&p.diags, p.arena);
     p.list = json ? json_array() : NULL;
-    enum exit_code code = run(&p, options);
+    enum exit_code code = plan_run(&p, options);
     output_diags(&p.diags, STS_WARNING);
     json_decref(p.list);
     sts_buf_fini(&p.out);

@@ -3,7 +3,7 @@
 enum { LINES_MAX = 100 };
 
 /* The next line of a body without its end; false when there is none. */
-static bool next_line(struct sts_str *rest, struct sts_str *line)
+static bool predict_next_line(struct sts_str *rest, struct sts_str *line)
 {
     size_t end = sts_str_find(*rest, '\n', 0);
 
@@ -20,7 +20,7 @@ static bool has_line(struct sts_str body, struct sts_str wanted)
 {
     struct sts_str line;
 
-    while (next_line(&body, &line))
+    while (predict_next_line(&body, &line))
         if (sts_str_eq(line, wanted))
             return true;
     return false;
@@ -38,15 +38,15 @@ static void print_diff(struct sts_buf *out, struct sts_str before, struct sts_st
 {
     struct sts_str line;
 
-    for (struct sts_str rest = before; next_line(&rest, &line);)
+    for (struct sts_str rest = before; predict_next_line(&rest, &line);)
         if (!has_line(after, line))
             print_line(out, '-', line);
-    for (struct sts_str rest = after; next_line(&rest, &line);)
+    for (struct sts_str rest = after; predict_next_line(&rest, &line);)
         print_line(out, has_line(before, line) ? ' ' : '+', line);
 }
 
 /* '+' for added and so on; '?' for what this program does not know. */
-static char sign(struct sts_str change)
+static char predict_sign(struct sts_str change)
 {
     return sts_str_is(change, "added")     ? '+'
            : sts_str_is(change, "changed") ? '~'
@@ -60,7 +60,7 @@ static void print_change(struct sts_buf *out, const json_t *change, bool diff)
     struct sts_str domain = sts_json_line(arena, change, "domain");
     struct sts_str what = sts_json_line(arena, change, "change");
 
-    sts_buf_printf(out, "  %c %.*s %.*s\n", sign(what), STS_ARG(domain), STS_ARG(what));
+    sts_buf_printf(out, "  %c %.*s %.*s\n", predict_sign(what), STS_ARG(domain), STS_ARG(what));
     if (diff)
         print_diff(out, sts_json_text(arena, change, "before"),
                    sts_json_text(arena, change, "after"));

@@ -26,7 +26,8 @@ bool receipt_write(const struct selection *s, const char *path)
     return good;
 }
 
-static bool parse_line(struct selection *s, struct sts_str line, struct ledger_published *out)
+static bool receipt_parse_line(struct selection *s, struct sts_str line,
+                               struct ledger_published *out)
 {
     size_t blank = sts_str_find(line, ' ', 0);
     struct sts_str domain = sts_str_sub(line, 0, blank),
@@ -46,14 +47,14 @@ static bool parse_line(struct selection *s, struct sts_str line, struct ledger_p
 }
 
 /* All lines or none. */
-static bool parse(struct selection *s, struct sts_str text, const char *path,
-                  struct ledger_published *items, size_t *count)
+static bool receipt_parse(struct selection *s, struct sts_str text, const char *path,
+                          struct ledger_published *items, size_t *count)
 {
     uint32_t number = 1;
 
     for (size_t at = 0; at < text.len; number++) {
         size_t end = sts_str_find(text, '\n', at);
-        if (!parse_line(s, sts_str_sub(text, at, end), &items[*count])) {
+        if (!receipt_parse_line(s, sts_str_sub(text, at, end), &items[*count])) {
             struct sts_pos where = {sts_str_from(path), number, 1};
             struct sts_diag *diag =
                 sts_diag_add(&s->diags, STS_ERROR, "receipt-line", where,
@@ -67,7 +68,7 @@ static bool parse(struct selection *s, struct sts_str text, const char *path,
     return true;
 }
 
-static size_t count_lines(struct sts_str text)
+static size_t receipt_count_lines(struct sts_str text)
 {
     size_t lines = 0;
 
@@ -88,9 +89,10 @@ bool receipt_mark(struct selection *s, const char *path)
         return false;
     }
     struct sts_str all = sts_buf_str(&text);
-    struct ledger_published *items = STS_ARRAY(s->arena, count_lines(all), struct ledger_published);
+    struct ledger_published *items =
+        STS_ARRAY(s->arena, receipt_count_lines(all), struct ledger_published);
     s->ledger = ledger_open(ledger.ptr, LEDGER_WRITE, setting->where, &s->diags);
-    bool good = s->ledger && parse(s, all, path, items, &count) &&
+    bool good = s->ledger && receipt_parse(s, all, path, items, &count) &&
                 ledger_mark_published(s->ledger, items, count, clock_wall(), &s->diags);
     sts_buf_fini(&text);
     return good;

@@ -66,7 +66,8 @@ static void print_one(struct sts_buf *out, const struct sts_record_format *forma
 }
 
 /* One tenant after the other: however many there are, one set and a piece of output are held. */
-static bool print(struct selection *s, const struct sts_record_format *format, bool relative)
+static bool records_print(struct selection *s, const struct sts_record_format *format,
+                          bool relative)
 {
     size_t batch = 0;
     struct sts_format_context c = {.terminal = isatty(STDOUT_FILENO),
@@ -228,7 +229,7 @@ static bool any_pending(const struct selection *s)
     return false;
 }
 
-static enum exit_code check(struct selection *s, bool changed, bool good)
+static enum exit_code records_check(struct selection *s, bool changed, bool good)
 {
     bool any;
 
@@ -239,7 +240,7 @@ static enum exit_code check(struct selection *s, bool changed, bool good)
     return good && !any && !(s->all && s->diags.errors) ? EXIT_FINE : EXIT_ERRORS;
 }
 
-static enum exit_code run(struct selection *s, const struct request *r)
+static enum exit_code records_run(struct selection *s, const struct request *r)
 {
     const struct options *options = r->options;
 
@@ -255,8 +256,8 @@ static enum exit_code run(struct selection *s, const struct request *r)
     selection_open_ledger(s);
     selection_look(s, options->changed, r->since);
     if (options->check)
-        return check(s, options->changed, good);
-    if (!print(s, r->format, options->relative) ||
+        return records_check(s, options->changed, good);
+    if (!records_print(s, r->format, options->relative) ||
         (options->receipt && !receipt_write(s, options->receipt)))
         return EXIT_BLIND;
     /* Whoever names tenants asks for those; what is wrong with others is said, not judged. */
@@ -273,7 +274,7 @@ enum exit_code command_records(const struct options *options)
         return EXIT_USAGE;
     enum exit_code code = EXIT_ERRORS;
     if (selection_init(&s, options))
-        code = run(&s, &r);
+        code = records_run(&s, &r);
     else if (output_blind(&s.diags, options->config))
         code = EXIT_BLIND;
     output_diags(&s.diags, STS_WARNING);

@@ -32,7 +32,7 @@ void selection_fini(struct selection *s)
     sts_arena_free(s->arena);
 }
 
-static struct chosen *add(struct selection *s, struct sts_str domain)
+static struct chosen *select_add(struct selection *s, struct sts_str domain)
 {
     s->chosen = sts_heap_grow(s->chosen, s->count, &s->capacity, sizeof(*s->chosen));
     struct chosen *chosen = &s->chosen[s->count++];
@@ -56,14 +56,14 @@ static bool is_wanted(const struct selection *s, struct sts_str domain)
     return (!s->zone.len || sts_domain_is_within(domain, s->zone)) && is_of_side(s, domain);
 }
 
-static void add_tenant(struct selection *s, const struct tenant *t)
+static void select_add_tenant(struct selection *s, const struct tenant *t)
 {
     if (t->state != TENANT_REFUSED && is_wanted(s, t->domain))
-        add(s, t->domain)->tenant = t;
+        select_add(s, t->domain)->tenant = t;
 }
 
-static void refuse(struct selection *s, const char *code, struct sts_str name, const char *message,
-                   const char *help)
+static void select_refuse(struct selection *s, const char *code, struct sts_str name,
+                          const char *message, const char *help)
 {
     struct sts_diag *diag = sts_diag_add(&s->diags, STS_ERROR, code, (struct sts_pos){0}, "%.*s %s",
                                          STS_ARG(name), message);
@@ -79,15 +79,15 @@ static bool choose_one(struct selection *s, const char *name)
         return false;
     const struct tenant *t = snapshot_find_domain(s->snapshot, domain);
     if (!t)
-        refuse(s, "tenant-unknown", domain, "is not a tenant",
-               "write it as under tenants:, without mta-sts.");
+        select_refuse(s, "tenant-unknown", domain, "is not a tenant",
+                      "write it as under tenants:, without mta-sts.");
     else if (t->state == TENANT_REFUSED)
-        refuse(s, "tenant-refused", domain, "has errors", "mend its configuration");
+        select_refuse(s, "tenant-refused", domain, "has errors", "mend its configuration");
     else if (!is_wanted(s, domain))
-        refuse(s, "tenant-elsewhere", domain, "has no records there",
-               "look at --zone, --side and records.delegation_zone");
+        select_refuse(s, "tenant-elsewhere", domain, "has no records there",
+                      "look at --zone, --side and records.delegation_zone");
     else
-        add_tenant(s, t);
+        select_add_tenant(s, t);
     return t && t->state != TENANT_REFUSED && is_wanted(s, domain);
 }
 
@@ -98,15 +98,15 @@ static bool choose_matching(struct selection *s, const char *pattern)
     /* Names in the arena of a snapshot end with NUL. */
     for (size_t i = 0; i < s->snapshot->tenant_count; i++)
         if (fnmatch(pattern, s->snapshot->tenants[i].domain.ptr, FNM_CASEFOLD) == 0)
-            add_tenant(s, &s->snapshot->tenants[i]);
+            select_add_tenant(s, &s->snapshot->tenants[i]);
     if (s->count == before)
-        refuse(s, "tenant-unknown", sts_str_from(pattern), "matches no tenant",
-               "quote it for the shell: '*.example.org'");
+        select_refuse(s, "tenant-unknown", sts_str_from(pattern), "matches no tenant",
+                      "quote it for the shell: '*.example.org'");
     return s->count > before;
 }
 
 /* Orders what most likely is in order. */
-static void sort(struct selection *s, int (*compare)(const void *, const void *))
+static void select_sort(struct selection *s, int (*compare)(const void *, const void *))
 {
     size_t i = 1;
 
@@ -123,11 +123,11 @@ static int by_tenant(const void *a, const void *b)
 }
 
 /* Whoever names one twice gets it once. */
-static void drop_repeated(struct selection *s)
+static void select_drop_repeated(struct selection *s)
 {
     size_t kept = 0;
 
-    sort(s, by_tenant);
+    select_sort(s, by_tenant);
     for (size_t i = 0; i < s->count; i++)
         if (!kept || s->chosen[kept - 1].tenant != s->chosen[i].tenant)
             s->chosen[kept++] = s->chosen[i];
@@ -140,10 +140,10 @@ bool selection_choose(struct selection *s, char *const *names, size_t count)
 
     s->all = !count;
     for (size_t i = 0; s->all && i < s->snapshot->tenant_count; i++)
-        add_tenant(s, &s->snapshot->tenants[i]);
+        select_add_tenant(s, &s->snapshot->tenants[i]);
     for (size_t i = 0; i < count; i++)
         good = (strpbrk(names[i], "*?[") ? choose_matching : choose_one)(s, names[i]) && good;
-    drop_repeated(s);
+    select_drop_repeated(s);
     return good;
 }
 
@@ -176,8 +176,8 @@ void selection_open_ledger(struct selection *s)
 }
 
 /* Takes the id of the tenant's latest instance, when it is of the policy that it has now. */
-static void take_id(const struct selection *s, struct chosen *c,
-                    const struct ledger_instance *latest)
+static void select_take_id(const struct selection *s, struct chosen *c,
+                           const struct ledger_instance *latest)
 {
     c->pending = s->server_runs ? "the running server does not serve this policy yet"
                                 : "this policy was not served yet, and no server runs";
@@ -188,14 +188,14 @@ static void take_id(const struct selection *s, struct chosen *c,
     c->since = latest->first_served;
 }
 
-static void look_at(struct selection *s, struct chosen *c)
+static void select_look_at(struct selection *s, struct chosen *c)
 {
     struct sts_arena *scratch = sts_arena_new();
     struct ledger_instance latest;
 
     c->pending = "the ledger cannot be used, so there is no id";
     if (s->ledger && ledger_latest(s->ledger, scratch, c->domain, &latest, &s->diags))
-        take_id(s, c, &latest);
+        select_take_id(s, c, &latest);
     else if (s->ledger)
         c->pending = s->server_runs ? "the running server does not serve it yet"
                                     : "it was never served, and no server runs";
@@ -210,7 +210,7 @@ static void wait_for(struct selection *s, struct chosen *c)
     size_t errors = s->diags.errors;
 
     for (;;) {
-        look_at(s, c);
+        select_look_at(s, c);
         if (!c->pending || !s->ledger || !s->server_runs || s->diags.errors != errors ||
             clock_monotonic_ms() >= s->wait_until)
             return;
@@ -219,17 +219,17 @@ static void wait_for(struct selection *s, struct chosen *c)
 }
 
 /* Where a tenant has CNAMEs only, no id is missing. */
-static void look_again(struct selection *s, struct chosen *c)
+static void select_look_again(struct selection *s, struct chosen *c)
 {
     if (snapshot_changing_side(s->snapshot, c->domain) == s->side) {
         wait_for(s, c);
     } else {
-        look_at(s, c);
+        select_look_at(s, c);
         c->pending = NULL;
     }
 }
 
-static int by_domain(const void *a, const void *b)
+static int select_by_domain(const void *a, const void *b)
 {
     return sts_str_cmp(((const struct chosen *)a)->domain, ((const struct chosen *)b)->domain);
 }
@@ -237,10 +237,10 @@ static int by_domain(const void *a, const void *b)
 static int by_zone(const void *a, const void *b)
 {
     int order = sts_str_cmp(((const struct chosen *)a)->zone, ((const struct chosen *)b)->zone);
-    return order ? order : by_domain(a, b);
+    return order ? order : select_by_domain(a, b);
 }
 
-static int to_domain(const void *key, const void *chosen)
+static int select_to_domain(const void *key, const void *chosen)
 {
     return sts_str_cmp(*(const struct sts_str *)key, ((const struct chosen *)chosen)->domain);
 }
@@ -260,7 +260,7 @@ static void on_history(void *data, const struct ledger_history *history)
     while (r->next < s->count && sts_str_cmp(s->chosen[r->next].domain, history->latest.domain) < 0)
         r->next++;
     if (r->next < s->count && sts_str_eq(s->chosen[r->next].domain, history->latest.domain))
-        take_id(s, &s->chosen[r->next], &history->latest);
+        select_take_id(s, &s->chosen[r->next], &history->latest);
     progress_at(&r->progress, r->next);
 }
 
@@ -284,7 +284,7 @@ static void forget_ids(struct selection *s)
 
 /* Issues ids for changed policies; only while no server holds the lock. True when there were any.
  */
-static bool issue(struct selection *s)
+static bool select_issue(struct selection *s)
 {
     struct ledger_entry *entries = STS_ARRAY(s->arena, s->count, struct ledger_entry);
     size_t count = 0;
@@ -302,18 +302,18 @@ static bool issue(struct selection *s)
     return false;
 }
 
-static void look_up(struct selection *s)
+static void select_look_up(struct selection *s)
 {
     struct reading r = {.s = s};
 
     progress_begin(&r.progress, "ids", s->count);
     forget_ids(s);
     read_ids(s, &r);
-    if (s->issues && issue(s))
+    if (s->issues && select_issue(s))
         read_ids(s, &r);
     for (size_t i = 0; i < s->count; i++) {
         if (s->chosen[i].pending)
-            look_again(s, &s->chosen[i]);
+            select_look_again(s, &s->chosen[i]);
         progress_at(&r.progress, i);
     }
     progress_end(&r.progress);
@@ -325,20 +325,20 @@ struct unpublished {
     size_t known;
 };
 
-static void on_unpublished(void *data, const struct ledger_instance *instance)
+static void select_on_unpublished(void *data, const struct ledger_instance *instance)
 {
     struct unpublished *u = data;
     struct selection *s = u->s;
-    struct chosen *c =
-        u->known ? bsearch(&instance->domain, s->chosen, u->known, sizeof(*s->chosen), to_domain)
-                 : NULL;
+    struct chosen *c = u->known ? bsearch(&instance->domain, s->chosen, u->known,
+                                          sizeof(*s->chosen), select_to_domain)
+                                : NULL;
 
     if (c)
         c->unpublished = snapshot_changing_side(s->snapshot, c->domain) == s->side;
     /* It is no tenant any more: one that is configured, but not served, is not withdrawn. */
     else if (s->all && instance->last_served && is_wanted(s, instance->domain) &&
              !snapshot_find_domain(s->snapshot, instance->domain))
-        add(s, sts_arena_dup(s->arena, instance->domain))->unpublished = true;
+        select_add(s, sts_arena_dup(s->arena, instance->domain))->unpublished = true;
 }
 
 static void look_for_unpublished(struct selection *s)
@@ -347,7 +347,7 @@ static void look_for_unpublished(struct selection *s)
     struct ledger_announced announced;
 
     if (s->ledger)
-        ledger_each_unpublished(s->ledger, on_unpublished, &u, &s->diags);
+        ledger_each_unpublished(s->ledger, select_on_unpublished, &u, &s->diags);
     for (size_t i = u.known; i < s->count; i++) {
         struct chosen *c = &s->chosen[i];
         c->unpublished = ledger_announced(s->ledger, c->domain, &announced, &s->diags);
@@ -356,7 +356,7 @@ static void look_for_unpublished(struct selection *s)
     }
 }
 
-static bool stays(const struct chosen *c, bool changed, time_t since)
+static bool select_stays(const struct chosen *c, bool changed, time_t since)
 {
     return (!changed || c->unpublished || c->pending) &&
            (!since || c->pending || c->since >= since);
@@ -366,13 +366,13 @@ void selection_look(struct selection *s, bool changed, time_t since)
 {
     size_t kept = 0;
 
-    sort(s, by_domain);
-    look_up(s);
+    select_sort(s, select_by_domain);
+    select_look_up(s);
     if (changed)
         look_for_unpublished(s);
     for (size_t i = 0; i < s->count; i++)
-        if (stays(&s->chosen[i], changed, since))
+        if (select_stays(&s->chosen[i], changed, since))
             s->chosen[kept++] = s->chosen[i];
     s->count = kept;
-    sort(s, by_zone);
+    select_sort(s, by_zone);
 }

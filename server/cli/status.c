@@ -15,24 +15,24 @@ struct page {
     bool wrong; /* something is */
 };
 
-static const char *word(const struct page *p, const json_t *object, const char *key)
+static const char *status_word(const struct page *p, const json_t *object, const char *key)
 {
     return sts_json_line(p->arena, object, key).ptr;
 }
 
-static long long number(const json_t *object, const char *key)
+static long long status_number(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
 }
 
-static bool is(const json_t *object, const char *key)
+static bool status_is_true(const json_t *object, const char *key)
 {
     return json_is_true(json_object_get(object, key));
 }
 
-static bool failed(const struct page *p, const json_t *reload)
+static bool status_failed(const struct page *p, const json_t *reload)
 {
-    const char *result = word(p, reload, "result");
+    const char *result = status_word(p, reload, "result");
     return strcmp(result, "refused") == 0 || strcmp(result, "waiting") == 0;
 }
 
@@ -62,59 +62,59 @@ static void print_summary(struct page *p, const json_t *top)
     const json_t *snapshot = json_object_get(top, "snapshot");
     const json_t *reload = json_object_get(top, "reload");
 
-    sts_buf_printf(&p->out, "serving %lld of %lld tenants", number(snapshot, "served"),
-                   number(snapshot, "tenants"));
+    sts_buf_printf(&p->out, "serving %lld of %lld tenants", status_number(snapshot, "served"),
+                   status_number(snapshot, "tenants"));
     server_counts_text(&p->out, snapshot);
-    sts_buf_printf(&p->out, "; generation %lld, loaded %s; ", number(snapshot, "generation"),
-                   word(p, snapshot, "loaded"));
-    sts_buf_printf(&p->out, "last reload %s at %s", word(p, reload, "result"),
-                   word(p, reload, "at"));
-    if (number(reload, "errors"))
-        sts_buf_printf(&p->out, ", %lld error%s", number(reload, "errors"),
-                       number(reload, "errors") == 1 ? "" : "s");
+    sts_buf_printf(&p->out, "; generation %lld, loaded %s; ", status_number(snapshot, "generation"),
+                   status_word(p, snapshot, "loaded"));
+    sts_buf_printf(&p->out, "last reload %s at %s", status_word(p, reload, "result"),
+                   status_word(p, reload, "at"));
+    if (status_number(reload, "errors"))
+        sts_buf_printf(&p->out, ", %lld error%s", status_number(reload, "errors"),
+                       status_number(reload, "errors") == 1 ? "" : "s");
     sts_buf_add_cstr(&p->out, "\n");
 }
 
 static void print_reload(struct page *p, const json_t *reload)
 {
-    if (failed(p, reload))
+    if (status_failed(p, reload))
         sts_buf_add_cstr(&p->out, "what was there before is served:\n");
     print_diags(p, json_object_get(reload, "diagnostics"), STS_WARNING);
 }
 
 static void print_watch(struct page *p, const json_t *watch)
 {
-    if (strcmp(word(p, watch, "mode"), "polling") == 0)
+    if (strcmp(status_word(p, watch, "mode"), "polling") == 0)
         sts_buf_printf(&p->out, "watch: some changes are only found by looking: %s; %s\n",
-                       word(p, watch, "why"), word(p, watch, "help"));
+                       status_word(p, watch, "why"), status_word(p, watch, "help"));
 }
 
 static void print_ledger(struct page *p, const json_t *ledger)
 {
-    if (is(ledger, "pending"))
+    if (status_is_true(ledger, "pending"))
         sts_buf_printf(&p->out, "ledger: %s cannot be written, so no new id is announced: %s\n",
-                       word(p, ledger, "path"), word(p, ledger, "why"));
-    if (*word(p, ledger, "notice"))
-        sts_buf_printf(&p->out, "ledger: %s %s\n", word(p, ledger, "path"),
-                       word(p, ledger, "notice"));
+                       status_word(p, ledger, "path"), status_word(p, ledger, "why"));
+    if (*status_word(p, ledger, "notice"))
+        sts_buf_printf(&p->out, "ledger: %s %s\n", status_word(p, ledger, "path"),
+                       status_word(p, ledger, "notice"));
 }
 
 static void print_on_change(struct page *p, const json_t *hook)
 {
-    const char *phase = word(p, hook, "phase");
+    const char *phase = status_word(p, hook, "phase");
 
     if (strcmp(phase, "off") == 0)
         return;
     sts_buf_printf(&p->out, "on_change: %s", phase);
-    if (number(hook, "pending"))
-        sts_buf_printf(&p->out, ", %lld to be published", number(hook, "pending"));
-    if (*word(p, hook, "result"))
-        sts_buf_printf(&p->out, "; last run: %s", word(p, hook, "result"));
-    if (*word(p, hook, "last_success"))
-        sts_buf_printf(&p->out, "; last success %s", word(p, hook, "last_success"));
-    if (*word(p, hook, "next_try"))
-        sts_buf_printf(&p->out, "; %lld failed, next try %s", number(hook, "failures"),
-                       word(p, hook, "next_try"));
+    if (status_number(hook, "pending"))
+        sts_buf_printf(&p->out, ", %lld to be published", status_number(hook, "pending"));
+    if (*status_word(p, hook, "result"))
+        sts_buf_printf(&p->out, "; last run: %s", status_word(p, hook, "result"));
+    if (*status_word(p, hook, "last_success"))
+        sts_buf_printf(&p->out, "; last success %s", status_word(p, hook, "last_success"));
+    if (*status_word(p, hook, "next_try"))
+        sts_buf_printf(&p->out, "; %lld failed, next try %s", status_number(hook, "failures"),
+                       status_word(p, hook, "next_try"));
     sts_buf_add_cstr(&p->out, "\n");
 }
 
@@ -126,8 +126,8 @@ static void print_policy(struct page *p, const json_t *policy)
 
     if (!json_is_object(policy))
         return;
-    sts_buf_printf(&p->out, "  policy       %s, max_age %lld\n", word(p, policy, "mode"),
-                   number(policy, "max_age"));
+    sts_buf_printf(&p->out, "  policy       %s, max_age %lld\n", status_word(p, policy, "mode"),
+                   status_number(policy, "max_age"));
     for (size_t i = 0; i < json_array_size(mx); i++) {
         const char *name = json_string_value(json_array_get(mx, i));
         sts_buf_add_cstr(&p->out, "  mx           ");
@@ -140,10 +140,10 @@ static void print_certificates(struct page *p, const json_t *list)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *one = json_array_get(list, i);
-        long long days = number(one, "days");
+        long long days = status_number(one, "days");
         sts_buf_printf(&p->out, "  certificate  %s, expires %s (%lld day%s), %s\n",
-                       word(p, one, "key_type"), word(p, one, "not_after"), days,
-                       days == 1 ? "" : "s", word(p, one, "file"));
+                       status_word(p, one, "key_type"), status_word(p, one, "not_after"), days,
+                       days == 1 ? "" : "s", status_word(p, one, "file"));
     }
 }
 
@@ -151,31 +151,31 @@ static void print_retire(struct page *p, const json_t *retire)
 {
     if (!json_is_object(retire))
         return;
-    if (is(retire, "safe"))
+    if (status_is_true(retire, "safe"))
         sts_buf_add_cstr(&p->out, "  retire       safe to remove now: no sender holds its policy "
                                   "any more; first the records, then the tenant\n");
     else
         sts_buf_printf(&p->out, "  retire       safe to remove after %s\n",
-                       word(p, retire, "safe_after"));
+                       status_word(p, retire, "safe_after"));
 }
 
 static void print_details(struct page *p, const json_t *t)
 {
-    sts_buf_printf(&p->out, "  host         %s\n", word(p, t, "host"));
+    sts_buf_printf(&p->out, "  host         %s\n", status_word(p, t, "host"));
     print_policy(p, json_object_get(t, "policy"));
-    if (*word(p, t, "id"))
-        sts_buf_printf(&p->out, "  id           %s, since %s\n", word(p, t, "id"),
-                       word(p, t, "id_since"));
+    if (*status_word(p, t, "id"))
+        sts_buf_printf(&p->out, "  id           %s, since %s\n", status_word(p, t, "id"),
+                       status_word(p, t, "id_since"));
     print_certificates(p, json_object_get(t, "certificates"));
 }
 
 static void print_tenant(struct page *p, const json_t *t, bool details)
 {
-    const char *state = word(p, t, "state");
+    const char *state = status_word(p, t, "state");
     bool serves = strcmp(state, "refused") != 0 && strcmp(state, "no-certificate") != 0;
 
-    sts_buf_printf(&p->out, "%s: %s%s\n", word(p, t, "domain"), state,
-                   serves && !is(t, "ready") ? ", not ready" : "");
+    sts_buf_printf(&p->out, "%s: %s%s\n", status_word(p, t, "domain"), state,
+                   serves && !status_is_true(t, "ready") ? ", not ready" : "");
     if (details)
         print_details(p, t);
     print_retire(p, json_object_get(t, "retire"));
@@ -202,7 +202,7 @@ static void print_tenants(struct page *p, const json_t *top, bool details)
 static void print_text(struct page *p, const json_t *top, bool named)
 {
     print_summary(p, top);
-    if (!named || failed(p, json_object_get(top, "reload")))
+    if (!named || status_failed(p, json_object_get(top, "reload")))
         print_reload(p, json_object_get(top, "reload"));
     if (!named) {
         print_watch(p, json_object_get(top, "watch"));
@@ -228,17 +228,18 @@ static bool anything_wrong(const struct page *p, const json_t *top, bool named)
     const json_t *reload = json_object_get(top, "reload");
     const json_t *hook = json_object_get(top, "on_change");
     const json_t *tenants = json_object_get(top, "tenants");
-    bool wrong = failed(p, reload) || json_array_size(json_object_get(top, "unknown")) > 0;
+    bool wrong = status_failed(p, reload) || json_array_size(json_object_get(top, "unknown")) > 0;
 
     if (!named)
-        wrong |= number(reload, "errors") || is(json_object_get(top, "ledger"), "pending") ||
-                 number(hook, "pending") || number(hook, "failures") ||
-                 strcmp(word(p, json_object_get(top, "watch"), "mode"), "polling") == 0 ||
+        wrong |= status_number(reload, "errors") ||
+                 status_is_true(json_object_get(top, "ledger"), "pending") ||
+                 status_number(hook, "pending") || status_number(hook, "failures") ||
+                 strcmp(status_word(p, json_object_get(top, "watch"), "mode"), "polling") == 0 ||
                  any_alarm(p, json_object_get(reload, "diagnostics")) ||
                  any_alarm(p, json_object_get(top, "removed"));
     for (size_t i = 0; i < json_array_size(tenants); i++) {
         const json_t *t = json_array_get(tenants, i);
-        wrong |= !is(t, "ready") || strcmp(word(p, t, "state"), "kept") == 0 ||
+        wrong |= !status_is_true(t, "ready") || strcmp(status_word(p, t, "state"), "kept") == 0 ||
                  any_alarm(p, json_object_get(t, "why"));
     }
     return wrong;
@@ -246,8 +247,8 @@ static bool anything_wrong(const struct page *p, const json_t *top, bool named)
 
 /* --- Asking --- */
 
-static json_t *ask(const struct options *options, struct sts_arena *arena, struct sts_str socket,
-                   bool json)
+static json_t *status_ask(const struct options *options, struct sts_arena *arena,
+                          struct sts_str socket, bool json)
 {
     json_t *request = json_object(), *tenants = json_array();
 
@@ -280,8 +281,8 @@ static void say_unreachable(struct sts_str socket, int error)
 }
 
 /* Releases `top`. */
-static enum exit_code print(const struct options *options, bool json, json_t *top,
-                            struct sts_arena *arena)
+static enum exit_code status_print(const struct options *options, bool json, json_t *top,
+                                   struct sts_arena *arena)
 {
     struct page p = {.arena = arena};
     bool named = options->argument_count != 0, wrong = anything_wrong(&p, top, named);
@@ -298,7 +299,7 @@ static enum exit_code print(const struct options *options, bool json, json_t *to
     return !written ? EXIT_BLIND : wrong ? EXIT_ERRORS : EXIT_FINE;
 }
 
-static enum exit_code run(const struct options *options, bool json, struct sts_arena *arena)
+static enum exit_code status_run(const struct options *options, bool json, struct sts_arena *arena)
 {
     struct sts_str socket;
 
@@ -307,20 +308,20 @@ static enum exit_code run(const struct options *options, bool json, struct sts_a
                      file_error(errno));
         return EXIT_BLIND;
     }
-    json_t *top = ask(options, arena, socket, json);
+    json_t *top = status_ask(options, arena, socket, json);
     if (!top) {
         say_unreachable(socket, errno);
         return EXIT_BLIND;
     }
     const char *error = json_string_value(json_object_get(top, "error"));
-    if (is(top, "other_file")) {
+    if (status_is_true(top, "other_file")) {
         output_error("the server at %s runs with another main file than %s: %s", socket.ptr,
                      options->config, json_string_value(json_object_get(top, "config")));
         json_decref(top);
         return EXIT_BLIND;
     }
     if (!error && json_is_object(json_object_get(top, "snapshot")))
-        return print(options, json, top, arena);
+        return status_print(options, json, top, arena);
     output_error("the server at %s says: %s", socket.ptr, error ? error : "nothing that is known");
     json_decref(top);
     return EXIT_BLIND;
@@ -335,7 +336,7 @@ enum exit_code command_status(const struct options *options)
         return EXIT_USAGE;
     }
     struct sts_arena *arena = sts_arena_new();
-    enum exit_code code = run(options, json, arena);
+    enum exit_code code = status_run(options, json, arena);
     sts_arena_free(arena);
     return code;
 }

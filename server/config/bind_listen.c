@@ -31,7 +31,8 @@ static bool parse_unix(struct binder *b, const struct yaml_node *node)
     return true;
 }
 
-static bool parse_port(struct binder *b, const struct yaml_node *node, struct sts_str port)
+static bool bind_listen_parse_port(struct binder *b, const struct yaml_node *node,
+                                   struct sts_str port)
 {
     unsigned long long number;
 
@@ -67,7 +68,7 @@ void bind_listen_address(struct binder *b, const struct yaml_node *node)
         return;
     }
     b->listen->host = sts_arena_dup(b->arena, host);
-    parse_port(b, node, sts_str_sub(text, colon + 1, text.len));
+    bind_listen_parse_port(b, node, sts_str_sub(text, colon + 1, text.len));
 }
 
 void bind_listen_tls(struct binder *b, const struct yaml_node *node)

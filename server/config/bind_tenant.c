@@ -278,7 +278,7 @@ static void bind_tenant(struct binder *b, const struct yaml_pair *pair,
     mark_tenant(*first, tenant->domain);
 }
 
-static int by_domain(const void *a, const void *b)
+static int bind_tenant_by_domain(const void *a, const void *b)
 {
     const struct sts_tenant_decl *x = *(const struct sts_tenant_decl *const *)a;
     const struct sts_tenant_decl *y = *(const struct sts_tenant_decl *const *)b;
@@ -294,7 +294,7 @@ static void check_duplicates(struct binder *b, struct sts_tenant_decl *tenants, 
 
     for (size_t i = 0; i < count; i++)
         sorted[i] = &tenants[i];
-    qsort(sorted, count, sizeof(struct sts_tenant_decl *), by_domain);
+    qsort(sorted, count, sizeof(struct sts_tenant_decl *), bind_tenant_by_domain);
     for (size_t i = 1; i < count; i++) {
         if (!sorted[i]->domain.len || !sts_str_eq(sorted[i - 1]->domain, sorted[i]->domain))
             continue;

@@ -1,8 +1,8 @@
 /* What does not fit together in the main file, although each value alone is right. */
 #include "server/config/bind_settings.h"
 
-static void warn(struct binder *b, const struct yaml_node *root, const char *section,
-                 const char *code, const char *message, const char *help)
+static void check_settings_warn(struct binder *b, const struct yaml_node *root, const char *section,
+                                const char *code, const char *message, const char *help)
 {
     const struct yaml_node *node = yaml_tree_get(root, section);
     struct sts_pos where = node ? node->where : (struct sts_pos){b->source->name, 1, 1};
@@ -11,7 +11,7 @@ static void warn(struct binder *b, const struct yaml_node *root, const char *sec
     sts_diag_help(b->diags, diag, "%s", help);
 }
 
-static bool any_tls(const struct sts_settings *s)
+static bool check_settings_any_tls(const struct sts_settings *s)
 {
     for (size_t i = 0; i < s->listen_count; i++)
         if (s->listen[i].tls)
@@ -23,18 +23,21 @@ void settings_check(struct binder *b, const struct yaml_node *root)
 {
     const struct sts_settings *s = &b->source->settings;
 
-    if (!any_tls(s) && s->certificate_count)
-        warn(b, root, "certificates", "certificates-unused",
-             "every listen entry says tls: off, so no certificate is used",
-             "remove certificates:, or tls: off from an entry");
+    if (!check_settings_any_tls(s) && s->certificate_count)
+        check_settings_warn(b, root, "certificates", "certificates-unused",
+                            "every listen entry says tls: off, so no certificate is used",
+                            "remove certificates:, or tls: off from an entry");
     if (s->policy_host.len && s->address_count)
-        warn(b, root, "records", "records-both", "policy_host is used, so addresses are not",
-             "keep policy_host for a CNAME, or addresses for A and AAAA records");
+        check_settings_warn(b, root, "records", "records-both",
+                            "policy_host is used, so addresses are not",
+                            "keep policy_host for a CNAME, or addresses for A and AAAA records");
     if (s->policy_host.len && s->caa_count)
-        warn(b, root, "records", "caa-behind-cname",
-             "mta-sts.TENANT is a CNAME, and nothing may stand beside one: caa is not used",
-             "put the CAA records at policy_host; authorities follow the CNAME (RFC 8659)");
+        check_settings_warn(
+            b, root, "records", "caa-behind-cname",
+            "mta-sts.TENANT is a CNAME, and nothing may stand beside one: caa is not used",
+            "put the CAA records at policy_host; authorities follow the CNAME (RFC 8659)");
     if (s->delegation_zone.len && !s->policy_host.len && !s->address_count)
-        warn(b, root, "records", "delegation-no-host", "nothing says where mta-sts.TENANT leads to",
-             "add policy_host: with the name of this server, or addresses:");
+        check_settings_warn(b, root, "records", "delegation-no-host",
+                            "nothing says where mta-sts.TENANT leads to",
+                            "add policy_host: with the name of this server, or addresses:");
 }

@@ -27,7 +27,7 @@ struct repair {
 
 #define SAY(r, ...) sts_diag_add((r)->diags, STS_WARNING, __VA_ARGS__)
 
-static void add_line(struct repair *r, const char *name, struct sts_str value)
+static void repair_add_line(struct repair *r, const char *name, struct sts_str value)
 {
     r->lines = sts_arena_grow(r->arena, r->lines, r->count, &r->capacity, sizeof(*r->lines));
     r->lines[r->count++] = r->pos.line;
@@ -37,7 +37,7 @@ static void add_line(struct repair *r, const char *name, struct sts_str value)
 }
 
 /* Spelt another way: "Max-Age", "maxAge", "MX". */
-static bool spells(struct sts_str word, const char *name)
+static bool repair_spells(struct sts_str word, const char *name)
 {
     for (size_t i = 0; i < word.len; i++) {
         if (word.ptr[i] == '-' || word.ptr[i] == '_')
@@ -53,13 +53,13 @@ static enum field field_of(struct sts_str word)
 {
     size_t i = 0;
 
-    while (i < FIELDS && !spells(word, names[i]))
+    while (i < FIELDS && !repair_spells(word, names[i]))
         i++;
     return (enum field)i;
 }
 
 /* --- Values --- */
-static void take_version(struct repair *r, struct sts_str value)
+static void repair_take_version(struct repair *r, struct sts_str value)
 {
     if (!sts_str_is(value, "STSv1") && sts_str_eq_nocase(value, STS_STR("STSv1"))) {
         SAY(r, "import-version", r->pos, "the version is written STSv1");
@@ -69,7 +69,7 @@ static void take_version(struct repair *r, struct sts_str value)
     r->version_line = r->pos.line;
 }
 
-static void take_mode(struct repair *r, struct sts_str value)
+static void repair_take_mode(struct repair *r, struct sts_str value)
 {
     for (const char *const *name = sts_mode_names; *name; name++) {
         if (sts_str_is(value, *name) || !sts_str_eq_nocase(value, sts_str_from(*name)))
@@ -78,7 +78,7 @@ static void take_mode(struct repair *r, struct sts_str value)
         value = sts_str_from(*name);
         break;
     }
-    add_line(r, "mode", value);
+    repair_add_line(r, "mode", value);
 }
 
 static bool is_number(struct sts_str s)
@@ -91,7 +91,7 @@ static bool is_number(struct sts_str s)
 
 enum { ONE_DAY = 86400 };
 
-static void take_max_age(struct repair *r, struct sts_str value)
+static void repair_take_max_age(struct repair *r, struct sts_str value)
 {
     unsigned long long seconds = 0;
     uint32_t duration = 0;
@@ -103,7 +103,7 @@ static void take_max_age(struct repair *r, struct sts_str value)
         seconds = duration;
         SAY(r, "import-max-age", r->pos, "max_age is a number of seconds: %llu", seconds);
     } else {
-        add_line(r, "max_age", value);
+        repair_add_line(r, "max_age", value);
         return;
     }
     if (seconds > STS_MAX_AGE_LIMIT || seconds == 0) {
@@ -113,7 +113,7 @@ static void take_max_age(struct repair *r, struct sts_str value)
                                : "is above the limit of RFC 8461 section 3.2",
             seconds);
     }
-    add_line(r, "max_age", sts_arena_printf(r->arena, "%llu", seconds));
+    repair_add_line(r, "max_age", sts_arena_printf(r->arena, "%llu", seconds));
 }
 
 static bool has_code(const struct sts_diags *diags, const char *code)
@@ -134,12 +134,12 @@ static void take_one_mx(struct repair *r, struct sts_str value)
             SAY(r, "import-mx", r->pos, "an address never matches an MX, and is left out: %.*s",
                 STS_ARG(value));
         else
-            add_line(r, "mx", value);
+            repair_add_line(r, "mx", value);
         return;
     }
     if (!sts_str_eq_nocase(mx, value))
         SAY(r, "import-mx", r->pos, "%.*s is written %.*s", STS_ARG(value), STS_ARG(mx));
-    add_line(r, "mx", mx);
+    repair_add_line(r, "mx", mx);
 }
 
 static bool is_between(char c)
@@ -147,7 +147,7 @@ static bool is_between(char c)
     return c == ',' || c == ' ' || c == '\t';
 }
 
-static void take_mx(struct repair *r, struct sts_str value)
+static void repair_take_mx(struct repair *r, struct sts_str value)
 {
     size_t from = 0, found = 0;
 
@@ -162,11 +162,11 @@ static void take_mx(struct repair *r, struct sts_str value)
         from = to + 1;
     }
     if (!found)
-        add_line(r, "mx", value);
+        repair_add_line(r, "mx", value);
 }
 
 /* --- Lines --- */
-static struct sts_str unquoted(struct repair *r, struct sts_str value)
+static struct sts_str repair_unquoted(struct repair *r, struct sts_str value)
 {
     char quote = value.len > 1 ? value.ptr[0] : 0;
 
@@ -178,8 +178,11 @@ static struct sts_str unquoted(struct repair *r, struct sts_str value)
 
 static void take_field(struct repair *r, enum field field, struct sts_str value)
 {
-    static void (*const take[])(struct repair *, struct sts_str) = {
-        [VERSION] = take_version, [MODE] = take_mode, [MX] = take_mx, [MAX_AGE] = take_max_age};
+    static void (*const take[])(struct repair *,
+                                struct sts_str) = {[VERSION] = repair_take_version,
+                                                   [MODE] = repair_take_mode,
+                                                   [MX] = repair_take_mx,
+                                                   [MAX_AGE] = repair_take_max_age};
 
     if (r->present[field] && field != MX) {
         SAY(r, "import-field-repeated", r->pos, "%s is repeated: the first one counts",
@@ -218,7 +221,7 @@ static void take_text(struct repair *r, struct sts_str raw, struct sts_str line)
     size_t at = find_separator(line);
 
     if (at == line.len) {
-        add_line(r, NULL, line); /* for the parser to refuse */
+        repair_add_line(r, NULL, line); /* for the parser to refuse */
         return;
     }
     struct sts_str name = sts_str_trim(sts_str_sub(line, 0, at));
@@ -231,7 +234,7 @@ static void take_text(struct repair *r, struct sts_str raw, struct sts_str line)
         SAY(r, "import-field-name", r->pos, "the field is written %s", names[field]);
     if (raw.ptr != line.ptr || name.len != at || line.ptr[at] != ':')
         SAY(r, "import-line", r->pos, "a line is a name, a colon and the value");
-    take_field(r, field, unquoted(r, sts_str_trim(sts_str_sub(line, at + 1, line.len))));
+    take_field(r, field, repair_unquoted(r, sts_str_trim(sts_str_sub(line, at + 1, line.len))));
 }
 
 static void take_line(struct repair *r, struct sts_str raw)
@@ -274,7 +277,7 @@ static void take_lines(struct repair *r, struct sts_str body)
                      "lines end with LF: CRLF is served");
 }
 
-static struct sts_pos original(const struct repair *r, struct sts_pos pos)
+static struct sts_pos repair_original(const struct repair *r, struct sts_pos pos)
 {
     if (pos.line)
         pos.line = pos.line == 1             ? r->version_line
@@ -284,7 +287,7 @@ static struct sts_pos original(const struct repair *r, struct sts_pos pos)
 }
 
 /* What the parser says about the new text, told of the old one. */
-static bool judge(struct repair *r, struct sts_policy *out)
+static bool repair_judge(struct repair *r, struct sts_policy *out)
 {
     struct sts_diags said;
     struct sts_buf text = {0};
@@ -295,8 +298,8 @@ static bool judge(struct repair *r, struct sts_policy *out)
     bool good = sts_policy_parse(r->arena, sts_buf_str(&text), r->pos.source, &said, out);
     sts_buf_fini(&text);
     for (struct sts_diag *d = said.first; d; d = d->next) {
-        d->where = original(r, d->where);
-        d->related = original(r, d->related);
+        d->where = repair_original(r, d->where);
+        d->related = repair_original(r, d->related);
     }
     sts_diags_append(r->diags, &said);
     return good;
@@ -316,7 +319,7 @@ bool sts_policy_repair(struct sts_arena *arena, struct sts_str body, struct sts_
         SAY(&r, "import-version", r.pos, "there is no version: STSv1 is meant");
         r.version = STS_STR("STSv1");
     }
-    bool good = judge(&r, out);
+    bool good = repair_judge(&r, out);
     sts_buf_fini(&r.text);
     return good;
 }

@@ -5,9 +5,9 @@
 
 enum { MAX_AGE_STANDARD = 28 * 86400 };
 
-static struct sts_diag *report(struct sts_diags *diags, const struct sts_tenant_decl *decl,
-                               struct sts_pos where, const char *code, const char *message,
-                               const char *help)
+static struct sts_diag *resolve_report(struct sts_diags *diags, const struct sts_tenant_decl *decl,
+                                       struct sts_pos where, const char *code, const char *message,
+                                       const char *help)
 {
     struct sts_diag *diag = sts_diag_add(diags, STS_ERROR, code, where, "%s", message);
     diag->tenant = decl->domain;
@@ -15,8 +15,8 @@ static struct sts_diag *report(struct sts_diags *diags, const struct sts_tenant_
     return diag;
 }
 
-static bool check_name(const struct sts_source *source, const struct sts_tenant_decl *decl,
-                       const struct sts_named_policy *named, struct sts_diags *diags)
+static bool resolve_check_name(const struct sts_source *source, const struct sts_tenant_decl *decl,
+                               const struct sts_named_policy *named, struct sts_diags *diags)
 {
     struct sts_str name = decl->terms->policy_name;
 
@@ -35,9 +35,9 @@ static bool check_name(const struct sts_source *source, const struct sts_tenant_
 }
 
 /* Tenant first, then the named policy. */
-static bool merge(const struct sts_tenant_decl *decl, struct sts_pos where,
-                  const struct sts_named_policy *named, struct sts_diags *diags,
-                  struct sts_policy_decl *out)
+static bool resolve_merge(const struct sts_tenant_decl *decl, struct sts_pos where,
+                          const struct sts_named_policy *named, struct sts_diags *diags,
+                          struct sts_policy_decl *out)
 {
     static const struct sts_policy_decl nothing;
     const struct sts_policy_decl *own = &decl->terms->decl, *base = named ? &named->decl : &nothing;
@@ -61,8 +61,8 @@ static bool merge(const struct sts_tenant_decl *decl, struct sts_pos where,
     }
     if (mode->has_mode || decl->retire)
         return true;
-    report(diags, decl, where, "policy-no-mode", "this tenant has no mode",
-           "write mode: testing, enforce or none, or policy: with the name of a policy");
+    resolve_report(diags, decl, where, "policy-no-mode", "this tenant has no mode",
+                   "write mode: testing, enforce or none, or policy: with the name of a policy");
     return false;
 }
 
@@ -105,8 +105,8 @@ bool sts_tenant_resolve(const struct sts_source *source, const struct sts_tenant
     struct sts_policy_decl merged;
     struct sts_diag **first = diags->tail;
 
-    if (decl->broken || !check_name(source, decl, named, diags) ||
-        !merge(decl, where, named, diags, &merged))
+    if (decl->broken || !resolve_check_name(source, decl, named, diags) ||
+        !resolve_merge(decl, where, named, diags, &merged))
         return false;
     const struct sts_policy policy = merged.policy;
     size_t reports = terms->has_tls_reports ? terms->tls_report_count : settings->tls_report_count;

@@ -120,7 +120,7 @@ static schema_bind *const binds[] = {
 };
 
 /* The last part of `path` when the rest is `prefix`, else NULL. */
-static const char *below(const char *path, const char *prefix)
+static const char *schema_below(const char *path, const char *prefix)
 {
     size_t len = strlen(prefix);
     if (strncmp(path, prefix, len) != 0)
@@ -142,7 +142,7 @@ static const struct {
     {"includes", "include"},   {"template", "policy"},     {"ttl", "max_age"},
 };
 
-static const char *synonym(struct sts_str word, const char *const *known)
+static const char *schema_synonym(struct sts_str word, const char *const *known)
 {
     for (size_t i = 0; i < sizeof(synonyms) / sizeof(*synonyms); i++)
         for (size_t j = 0; sts_str_is(word, synonyms[i].word) && known[j]; j++)
@@ -152,7 +152,7 @@ static const char *synonym(struct sts_str word, const char *const *known)
 }
 
 /* The path of a key of this name in another map, or NULL: right key, wrong place. */
-static const char *elsewhere(const struct binder *b, struct sts_str key)
+static const char *schema_elsewhere(const struct binder *b, struct sts_str key)
 {
     const char *found = NULL;
 
@@ -166,11 +166,11 @@ static const char *elsewhere(const struct binder *b, struct sts_str key)
     return found;
 }
 
-static void unknown_help(struct binder *b, struct sts_diag *diag, struct sts_str key,
-                         const char *const *known)
+static void schema_unknown_help(struct binder *b, struct sts_diag *diag, struct sts_str key,
+                                const char *const *known)
 {
-    const char *near = synonym(key, known);
-    const char *other = elsewhere(b, key);
+    const char *near = schema_synonym(key, known);
+    const char *other = schema_elsewhere(b, key);
     struct sts_buf list = {0};
 
     if (!near && !other)
@@ -197,14 +197,14 @@ static void unknown_key(struct binder *b, const struct yaml_pair *pair, const ch
     size_t count = 0;
 
     for (size_t i = 0; sts_keys[i].path && count + 1 < KEYS_MAX; i++) {
-        const char *name = below(sts_keys[i].path, prefix);
+        const char *name = schema_below(sts_keys[i].path, prefix);
         if (name && (b->source->is_main || !sts_keys[i].main_only))
             known[count++] = name;
     }
     struct sts_diag *diag =
         sts_diag_add(b->diags, STS_ERROR, "key-unknown", pair->where, "unknown key \"%.*s\"",
                      STS_ARG(sts_str_sub(pair->key, 0, 200)));
-    unknown_help(b, diag, pair->key, known);
+    schema_unknown_help(b, diag, pair->key, known);
 }
 
 static size_t find_key(const struct yaml_pair *pair, const char *prefix)
@@ -212,7 +212,7 @@ static size_t find_key(const struct yaml_pair *pair, const char *prefix)
     size_t i = 0;
 
     for (; sts_keys[i].path; i++) {
-        const char *name = below(sts_keys[i].path, prefix);
+        const char *name = schema_below(sts_keys[i].path, prefix);
         if (name && sts_str_is(pair->key, name))
             break;
     }

@@ -6,8 +6,8 @@
 #include "server/config/bind_settings.h"
 #include "server/config/schema.h"
 
-static void refuse(struct sts_source *source, const char *code, const char *message,
-                   const char *help)
+static void source_refuse(struct sts_source *source, const char *code, const char *message,
+                          const char *help)
 {
     struct sts_diag *diag = sts_diag_add(&source->diags, STS_ERROR, code,
                                          (struct sts_pos){source->name, 1, 1}, "%s", message);
@@ -69,8 +69,8 @@ struct sts_source *sts_source_parse(struct sts_str text, struct sts_str name, bo
     sts_diags_init(&source->diags, source->arena);
     settings_defaults(&source->settings);
     if (text.len > STS_SOURCE_MAX)
-        refuse(source, "config-too-large", "the file is larger than 8 MiB",
-               "spread the tenants over several files (include:)");
+        source_refuse(source, "config-too-large", "the file is larger than 8 MiB",
+                      "spread the tenants over several files (include:)");
     else
         parse_text(source, text);
     return source;

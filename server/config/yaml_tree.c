@@ -25,15 +25,16 @@ struct builder {
     unsigned depth;
 };
 
-static struct sts_pos place(const struct builder *b, yaml_mark_t mark)
+static struct sts_pos yaml_tree_place(const struct builder *b, yaml_mark_t mark)
 {
     return (struct sts_pos){b->source, (uint32_t)mark.line + 1, (uint32_t)mark.column + 1};
 }
 
-static bool refuse(struct builder *b, yaml_mark_t mark, const char *code, const char *message,
-                   const char *help)
+static bool yaml_tree_refuse(struct builder *b, yaml_mark_t mark, const char *code,
+                             const char *message, const char *help)
 {
-    struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, code, place(b, mark), "%s", message);
+    struct sts_diag *diag =
+        sts_diag_add(b->diags, STS_ERROR, code, yaml_tree_place(b, mark), "%s", message);
     if (help)
         sts_diag_help(b->diags, diag, "%s", help);
     return false;
@@ -65,9 +66,10 @@ static bool refuse_bytes(struct builder *b)
         mark.line += c == '\n';
     }
     if (control)
-        return refuse(b, mark, "yaml-control", "the file contains a control character",
-                      "remove it; a configuration is plain text");
-    return refuse(b, mark, "yaml-encoding", "the file is not valid UTF-8 text", "save it as UTF-8");
+        return yaml_tree_refuse(b, mark, "yaml-control", "the file contains a control character",
+                                "remove it; a configuration is plain text");
+    return yaml_tree_refuse(b, mark, "yaml-encoding", "the file is not valid UTF-8 text",
+                            "save it as UTF-8");
 }
 
 static bool refuse_syntax(struct builder *b)
@@ -80,13 +82,13 @@ static bool refuse_syntax(struct builder *b)
     if (p->error == YAML_READER_ERROR)
         return refuse_bytes(b);
     struct sts_diag *diag = sts_diag_add(
-        b->diags, STS_ERROR, "yaml-syntax", place(b, p->problem_mark), "not valid YAML: %s%s%s",
-        p->context ? p->context : "", p->context ? ", " : "", problem);
+        b->diags, STS_ERROR, "yaml-syntax", yaml_tree_place(b, p->problem_mark),
+        "not valid YAML: %s%s%s", p->context ? p->context : "", p->context ? ", " : "", problem);
     sts_diag_help(b->diags, diag, "%s", syntax_help(problem));
     return false;
 }
 
-static bool next(struct builder *b)
+static bool yaml_tree_next(struct builder *b)
 {
     yaml_event_delete(&b->event);
     return yaml_parser_parse(&b->parser, &b->event) || refuse_syntax(b);
@@ -96,13 +98,13 @@ static bool check_plain(struct builder *b, const yaml_char_t *anchor, const yaml
 {
     yaml_mark_t mark = b->event.start_mark;
     if (anchor)
-        return refuse(b, mark, "yaml-anchor", "anchors and aliases are not supported",
-                      "use policies: to share values between tenants");
+        return yaml_tree_refuse(b, mark, "yaml-anchor", "anchors and aliases are not supported",
+                                "use policies: to share values between tenants");
     if (tag)
-        return refuse(b, mark, "yaml-tag", "tags are not supported", "remove the !tag");
+        return yaml_tree_refuse(b, mark, "yaml-tag", "tags are not supported", "remove the !tag");
     if (++b->nodes > NODES_MAX)
-        return refuse(b, mark, "yaml-too-many", "the file has more than 2000000 values",
-                      "spread the tenants over several files");
+        return yaml_tree_refuse(b, mark, "yaml-too-many", "the file has more than 2000000 values",
+                                "spread the tenants over several files");
     return true;
 }
 
@@ -122,17 +124,17 @@ static bool build_scalar(struct builder *b, struct yaml_node *out)
         return false;
     for (size_t i = 0; i < text.len; i++)
         if ((unsigned char)text.ptr[i] < ' ' || text.ptr[i] == 0x7f)
-            return refuse(b, e->start_mark, "yaml-control",
-                          "a value contains a line break or control character",
-                          "write it on one line, without | or > or backslash escapes");
+            return yaml_tree_refuse(b, e->start_mark, "yaml-control",
+                                    "a value contains a line break or control character",
+                                    "write it on one line, without | or > or backslash escapes");
     *out = (struct yaml_node){.kind = YAML_SCALAR,
                               .quoted = !plain,
-                              .where = place(b, e->start_mark),
+                              .where = yaml_tree_place(b, e->start_mark),
                               .text = sts_arena_dup(b->arena, text)};
     return true;
 }
 
-static struct yaml_node *child(struct growing *g)
+static struct yaml_node *yaml_tree_child(struct growing *g)
 {
     size_t capacity = g->capacity;
 
@@ -146,16 +148,17 @@ static bool build_key(struct builder *b, struct growing *g)
     struct yaml_node key;
 
     if (b->event.type != YAML_SCALAR_EVENT)
-        return refuse(b, b->event.start_mark, "yaml-key", "a key must be a plain word",
-                      "write key: value; a value such as \"[::]:443\" must be in quotes");
+        return yaml_tree_refuse(b, b->event.start_mark, "yaml-key", "a key must be a plain word",
+                                "write key: value; a value such as \"[::]:443\" must be in quotes");
     if (!build_scalar(b, &key))
         return false;
     if (sts_str_is(key.text, "<<") && !key.quoted)
-        return refuse(b, b->event.start_mark, "yaml-anchor", "merge keys are not supported",
-                      "use policies: to share values between tenants");
-    child(g);
+        return yaml_tree_refuse(b, b->event.start_mark, "yaml-anchor",
+                                "merge keys are not supported",
+                                "use policies: to share values between tenants");
+    yaml_tree_child(g);
     g->pairs[g->count] = (struct yaml_pair){key.text, key.where};
-    return next(b);
+    return yaml_tree_next(b);
 }
 
 static bool build_children(struct builder *b, struct yaml_node *out, struct growing *g)
@@ -163,12 +166,12 @@ static bool build_children(struct builder *b, struct yaml_node *out, struct grow
     yaml_event_type_t end =
         out->kind == YAML_MAP ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT;
 
-    while (next(b)) {
+    while (yaml_tree_next(b)) {
         if (b->event.type == end)
             return true;
         if (out->kind == YAML_MAP && !build_key(b, g))
             return false;
-        if (!build_node(b, child(g)))
+        if (!build_node(b, yaml_tree_child(g)))
             return false;
         g->count++;
     }
@@ -180,8 +183,9 @@ static bool build_collection(struct builder *b, struct yaml_node *out)
     struct growing g = {0};
 
     if (++b->depth > DEPTH_MAX)
-        return refuse(b, b->event.start_mark, "yaml-too-deep",
-                      "values are nested more than 16 deep", "nothing here is nested that deep");
+        return yaml_tree_refuse(b, b->event.start_mark, "yaml-too-deep",
+                                "values are nested more than 16 deep",
+                                "nothing here is nested that deep");
     bool good = build_children(b, out, &g);
     if (good) {
         out->count = g.count;
@@ -208,18 +212,19 @@ static bool build_node(struct builder *b, struct yaml_node *out)
     case YAML_SCALAR_EVENT:
         return build_scalar(b, out);
     case YAML_SEQUENCE_START_EVENT:
-        *out = (struct yaml_node){.kind = YAML_LIST, .where = place(b, e->start_mark)};
+        *out = (struct yaml_node){.kind = YAML_LIST, .where = yaml_tree_place(b, e->start_mark)};
         return check_plain(b, e->data.sequence_start.anchor, e->data.sequence_start.tag) &&
                build_collection(b, out);
     case YAML_MAPPING_START_EVENT:
-        *out = (struct yaml_node){.kind = YAML_MAP, .where = place(b, e->start_mark)};
+        *out = (struct yaml_node){.kind = YAML_MAP, .where = yaml_tree_place(b, e->start_mark)};
         return check_plain(b, e->data.mapping_start.anchor, e->data.mapping_start.tag) &&
                build_collection(b, out);
     case YAML_ALIAS_EVENT:
-        return refuse(b, e->start_mark, "yaml-anchor", "anchors and aliases are not supported",
-                      "a value that begins with * must be in quotes: \"*.example.org\"");
+        return yaml_tree_refuse(b, e->start_mark, "yaml-anchor",
+                                "anchors and aliases are not supported",
+                                "a value that begins with * must be in quotes: \"*.example.org\"");
     default:
-        return refuse(b, e->start_mark, "yaml-syntax", "a value is missing here", NULL);
+        return yaml_tree_refuse(b, e->start_mark, "yaml-syntax", "a value is missing here", NULL);
     }
 }
 
@@ -227,7 +232,7 @@ static struct yaml_node *build_document(struct builder *b)
 {
     struct yaml_node *root = NULL;
 
-    while (next(b)) {
+    while (yaml_tree_next(b)) {
         switch (b->event.type) {
         case YAML_STREAM_START_EVENT:
         case YAML_DOCUMENT_END_EVENT:
@@ -236,8 +241,9 @@ static struct yaml_node *build_document(struct builder *b)
             return root;
         case YAML_DOCUMENT_START_EVENT:
             if (root) {
-                refuse(b, b->event.start_mark, "yaml-documents", "a second document begins here",
-                       "a file holds one document; remove the --- line");
+                yaml_tree_refuse(b, b->event.start_mark, "yaml-documents",
+                                 "a second document begins here",
+                                 "a file holds one document; remove the --- line");
                 return NULL;
             }
             break;

@@ -8,7 +8,7 @@
 #include "server/sys/file.h"
 #include "server/sys/log.h"
 
-static void say(struct sts_buf *reply, const char *key, json_t *value)
+static void answer_say(struct sts_buf *reply, const char *key, json_t *value)
 {
     json_t *object = json_object();
 
@@ -51,7 +51,7 @@ static void answer_check(struct daemon *d, const json_t *request, struct sts_buf
     if (is_main_file(d, json_string_value(json_object_get(request, "file"))))
         sts_json_render(reply, reload_predict(d), false);
     else
-        say(reply, "other_file", json_true());
+        answer_say(reply, "other_file", json_true());
 }
 
 /* What a builder elsewhere needs as last good. */
@@ -81,7 +81,7 @@ static const struct {
     void (*answer)(struct daemon *d, const json_t *request, struct sts_buf *reply);
 } answers[] = {{"status", answer_status}, {"check", answer_check}, {"served", answer_served}};
 
-static void on_request(void *data, struct sts_str text, struct sts_buf *reply)
+static void answer_on_request(void *data, struct sts_str text, struct sts_buf *reply)
 {
     json_t *request = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, NULL);
     const char *ask = json_string_value(json_object_get(request, "ask"));
@@ -92,8 +92,8 @@ static void on_request(void *data, struct sts_str text, struct sts_buf *reply)
     if (i < count)
         answers[i].answer(data, request, reply);
     else
-        say(reply, "error",
-            json_string(request ? "nobody knows what is asked" : "this is no JSON"));
+        answer_say(reply, "error",
+                   json_string(request ? "nobody knows what is asked" : "this is no JSON"));
     json_decref(request);
 }
 
@@ -118,7 +118,7 @@ void answer_start(struct daemon *d)
     const struct admin_setup setup = {.loop = d->loop,
                                       .path = path.ptr,
                                       .replace = d->publisher.lock >= 0,
-                                      .answer = on_request,
+                                      .answer = answer_on_request,
                                       .data = d};
     struct sts_diags diags;
 

@@ -93,7 +93,7 @@ static bool listen_and_start(struct daemon *d)
     return false;
 }
 
-static bool announce(const struct daemon *d, const char *ready_file)
+static bool daemon_announce(const struct daemon *d, const char *ready_file)
 {
     struct sts_buf text = {0};
     struct log_line line;
@@ -136,7 +136,7 @@ static void on_signal(void *data)
     answer_start(d);
 }
 
-static void on_tick(void *data)
+static void daemon_on_tick(void *data)
 {
     struct daemon *d = data;
 
@@ -148,10 +148,10 @@ static void on_tick(void *data)
     retire_tick(&d->retire, clock_wall());
     reload_check_expiry(d);
     answer_start(d);
-    loop_set(d->loop, &d->tick, TICK_MS, on_tick, d);
+    loop_set(d->loop, &d->tick, TICK_MS, daemon_on_tick, d);
 }
 
-static void stop(struct daemon *d)
+static void daemon_stop(struct daemon *d)
 {
     struct log_line line;
 
@@ -179,7 +179,7 @@ static void yield_to_workers(void)
 }
 
 /* From the first answer to the last one. Each step may take long when there is much to serve. */
-static bool serve(struct daemon *d, const char *ready_file)
+static bool daemon_serve(struct daemon *d, const char *ready_file)
 {
     if (!publisher_start(&d->publisher, d->snapshot) || !listen_and_start(d))
         return false;
@@ -193,7 +193,7 @@ static bool serve(struct daemon *d, const char *ready_file)
     reload_start(d);
     answer_start(d);
     yield_to_workers();
-    if (!announce(d, ready_file))
+    if (!daemon_announce(d, ready_file))
         return false;
     reload_say_ready(d);
     /* None of this is needed for the first answer. */
@@ -205,7 +205,7 @@ static bool serve(struct daemon *d, const char *ready_file)
     heap_trim();
     d->begun = true;
     loop_watch(d->loop, d->signals, POLLIN, on_signal, d);
-    loop_set(d->loop, &d->tick, TICK_MS, on_tick, d);
+    loop_set(d->loop, &d->tick, TICK_MS, daemon_on_tick, d);
     loop_run(d->loop);
     return true;
 }
@@ -232,9 +232,9 @@ enum daemon_result daemon_run(const char *config, const char *ready_file)
     block_signals();
     if (d.snapshot) {
         d.loop = loop_new();
-        result = serve(&d, ready_file) ? DAEMON_STOPPED : DAEMON_FAILED;
+        result = daemon_serve(&d, ready_file) ? DAEMON_STOPPED : DAEMON_FAILED;
         if (d.http)
-            stop(&d);
+            daemon_stop(&d);
         publisher_close(&d.publisher);
         watch_free(d.watch);
         loop_free(d.loop);

@@ -31,7 +31,7 @@ int expiry_level(const struct cert_info *info, time_t now)
     return level;
 }
 
-static void say(const struct presented *p, int level, time_t now)
+static void expiry_say(const struct presented *p, int level, time_t now)
 {
     const struct cert_info *info = cert_pair_info(p->pair);
     bool expired = level == EXPIRY_EXPIRED;
@@ -55,7 +55,7 @@ static void say(const struct presented *p, int level, time_t now)
     log_end(&line);
 }
 
-static void expect(struct expiry *e, const struct cert_pair *pair)
+static void expiry_expect(struct expiry *e, const struct cert_pair *pair)
 {
     time_t next = pair ? expiry_next(cert_pair_info(pair), 0) : EXPIRY_NEVER;
     e->next = next < e->next ? next : e->next;
@@ -77,12 +77,12 @@ void expiry_update(struct expiry *e, const struct snapshot *before, const struct
         if (old && sts_str_eq(old->domain, t->domain) && old->state == t->state &&
             old->identity.ec == t->identity.ec && old->identity.rsa == t->identity.rsa)
             continue;
-        expect(e, t->identity.ec);
-        expect(e, t->identity.rsa);
+        expiry_expect(e, t->identity.ec);
+        expiry_expect(e, t->identity.rsa);
     }
 }
 
-static void forget(struct expiry *e)
+static void expiry_forget(struct expiry *e)
 {
     for (size_t i = 0; i < e->count; i++)
         cert_pair_unref(e->list[i].pair);
@@ -90,7 +90,7 @@ static void forget(struct expiry *e)
 }
 
 /* At all that is presented; true when one has expired. */
-static bool look(struct expiry *e, time_t now)
+static bool expiry_look(struct expiry *e, time_t now)
 {
     struct expiry next = {.snapshot = e->snapshot, .next = EXPIRY_NEVER, .last = now};
     size_t count, k = 0;
@@ -108,7 +108,7 @@ static bool look(struct expiry *e, time_t now)
         if (level > said) {
             said = level;
             expired |= level == EXPIRY_EXPIRED;
-            say(&all[i], level, now);
+            expiry_say(&all[i], level, now);
         }
         if (said)
             next.list[next.count++] = (struct expiring){cert_pair_ref(all[i].pair), said};
@@ -117,7 +117,7 @@ static bool look(struct expiry *e, time_t now)
     }
     free(all);
     next.list = sts_must(realloc(next.list, (next.count + 1) * sizeof(*next.list)));
-    forget(e);
+    expiry_forget(e);
     *e = next;
     return expired;
 }
@@ -129,11 +129,11 @@ bool expiry_tick(struct expiry *e, time_t now)
     e->last = now;
     if (now < e->next && !back)
         return false;
-    return look(e, now) || back;
+    return expiry_look(e, now) || back;
 }
 
 void expiry_fini(struct expiry *e)
 {
-    forget(e);
+    expiry_forget(e);
     *e = (struct expiry){0};
 }

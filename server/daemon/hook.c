@@ -61,7 +61,7 @@ uint64_t hook_backoff(unsigned failures)
     return ms < HOOK_RETRY_MAX_MS ? ms : HOOK_RETRY_MAX_MS;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
+static uint64_t hook_least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
@@ -71,11 +71,11 @@ static bool is_off(const struct hook *h)
     return !h->snapshot || !h->snapshot->settings.on_change_count;
 }
 
-static void start(struct hook *h);
+static void hook_start(struct hook *h);
 
 static void on_retry(void *data)
 {
-    start(data);
+    hook_start(data);
 }
 
 static void wait_for_retry(struct hook *h, uint64_t ms)
@@ -86,7 +86,7 @@ static void wait_for_retry(struct hook *h, uint64_t ms)
 }
 
 /* `end` is NULL when the program did not run. */
-static void fail(struct hook *h, const char *reason, const struct process_end *end)
+static void hook_fail(struct hook *h, const char *reason, const struct process_end *end)
 {
     struct hook_state *state = &h->state;
     struct hook_batch *b = &h->batch;
@@ -100,12 +100,12 @@ static void fail(struct hook *h, const char *reason, const struct process_end *e
     if (is_off(h))
         state->phase = HOOK_OFF;
     else
-        wait_for_retry(h, least(hook_backoff(state->failures), h->soon));
+        wait_for_retry(h, hook_least(hook_backoff(state->failures), h->soon));
     hook_log_failed(&h->snapshot->settings, state, b, end);
     hook_batch_fini(b);
 }
 
-static void explain(const struct process_end *end, char *out, size_t size)
+static void hook_explain(const struct process_end *end, char *out, size_t size)
 {
     const char *name = sigabbrev_np(end->value);
 
@@ -142,11 +142,11 @@ static void on_end(void *data, const struct process_end *end)
     char reason[100];
 
     bool good = end->result == PROCESS_EXITED && end->value == 0;
-    explain(end, reason, sizeof(reason));
+    hook_explain(end, reason, sizeof(reason));
     if (!good) {
-        fail(h, reason, end);
+        hook_fail(h, reason, end);
     } else if (!mark_published(h)) {
-        fail(h, "the ledger cannot remember it", end);
+        hook_fail(h, "the ledger cannot remember it", end);
     } else {
         h->state.failures = 0;
         h->state.last_success = clock_wall();
@@ -157,10 +157,10 @@ static void on_end(void *data, const struct process_end *end)
     process_free(h->process); /* with its output */
     h->process = NULL;
     if (good && h->state.phase == HOOK_RUNNING)
-        start(h);
+        hook_start(h);
 }
 
-static void run(struct hook *h)
+static void hook_run(struct hook *h)
 {
     const struct sts_settings *s = &h->snapshot->settings;
     const char **argv = STS_ARRAY(h->batch.arena, s->on_change_count + 1, const char *);
@@ -176,11 +176,11 @@ static void run(struct hook *h)
     }
     char reason[150];
     snprintf(reason, sizeof(reason), "cannot be started: %s", strerrordesc_np(errno));
-    fail(h, reason, NULL);
+    hook_fail(h, reason, NULL);
 }
 
 /* What is pending now; false when the ledger tells nothing. */
-static bool look(struct hook *h, struct hook_batch *b, bool say)
+static bool hook_look(struct hook *h, struct hook_batch *b, bool say)
 {
     struct sts_arena *arena = sts_arena_new();
     struct sts_diags diags;
@@ -197,7 +197,7 @@ static bool look(struct hook *h, struct hook_batch *b, bool say)
 }
 
 /* Nothing runs. */
-static void start(struct hook *h)
+static void hook_start(struct hook *h)
 {
     loop_unset(h->loop, &h->timer);
     h->soon = UINT64_MAX;
@@ -206,10 +206,10 @@ static void start(struct hook *h)
         h->state.pending = h->state.failures = 0;
         return;
     }
-    if (!look(h, &h->batch, true)) {
-        fail(h, "the ledger cannot be used", NULL);
+    if (!hook_look(h, &h->batch, true)) {
+        hook_fail(h, "the ledger cannot be used", NULL);
     } else if (h->batch.count) {
-        run(h);
+        hook_run(h);
     } else {
         hook_batch_fini(&h->batch);
         h->state.failures = 0;
@@ -242,14 +242,14 @@ void hook_changed(struct hook *h, const struct snapshot *s)
     bool other = !old || !same_command(&old->settings, &h->snapshot->settings);
     snapshot_unref(old);
     if (!h->process && (h->state.phase != HOOK_WAITING || other)) {
-        start(h);
+        hook_start(h);
         return;
     }
     struct hook_batch b;
-    bool news = look(h, &b, false) && b.mark != h->failed_mark;
+    bool news = hook_look(h, &b, false) && b.mark != h->failed_mark;
     hook_batch_fini(&b);
     if (h->process) /* it looks again when it has ended */
-        h->soon = least(h->soon, other ? 0 : HOOK_RETRY_MS);
+        h->soon = hook_least(h->soon, other ? 0 : HOOK_RETRY_MS);
     else
         try_sooner(h, news);
 }
@@ -258,5 +258,5 @@ void hook_hurry(struct hook *h)
 {
     h->soon = 0;
     if (!h->process)
-        start(h);
+        hook_start(h);
 }

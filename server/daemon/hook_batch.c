@@ -14,7 +14,7 @@ struct collect {
 };
 
 /* Whether it can be told now. */
-static bool is_ready(const struct snapshot *s, const struct ledger_instance *instance)
+static bool hook_batch_is_ready(const struct snapshot *s, const struct ledger_instance *instance)
 {
     const struct tenant *t = snapshot_find_domain(s, instance->domain);
     unsigned char digest[STS_DIGEST_LEN];
@@ -27,8 +27,8 @@ static bool is_ready(const struct snapshot *s, const struct ledger_instance *ins
     return memcmp(digest, instance->digest, sizeof(digest)) == 0;
 }
 
-static void take(struct collect *c, struct ledger_published *list, size_t *count,
-                 const struct ledger_instance *instance)
+static void hook_batch_take(struct collect *c, struct ledger_published *list, size_t *count,
+                            const struct ledger_instance *instance)
 {
     struct sts_arena *arena = c->batch->arena;
     const char *id = instance->last_served ? NULL : instance->id;
@@ -38,22 +38,22 @@ static void take(struct collect *c, struct ledger_published *list, size_t *count
                                                      sts_arena_dup(arena, sts_str_from(id))};
 }
 
-static void on_unpublished(void *data, const struct ledger_instance *instance)
+static void hook_batch_on_unpublished(void *data, const struct ledger_instance *instance)
 {
     struct collect *c = data;
 
-    if (!is_ready(c->s, instance))
+    if (!hook_batch_is_ready(c->s, instance))
         return;
     c->batch->pending++;
     c->batch->mark += sts_str_hash(instance->domain) * 31 +
                       sts_str_hash(sts_str_from(instance->id)) + !!instance->last_served;
     if (sts_str_cmp(instance->domain, c->after) > 0)
-        take(c, c->behind, &c->behind_count, instance);
+        hook_batch_take(c, c->behind, &c->behind_count, instance);
     else
-        take(c, c->before, &c->before_count, instance);
+        hook_batch_take(c, c->before, &c->before_count, instance);
 }
 
-static json_t *record_json(const struct sts_record *r)
+static json_t *hook_batch_record_json(const struct sts_record *r)
 {
     json_t *object = json_object();
 
@@ -75,7 +75,7 @@ static json_t *changed_json(struct hook_batch *b, const struct snapshot *s,
                                               .side = snapshot_changing_side(s, item->domain)};
     snapshot_records(b->arena, s, &in, &set);
     for (size_t i = 0; i < set.count; i++)
-        json_array_append_new(records, record_json(&set.records[i]));
+        json_array_append_new(records, hook_batch_record_json(&set.records[i]));
     json_object_set_new(object, "domain", sts_json_str(item->domain));
     json_object_set_new(object, "id", sts_json_str(item->id));
     json_object_set_new(object, "records", records);
@@ -122,7 +122,7 @@ bool hook_batch_init(struct hook_batch *b, struct ledger *ledger, const struct s
     *b = (struct hook_batch){.arena = sts_arena_new()};
     c.behind = STS_ARRAY(b->arena, HOOK_BATCH_MAX, struct ledger_published);
     c.before = STS_ARRAY(b->arena, HOOK_BATCH_MAX, struct ledger_published);
-    bool good = ledger_each_unpublished(ledger, on_unpublished, &c, diags);
+    bool good = ledger_each_unpublished(ledger, hook_batch_on_unpublished, &c, diags);
     b->items = c.behind_count ? c.behind : c.before;
     b->count = c.behind_count ? c.behind_count : c.before_count;
     for (size_t i = 0; i < b->count; i++)

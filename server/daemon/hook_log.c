@@ -41,7 +41,7 @@ static void log_output(struct sts_str text)
     log_end(&line);
 }
 
-static size_t count_lines(struct sts_str text)
+static size_t hook_log_count_lines(struct sts_str text)
 {
     size_t lines = 0;
 
@@ -67,7 +67,7 @@ static void log_lines(struct sts_str text, size_t from, size_t to)
 
 static void log_ends(struct sts_str text)
 {
-    size_t lines = count_lines(text);
+    size_t lines = hook_log_count_lines(text);
 
     if (lines > 2 * LINES)
         log_lines(text, LINES, lines - LINES);

@@ -16,7 +16,7 @@ void log_diags(const struct sts_diags *diags)
 }
 
 /* Without the lock `records` could not know that a server runs, and issue ids beside it. */
-static bool lock(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
+static bool publish_lock(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
 {
     if (p->lock >= 0 && !ledger_lock_is_in_place(p->lock, s->ledger.ptr)) {
         close(p->lock);
@@ -46,10 +46,11 @@ static bool lock(struct publisher *p, const struct snapshot *s, struct sts_diags
     return false;
 }
 
-static void open_ledger(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
+static void publish_open_ledger(struct publisher *p, const struct snapshot *s,
+                                struct sts_diags *diags)
 {
     p->ledger = ledger_open(s->ledger.ptr, LEDGER_WRITE, s->settings.ledger.where, diags);
-    if (!p->ledger || lock(p, s, diags))
+    if (!p->ledger || publish_lock(p, s, diags))
         return;
     ledger_close(p->ledger);
     p->ledger = NULL;
@@ -61,13 +62,14 @@ static struct ledger_entry entry_of(const struct snapshot *s, const struct tenan
 }
 
 /* All of it: at the start, and whenever the ledger may not know what was before. */
-static bool commit_all(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
+static bool publish_commit_all(struct publisher *p, const struct snapshot *s,
+                               struct sts_diags *diags)
 {
     struct ledger_entry *entries = STS_ARRAY(diags->arena, s->tenant_count, struct ledger_entry);
     size_t count = 0;
 
     if (!p->ledger)
-        open_ledger(p, s, diags);
+        publish_open_ledger(p, s, diags);
     if (!p->ledger)
         return false;
     for (size_t i = 0; i < s->tenant_count; i++)
@@ -125,24 +127,24 @@ static void publisher_keep_warnings(struct sts_diags *to, const struct sts_diags
 }
 
 /* The short way when the ledger is known to know `before` (may be NULL), else the whole. */
-static bool commit(struct publisher *p, const struct snapshot *before, const struct snapshot *s,
-                   struct sts_diags *diags)
+static bool publish_commit(struct publisher *p, const struct snapshot *before,
+                           const struct snapshot *s, struct sts_diags *diags)
 {
     struct sts_diags own;
     bool done = false;
 
-    if (p->ledger && !lock(p, s, diags))
+    if (p->ledger && !publish_lock(p, s, diags))
         return false;
     sts_diags_init(&own, diags->arena);
     if (before && p->ledger && !p->pending)
         done = commit_changes(p, before, s, &own);
     publisher_keep_warnings(diags, &own);
-    return done || commit_all(p, s, diags);
+    return done || publish_commit_all(p, s, diags);
 }
 
-static bool touch(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
+static bool publish_touch(struct publisher *p, const struct snapshot *s, struct sts_diags *diags)
 {
-    return lock(p, s, diags) && ledger_touch(p->ledger, clock_wall(), diags);
+    return publish_lock(p, s, diags) && ledger_touch(p->ledger, clock_wall(), diags);
 }
 
 static void remember_why(struct publisher *p, bool done, const struct sts_diags *diags)
@@ -157,7 +159,7 @@ static void remember_why(struct publisher *p, bool done, const struct sts_diags 
 }
 
 /* A failure is logged once, not each minute; the way back is logged, too. */
-static void settle(struct publisher *p, bool done, const struct sts_diags *diags)
+static void publish_settle(struct publisher *p, bool done, const struct sts_diags *diags)
 {
     remember_why(p, done, diags);
     bool given_up = !done && p->is_end_asked && p->is_end_asked();
@@ -177,7 +179,7 @@ bool publisher_start(struct publisher *p, const struct snapshot *s)
     struct sts_diags diags;
 
     sts_diags_init(&diags, arena);
-    lock(p, s, &diags);
+    publish_lock(p, s, &diags);
     if (p->other_server)
         log_diags(&diags);
     sts_arena_free(arena);
@@ -190,7 +192,7 @@ void publisher_commit(struct publisher *p, const struct snapshot *before, const 
     struct sts_diags diags;
 
     sts_diags_init(&diags, arena);
-    settle(p, commit(p, before, s, &diags), &diags);
+    publish_settle(p, publish_commit(p, before, s, &diags), &diags);
     sts_arena_free(arena);
 }
 
@@ -202,7 +204,9 @@ void publisher_tick(struct publisher *p, const struct snapshot *s)
     sts_diags_init(&diags, arena);
     /* A start that fails ends before the first commit: nothing is known that would have to be. */
     if (p->ledger || p->pending)
-        settle(p, p->pending ? commit(p, NULL, s, &diags) : touch(p, s, &diags), &diags);
+        publish_settle(
+            p, p->pending ? publish_commit(p, NULL, s, &diags) : publish_touch(p, s, &diags),
+            &diags);
     sts_arena_free(arena);
 }
 

@@ -48,8 +48,8 @@ const struct attempt *reload_reasons(const struct daemon *d)
     return d->attempt.usable ? &d->attempt : &d->good;
 }
 
-static struct snapshot *build(struct daemon *d, enum snapshot_look look,
-                              struct snapshot_touched touched, struct attempt *before)
+static struct snapshot *reload_build(struct daemon *d, enum snapshot_look look,
+                                     struct snapshot_touched touched, struct attempt *before)
 {
     struct sts_source *main_source = NULL;
     struct snapshot_input input = input_of(d);
@@ -101,7 +101,7 @@ static void log_result(const struct daemon *d, const char *event)
 struct snapshot *reload_first(struct daemon *d)
 {
     struct attempt before;
-    struct snapshot *s = build(d, LOOK_STAT, (struct snapshot_touched){0}, &before);
+    struct snapshot *s = reload_build(d, LOOK_STAT, (struct snapshot_touched){0}, &before);
 
     reload_end_attempt(d, &before);
     d->attempt.result = s ? "done" : "refused";
@@ -219,7 +219,7 @@ void reload_remember(struct daemon *d)
     sts_arena_free(arena);
 }
 
-static void publish(struct daemon *d, struct snapshot *next)
+static void reload_publish(struct daemon *d, struct snapshot *next)
 {
     struct snapshot *old = d->snapshot;
 
@@ -264,7 +264,7 @@ void reload_check_expiry(struct daemon *d)
     reload_plan(d);
 }
 
-static void configure(struct daemon *d)
+static void reload_configure(struct daemon *d)
 {
     const struct sts_settings *s = &d->snapshot->settings;
     schedule_configure(&d->schedule, s->settle, s->settle_limit, s->rescan * 1000,
@@ -274,8 +274,8 @@ static void configure(struct daemon *d)
 /* Who asks gets every file read. Else stat tells which to read; and when all that happened since a
  * look that left nothing open was told by events, only those files are looked at. What is new is
  * watched by then, but the place of a new file among the others is found by listing all. */
-static enum snapshot_look prepare(struct daemon *d, bool asked, struct sts_arena *scratch,
-                                  struct snapshot_touched *touched)
+static enum snapshot_look reload_prepare(struct daemon *d, bool asked, struct sts_arena *scratch,
+                                         struct snapshot_touched *touched)
 {
     bool open = d->wide || !d->attempt.usable || d->schedule.retry != SCHEDULE_NEVER;
     enum told told = asked || open ? TOLD_NOT : watching_told(d, scratch, touched);
@@ -295,8 +295,8 @@ void reload(struct daemon *d, bool asked)
 
     if (asked)
         notify_reloading();
-    enum snapshot_look look = prepare(d, asked, scratch, &touched);
-    struct snapshot *next = build(d, look, touched, &before);
+    enum snapshot_look look = reload_prepare(d, asked, scratch, &touched);
+    struct snapshot *next = reload_build(d, look, touched, &before);
     if (next)
         compare_settings(d, next, &a->diagnosis.own);
     size_t news = reload_end_attempt(d, &before);
@@ -308,7 +308,7 @@ void reload(struct daemon *d, bool asked)
                     ? "waiting" /* for whoever writes the main file */
                     : "refused";
     if (done)
-        publish(d, next);
+        reload_publish(d, next);
     else
         snapshot_unref(next);
     if (!done && asked && d->publisher.pending) /* the ledger may have been mended... */
@@ -319,7 +319,7 @@ void reload(struct daemon *d, bool asked)
         hook_hurry(d->hook);
     if (asked || done || news)
         log_result(d, "reload");
-    configure(d);
+    reload_configure(d);
     schedule_looked(&d->schedule, clock_monotonic_ms(), incomplete, done);
     /* Files may have changed while they were read. */
     bool told = look == LOOK_TOLD || look == LOOK_NEW;
@@ -342,7 +342,7 @@ void reload_start(struct daemon *d)
     d->origin = sts_source_ref(d->snapshot->sources[0].source);
     log_result(d, "start");
     schedule_init(&d->schedule, clock_monotonic_ms());
-    configure(d);
+    reload_configure(d);
     d->watch = watch_new();
     d->watch_descriptor = -1;
     expiry_update(&d->expiry, NULL, d->snapshot);

@@ -5,17 +5,18 @@
 #include "server/sys/clock.h"
 #include "server/sys/log.h"
 
-static int to_domain(const void *key, const void *item)
+static int retire_to_domain(const void *key, const void *item)
 {
     return sts_str_cmp(*(const struct sts_str *)key, ((const struct retiring *)item)->domain);
 }
 
-static const struct retiring *find(const struct retire *r, struct sts_str domain)
+static const struct retiring *retire_find(const struct retire *r, struct sts_str domain)
 {
-    return r->count ? bsearch(&domain, r->list, r->count, sizeof(*r->list), to_domain) : NULL;
+    return r->count ? bsearch(&domain, r->list, r->count, sizeof(*r->list), retire_to_domain)
+                    : NULL;
 }
 
-static void say(const struct retiring *item, const char *event, const char *message)
+static void retire_say(const struct retiring *item, const char *event, const char *message)
 {
     struct log_line line;
     char date[CLOCK_TEXT];
@@ -28,8 +29,8 @@ static void say(const struct retiring *item, const char *event, const char *mess
     log_end(&line);
 }
 
-static void add(struct retire *next, const struct retire *old, const struct tenant *t,
-                struct ledger *ledger)
+static void retire_add(struct retire *next, const struct retire *old, const struct tenant *t,
+                       struct ledger *ledger)
 {
     struct sts_arena *scratch = sts_arena_new();
     struct sts_diags ignored;
@@ -40,13 +41,13 @@ static void add(struct retire *next, const struct retire *old, const struct tena
     if (ledger_history(ledger, scratch, t->domain, &history, &ignored) &&
         history.latest.mode == STS_MODE_NONE) {
         struct retiring *item = &next->list[next->count++];
-        const struct retiring *known = find(old, t->domain);
+        const struct retiring *known = retire_find(old, t->domain);
         *item = (struct retiring){.domain = sts_arena_dup(next->arena, t->domain),
                                   .safe_after = history.cached_until,
                                   .over = known && known->over};
         if (!known || known->safe_after != item->safe_after) {
             item->over = false;
-            say(item, "retiring", "serves mode none; remove it after this date");
+            retire_say(item, "retiring", "serves mode none; remove it after this date");
         }
     }
     sts_arena_free(scratch);
@@ -59,7 +60,7 @@ void retire_update(struct retire *r, const struct snapshot *s, struct ledger *le
     next.list = STS_ARRAY(next.arena, s->retiring, struct retiring);
     for (size_t i = 0; ledger && s->retiring && i < s->tenant_count; i++)
         if (s->tenants[i].retiring && s->tenants[i].state == TENANT_SERVED)
-            add(&next, r, &s->tenants[i], ledger);
+            retire_add(&next, r, &s->tenants[i], ledger);
     retire_fini(r);
     *r = next;
     retire_tick(r, now);
@@ -71,8 +72,8 @@ void retire_tick(struct retire *r, time_t now)
         if (r->list[i].over || r->list[i].safe_after > now)
             continue;
         r->list[i].over = true;
-        say(&r->list[i], "retired",
-            "no sender holds its policy any more; remove the tenant and its records");
+        retire_say(&r->list[i], "retired",
+                   "no sender holds its policy any more; remove the tenant and its records");
     }
 }
 

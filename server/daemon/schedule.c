@@ -26,7 +26,7 @@ void schedule_event(struct schedule *s, uint64_t now)
     s->last = now;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
+static uint64_t schedule_earlier(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
@@ -35,8 +35,8 @@ static uint64_t next_look(const struct schedule *s)
 {
     uint64_t settled = s->first == SCHEDULE_NEVER
                            ? SCHEDULE_NEVER
-                           : earlier(s->last + s->settle, s->first + s->limit);
-    return earlier(settled, s->retry);
+                           : schedule_earlier(s->last + s->settle, s->first + s->limit);
+    return schedule_earlier(settled, s->retry);
 }
 
 /* It can take seconds, for which the look at what an event told should not wait; but events without
@@ -48,7 +48,7 @@ static uint64_t next_compare(const struct schedule *s)
 
 uint64_t schedule_next(const struct schedule *s)
 {
-    return earlier(next_look(s), next_compare(s));
+    return schedule_earlier(next_look(s), next_compare(s));
 }
 
 enum schedule_work schedule_work(struct schedule *s, uint64_t now)

@@ -12,7 +12,7 @@ json_t *status_time(time_t t)
     return t ? json_string(clock_text(t, text)) : json_null();
 }
 
-static json_t *text_or_null(const char *text)
+static json_t *status_text_or_null(const char *text)
 {
     return text && *text ? json_string(text) : json_null();
 }
@@ -74,8 +74,8 @@ static json_t *watch_json(const struct daemon *d)
     json_object_set_new(object, "mode", json_string(state.polling ? "polling" : "events"));
     set_size(object, "directories", state.watches);
     set_size(object, "without", state.failed);
-    json_object_set_new(object, "why", text_or_null(why));
-    json_object_set_new(object, "help", text_or_null(help));
+    json_object_set_new(object, "why", status_text_or_null(why));
+    json_object_set_new(object, "help", status_text_or_null(help));
     return object;
 }
 
@@ -101,10 +101,10 @@ static json_t *ledger_json(const struct daemon *d)
 
     json_object_set_new(object, "path", sts_json_str(s->ledger));
     json_object_set_new(object, "pending", json_boolean(d->publisher.pending));
-    json_object_set_new(object, "why", text_or_null(d->publisher.why));
+    json_object_set_new(object, "why", status_text_or_null(d->publisher.why));
     json_object_set_new(
         object, "notice",
-        text_or_null(d->publisher.ledger ? ledger_notice(d->publisher.ledger) : NULL));
+        status_text_or_null(d->publisher.ledger ? ledger_notice(d->publisher.ledger) : NULL));
     return object;
 }
 
@@ -122,7 +122,7 @@ static json_t *hook_json(const struct hook_state *state)
     json_object_set_new(object, "last_success", status_time(state->last_success));
     json_object_set_new(object, "next_try",
                         status_time(state->phase == HOOK_WAITING ? state->next_try : 0));
-    json_object_set_new(object, "result", text_or_null(state->result));
+    json_object_set_new(object, "result", status_text_or_null(state->result));
     return object;
 }
 

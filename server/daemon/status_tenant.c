@@ -31,7 +31,7 @@ struct view {
 /* --- Diagnostics by tenant --- */
 
 /* A file that cannot be used concerns every tenant in it. */
-static struct sts_str subject(const struct sts_diag *diag)
+static struct sts_str status_tenant_subject(const struct sts_diag *diag)
 {
     return diag->tenant.len ? diag->tenant : diag->where.source;
 }
@@ -44,7 +44,7 @@ struct placed {
 static int by_subject(const void *a, const void *b)
 {
     const struct placed *x = a, *y = b;
-    int order = sts_str_cmp(subject(x->diag), subject(y->diag));
+    int order = sts_str_cmp(status_tenant_subject(x->diag), status_tenant_subject(y->diag));
     return order ? order : (x->place > y->place) - (x->place < y->place);
 }
 
@@ -73,7 +73,7 @@ static size_t first_of(const struct view *v, struct sts_str about)
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (sts_str_cmp(subject(v->sorted[middle]), about) < 0)
+        if (sts_str_cmp(status_tenant_subject(v->sorted[middle]), about) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -98,8 +98,8 @@ static bool find_diags(const struct view *v, struct sts_str about, bool own, boo
 {
     bool any = false;
 
-    for (size_t i = first_of(v, about); i < v->count && sts_str_eq(subject(v->sorted[i]), about);
-         i++) {
+    for (size_t i = first_of(v, about);
+         i < v->count && sts_str_eq(status_tenant_subject(v->sorted[i]), about); i++) {
         if (own != (v->sorted[i]->tenant.len != 0) || report_is_alarm(v->sorted[i]) != reasons)
             continue;
         any = true;
@@ -200,7 +200,7 @@ static void learn_removed(struct view *v, const struct ledger_history *history)
         report_removed(&v->removed, where, history->latest.domain, history->cached_until);
 }
 
-static void learn(void *data, const struct ledger_history *history)
+static void status_tenant_learn(void *data, const struct ledger_history *history)
 {
     struct view *v = data;
     const struct ledger_instance *latest = &history->latest;
@@ -217,7 +217,7 @@ static void learn(void *data, const struct ledger_history *history)
     k->cached_until = history->cached_until;
 }
 
-static void on_unpublished(void *data, const struct ledger_instance *instance)
+static void status_tenant_on_unpublished(void *data, const struct ledger_instance *instance)
 {
     struct known *k = known_of(data, instance->domain);
 
@@ -227,7 +227,7 @@ static void on_unpublished(void *data, const struct ledger_instance *instance)
 
 /* --- One tenant --- */
 
-static json_t *policy_json(const struct tenant *t)
+static json_t *status_tenant_policy_json(const struct tenant *t)
 {
     const struct sts_policy *policy = tenant_policy(t);
     json_t *object = json_object(), *mx = json_array();
@@ -245,7 +245,7 @@ static json_t *policy_json(const struct tenant *t)
     return object;
 }
 
-static void add_certificate(json_t *list, const struct cert_pair *pair, time_t now)
+static void status_tenant_add_certificate(json_t *list, const struct cert_pair *pair, time_t now)
 {
     json_t *object;
 
@@ -266,8 +266,8 @@ static json_t *certificates_json(const struct view *v, const struct tenant *t)
 {
     json_t *list = json_array();
 
-    add_certificate(list, t->identity.ec, v->now);
-    add_certificate(list, t->identity.rsa, v->now);
+    status_tenant_add_certificate(list, t->identity.ec, v->now);
+    status_tenant_add_certificate(list, t->identity.rsa, v->now);
     return list;
 }
 
@@ -282,7 +282,7 @@ static json_t *retire_json(const struct view *v, const struct tenant *t, const s
     return object;
 }
 
-static bool is_ready(const struct view *v, const struct tenant *t)
+static bool status_tenant_is_ready(const struct view *v, const struct tenant *t)
 {
     const struct known *k = &v->known[t - v->d->snapshot->tenants];
     return t->state == TENANT_SERVED && k->committed && !k->unpublished;
@@ -297,8 +297,8 @@ static json_t *tenant_json(const struct view *v, const struct tenant *t,
     json_object_set_new(object, "domain", sts_json_str(t->domain));
     json_object_set_new(object, "host", sts_json_str(tenant_host(t)));
     json_object_set_new(object, "state", json_string(tenant_state_name(t)));
-    json_object_set_new(object, "ready", json_boolean(is_ready(v, t)));
-    json_object_set_new(object, "policy", policy_json(t));
+    json_object_set_new(object, "ready", json_boolean(status_tenant_is_ready(v, t)));
+    json_object_set_new(object, "policy", status_tenant_policy_json(t));
     json_object_set_new(object, "id", k->committed ? json_string(k->id) : json_null());
     json_object_set_new(object, "id_since", status_time(k->since));
     json_object_set_new(object, "certificates", certificates_json(v, t));
@@ -311,12 +311,12 @@ static json_t *tenant_json(const struct view *v, const struct tenant *t,
 /* Whether there is anything to say of it. */
 static bool is_worth_a_look(const struct view *v, const struct tenant *t)
 {
-    return !is_ready(v, t) || t->kept != KEPT_NOT || t->retiring ||
+    return !status_tenant_is_ready(v, t) || t->kept != KEPT_NOT || t->retiring ||
            explain_certificates(v, t, NULL) || find_diags(v, t->domain, true, true, NULL);
 }
 
-static void add_tenant(const struct view *v, const struct tenant *t, const char **separator,
-                       struct sts_buf *out)
+static void status_tenant_add_tenant(const struct view *v, const struct tenant *t,
+                                     const char **separator, struct sts_buf *out)
 {
     struct sts_arena *arena = sts_arena_new();
     struct sts_diags reasons, advice;
@@ -333,7 +333,7 @@ static void add_tenant(const struct view *v, const struct tenant *t, const char 
 
 /* --- Those that were asked for --- */
 
-static const struct tenant *find(const struct view *v, struct sts_str name)
+static const struct tenant *status_tenant_find(const struct view *v, struct sts_str name)
 {
     struct sts_arena *arena = sts_arena_new();
     const struct tenant *t = NULL;
@@ -360,21 +360,21 @@ static void add_named(struct view *v, const json_t *names, struct sts_buf *out)
     json_array_foreach(names, i, item)
     {
         struct sts_str name = {json_string_value(item), json_string_length(item)};
-        const struct tenant *t = find(v, name);
+        const struct tenant *t = status_tenant_find(v, name);
         struct ledger_history history;
         if (!t) {
             json_array_append_new(unknown, sts_json_str(name));
             continue;
         }
         if (ledger && ledger_history(ledger, v->arena, t->domain, &history, &ignored))
-            learn(v, &history);
-        add_tenant(v, t, &separator, out);
+            status_tenant_learn(v, &history);
+        status_tenant_add_tenant(v, t, &separator, out);
     }
     sts_buf_add_cstr(out, "],\"unknown\":");
     sts_json_render(out, unknown, false);
 }
 
-static void add_all(struct view *v, bool list, struct sts_buf *out)
+static void status_tenant_add_all(struct view *v, bool list, struct sts_buf *out)
 {
     const struct snapshot *s = v->d->snapshot;
     const char *separator = "";
@@ -382,10 +382,10 @@ static void add_all(struct view *v, bool list, struct sts_buf *out)
 
     sts_diags_init(&ignored, v->arena);
     if (v->d->publisher.ledger)
-        ledger_each_history(v->d->publisher.ledger, learn, v, &ignored);
+        ledger_each_history(v->d->publisher.ledger, status_tenant_learn, v, &ignored);
     for (size_t i = 0; i < s->tenant_count; i++)
         if (!list || is_worth_a_look(v, &s->tenants[i]))
-            add_tenant(v, &s->tenants[i], &separator, out);
+            status_tenant_add_tenant(v, &s->tenants[i], &separator, out);
     sts_buf_add_cstr(out, "],\"unknown\":[],\"removed\":");
     sts_diags_render_json(out, &v->removed);
 }
@@ -400,11 +400,11 @@ void status_tenants(struct sts_buf *out, struct daemon *d, const struct status_q
     sts_diags_init(&v.removed, v.arena);
     sort_diags(&v, &reload_reasons(d)->diagnosis);
     if (d->publisher.ledger && hook_state(d->hook)->phase != HOOK_OFF)
-        ledger_each_unpublished(d->publisher.ledger, on_unpublished, &v, &ignored);
+        ledger_each_unpublished(d->publisher.ledger, status_tenant_on_unpublished, &v, &ignored);
     sts_buf_add_cstr(out, ",\"tenants\":[");
     if (question->tenants)
         add_named(&v, question->tenants, out);
     else
-        add_all(&v, !question->all, out);
+        status_tenant_add_all(&v, !question->all, out);
     sts_arena_free(v.arena);
 }

@@ -21,7 +21,8 @@ static void on_event(void *data)
 
 /* What is missing, and what to do. EMFILE has two meanings: without a descriptor of inotify none
  * was given, else this process has too many files open. */
-static const char *explain(const struct watch_state *state, bool has_inotify, const char **help)
+static const char *watching_explain(const struct watch_state *state, bool has_inotify,
+                                    const char **help)
 {
     if (state->error == ENOSPC) {
         *help = "raise fs.inotify.max_user_watches; until then each reload.rescan is looked";
@@ -40,7 +41,7 @@ const char *watching_why(const struct daemon *d, const char **help)
     struct watch_state now;
 
     watch_state(d->watch, &now);
-    return now.polling ? explain(&now, watch_descriptor(d->watch) >= 0, help) : NULL;
+    return now.polling ? watching_explain(&now, watch_descriptor(d->watch) >= 0, help) : NULL;
 }
 
 /* Once for each state: what inotify cannot see is found by the rescan only. */

@@ -35,7 +35,7 @@ static void set_content(json_t *record, const struct sts_record *r)
     sts_buf_fini(&text);
 }
 
-static json_t *record_json(const struct sts_record *r)
+static json_t *format_cloudflare_record_json(const struct sts_record *r)
 {
     json_t *record = json_object();
 
@@ -61,7 +61,7 @@ void format_cloudflare(struct sts_buf *out, const struct sts_format_context *c,
         count = format_rrset(set, i); /* what replaces the old ones comes in one request */
         for (size_t j = 0; j < count; j++) {
             format_batch_next(out, c, &batch, sts_buf_str(&head), j ? 0 : count);
-            sts_json_render(out, record_json(&set->records[i + j]), false);
+            sts_json_render(out, format_cloudflare_record_json(&set->records[i + j]), false);
         }
     }
     if (set->withdrawn || c->zone_ends)

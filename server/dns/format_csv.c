@@ -8,7 +8,7 @@
 
 #include "server/dns/format.h"
 
-static void add_field(struct sts_buf *out, struct sts_str s)
+static void format_csv_add_field(struct sts_buf *out, struct sts_str s)
 {
     bool quoted = false;
 
@@ -26,16 +26,16 @@ void format_csv_begin(struct sts_buf *out, const struct sts_format_context *c)
     sts_buf_add(out, STS_STR("zone,name,relative_name,type,ttl,value,domain,status,note\n"));
 }
 
-static void add_pending(struct sts_buf *out, const struct sts_record_set *set)
+static void format_csv_add_pending(struct sts_buf *out, const struct sts_record_set *set)
 {
     struct sts_buf reason = {0};
 
     sts_buf_add_escaped(&reason, set->pending, 1000);
-    add_field(out, set->zone);
+    format_csv_add_field(out, set->zone);
     sts_buf_add(out, STS_STR(",,,,,"));
-    add_field(out, set->domain);
+    format_csv_add_field(out, set->domain);
     sts_buf_add(out, STS_STR("pending,"));
-    add_field(out, sts_buf_str(&reason));
+    format_csv_add_field(out, sts_buf_str(&reason));
     out->ptr[out->len - 1] = '\n';
     sts_buf_fini(&reason);
 }
@@ -46,14 +46,14 @@ void format_csv(struct sts_buf *out, const struct sts_format_context *c,
     (void)c;
     for (size_t i = 0; i < set->count; i++) {
         const struct sts_record *r = &set->records[i];
-        add_field(out, set->zone);
-        add_field(out, r->owner);
-        add_field(out, format_relative(r->owner, set->zone));
+        format_csv_add_field(out, set->zone);
+        format_csv_add_field(out, r->owner);
+        format_csv_add_field(out, format_relative(r->owner, set->zone));
         sts_buf_printf(out, "%s,%u,", sts_rr_type_name(r->type), r->ttl);
-        add_field(out, r->value);
-        add_field(out, set->domain);
+        format_csv_add_field(out, r->value);
+        format_csv_add_field(out, set->domain);
         sts_buf_printf(out, "%s,%s\n", set->withdrawn ? "remove" : "publish", r->purpose);
     }
     if (set->pending.len)
-        add_pending(out, set);
+        format_csv_add_pending(out, set);
 }

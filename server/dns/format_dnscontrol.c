@@ -7,7 +7,7 @@
  * withdrawn is left out. */
 #include "server/dns/format.h"
 
-static void add_string(struct sts_buf *out, struct sts_str s)
+static void format_dnscontrol_add_string(struct sts_buf *out, struct sts_str s)
 {
     struct sts_buf literal = {0};
 
@@ -20,7 +20,7 @@ static void add_string(struct sts_buf *out, struct sts_str s)
     sts_buf_fini(&literal);
 }
 
-static void add_value(struct sts_buf *out, const struct sts_record *r)
+static void format_dnscontrol_add_value(struct sts_buf *out, const struct sts_record *r)
 {
     struct sts_buf name = {0};
 
@@ -28,7 +28,7 @@ static void add_value(struct sts_buf *out, const struct sts_record *r)
         sts_buf_add(out, STS_STR("\"issue\", "));
     if (r->type == STS_RR_CNAME)
         sts_buf_printf(&name, "%.*s.", STS_ARG(r->value));
-    add_string(out, name.len ? sts_buf_str(&name) : r->value);
+    format_dnscontrol_add_string(out, name.len ? sts_buf_str(&name) : r->value);
     sts_buf_fini(&name);
 }
 
@@ -46,7 +46,7 @@ void format_dnscontrol(struct sts_buf *out, const struct sts_format_context *c,
         const struct sts_record *r = &set->records[i];
         sts_buf_printf(out, ",\n    %s(\"%.*s\", ", sts_rr_type_name(r->type),
                        STS_ARG(format_relative(r->owner, set->zone)));
-        add_value(out, r);
+        format_dnscontrol_add_value(out, r);
         sts_buf_printf(out, ", TTL(%u))", r->ttl);
     }
     sts_buf_add(out, STS_STR("\n);\n"));

@@ -5,7 +5,7 @@
 #include "server/dns/format.h"
 #include "server/dns/page.h"
 
-static void add_text(struct sts_buf *out, struct sts_str text)
+static void format_html_add_text(struct sts_buf *out, struct sts_str text)
 {
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
@@ -84,9 +84,9 @@ void format_html_begin(struct sts_buf *out, const struct sts_format_context *c)
 static void add_badge(struct sts_buf *out, const char *state)
 {
     sts_buf_add_cstr(out, "<span class=\"badge ");
-    add_text(out, sts_str_from(state));
+    format_html_add_text(out, sts_str_from(state));
     sts_buf_add_cstr(out, "\">");
-    add_text(out, sts_str_from(state));
+    format_html_add_text(out, sts_str_from(state));
     sts_buf_add_cstr(out, "</span>\n");
 }
 
@@ -102,15 +102,15 @@ static void add_title(struct sts_buf *out, const struct sts_record_set *set)
     const char *state = state_of(set);
 
     sts_buf_add_cstr(out, "<section class=\"tenant\" aria-label=\"");
-    add_text(out, set->domain);
+    format_html_add_text(out, set->domain);
     sts_buf_add_cstr(out, "\" data-find=\"");
-    add_text(out, set->domain);
+    format_html_add_text(out, set->domain);
     sts_buf_add_cstr(out, " ");
-    add_text(out, sts_str_from(state));
+    format_html_add_text(out, sts_str_from(state));
     sts_buf_add_cstr(out, set->pending.len ? " pending " : " ");
-    add_text(out, set->id);
+    format_html_add_text(out, set->id);
     sts_buf_add_cstr(out, "\">\n<div class=\"title\">\n<h2>");
-    add_text(out, set->domain);
+    format_html_add_text(out, set->domain);
     sts_buf_add_cstr(out, "</h2>\n");
     if (state)
         add_badge(out, state);
@@ -137,16 +137,16 @@ static void add_notes(struct sts_buf *out, const struct sts_record_set *set)
     if (!set->pending.len)
         return;
     sts_buf_add_cstr(out, "<p class=\"pending note\">_mta-sts.");
-    add_text(out, set->domain);
+    format_html_add_text(out, set->domain);
     sts_buf_add_cstr(out, " is pending: ");
-    add_text(out, set->pending);
+    format_html_add_text(out, set->pending);
     sts_buf_add_cstr(out, "</p>\n");
 }
 
 static void add_facts(struct sts_buf *out, const struct sts_record_set *set)
 {
     sts_buf_add_cstr(out, "<dl class=\"facts\">\n<div><dt>zone</dt><dd>");
-    add_text(out, set->zone);
+    format_html_add_text(out, set->zone);
     sts_buf_add_cstr(out, "</dd></div>\n");
     if (set->mode && !set->withdrawn) {
         sts_buf_printf(out, "<div><dt>policy</dt><dd>%s, kept by senders for ", set->mode);
@@ -155,17 +155,17 @@ static void add_facts(struct sts_buf *out, const struct sts_record_set *set)
     }
     if (set->id.len) {
         sts_buf_add_cstr(out, "<div><dt>id</dt><dd>");
-        add_text(out, set->id);
+        format_html_add_text(out, set->id);
         sts_buf_add_cstr(out, "</dd></div>\n");
     }
     sts_buf_add_cstr(out, "</dl>\n");
 }
 
-static void add_field(struct sts_buf *out, const char *class, const char *label,
-                      struct sts_str value)
+static void format_html_add_field(struct sts_buf *out, const char *class, const char *label,
+                                  struct sts_str value)
 {
     sts_buf_printf(out, "<div class=\"%s\"><dt>%s</dt><dd><code>", class, label);
-    add_text(out, value);
+    format_html_add_text(out, value);
     sts_buf_add_cstr(out, "</code></dd></div>\n");
 }
 
@@ -174,25 +174,25 @@ static void add_fields(struct sts_buf *out, const struct sts_record_set *set,
 {
     struct sts_buf line = {0};
 
-    add_field(out, "wide name", "host", format_relative(r->owner, set->zone));
-    add_field(out, "wide name", "full name", r->owner);
-    add_field(out, "short", "type", sts_str_from(sts_rr_type_name(r->type)));
+    format_html_add_field(out, "wide name", "host", format_relative(r->owner, set->zone));
+    format_html_add_field(out, "wide name", "full name", r->owner);
+    format_html_add_field(out, "short", "type", sts_str_from(sts_rr_type_name(r->type)));
     sts_buf_printf(out, "<div class=\"short\"><dt>TTL</dt><dd><code>%u</code><span>", r->ttl);
     add_span(out, r->ttl);
     sts_buf_add_cstr(out, "</span></dd></div>\n");
     if (r->type == STS_RR_CAA) { /* forms ask for the three apart */
-        add_field(out, "short", "flags", STS_STR("0"));
-        add_field(out, "short", "tag", STS_STR("issue"));
+        format_html_add_field(out, "short", "flags", STS_STR("0"));
+        format_html_add_field(out, "short", "tag", STS_STR("issue"));
     }
-    add_field(out, "wide", "value", r->value);
+    format_html_add_field(out, "wide", "value", r->value);
     format_add_line(&line, r->owner, r);
-    add_field(out, "wide line", "zone file", sts_buf_str(&line));
+    format_html_add_field(out, "wide line", "zone file", sts_buf_str(&line));
     sts_buf_fini(&line);
 }
 
 /* The buttons of each record are called by its name and type, and by its number if it shares them.
  */
-static void add_records(struct sts_buf *out, const struct sts_record_set *set)
+static void format_html_add_records(struct sts_buf *out, const struct sts_record_set *set)
 {
     sts_buf_printf(out, "<div>\n<h3>%s</h3>\n<ol>\n",
                    set->withdrawn ? "Record to delete" : "Records");
@@ -201,7 +201,7 @@ static void add_records(struct sts_buf *out, const struct sts_record_set *set)
         for (size_t n = 1; n <= count; n++, i++) {
             const struct sts_record *r = &set->records[i];
             sts_buf_add_cstr(out, "<li class=\"record\" data-name=\"");
-            add_text(out, r->owner);
+            format_html_add_text(out, r->owner);
             sts_buf_printf(out, " %s", sts_rr_type_name(r->type));
             if (count > 1)
                 sts_buf_printf(out, ", %zu of %zu", n, count);
@@ -234,7 +234,7 @@ static void add_steps(struct sts_buf *out, const struct sts_record_set *set)
         if (step->at)
             add_time(out, step->at);
         sts_buf_add_cstr(out, "</b> ");
-        add_text(out, step->text);
+        format_html_add_text(out, step->text);
         sts_buf_add_cstr(out, "</li>\n");
     }
     sts_buf_add_cstr(out, "</ol>\n</div>\n");
@@ -249,7 +249,7 @@ void format_html(struct sts_buf *out, const struct sts_format_context *c,
     add_facts(out, set);
     sts_buf_printf(out, "<div class=\"body%s\">\n", set->step_count ? " with-steps" : "");
     if (set->count)
-        add_records(out, set);
+        format_html_add_records(out, set);
     if (set->step_count)
         add_steps(out, set);
     sts_buf_add_cstr(out, "</div>\n</section>\n");

@@ -3,7 +3,7 @@
 #include "server/base/json.h"
 #include "server/dns/format.h"
 
-static json_t *record_json(const struct sts_record *r)
+static json_t *format_json_record_json(const struct sts_record *r)
 {
     json_t *object = json_object();
     json_object_set_new(object, "name", sts_json_str(r->owner));
@@ -32,7 +32,7 @@ static json_t *set_json(const struct sts_record_set *set)
     json_object_set_new(object, "max_age", set->mode ? json_integer(set->max_age) : json_null());
     json_object_set_new(object, "withdrawn", json_boolean(set->withdrawn));
     for (size_t i = 0; i < set->count; i++)
-        json_array_append_new(records, record_json(&set->records[i]));
+        json_array_append_new(records, format_json_record_json(&set->records[i]));
     json_object_set_new(object, "records", records);
     return object;
 }

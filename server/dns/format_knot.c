@@ -35,7 +35,7 @@ static void remove_old(struct sts_buf *out, const struct sts_record_set *set,
     }
 }
 
-static void add_record(struct sts_buf *out, const struct sts_record_set *set, size_t i)
+static void format_knot_add_record(struct sts_buf *out, const struct sts_record_set *set, size_t i)
 {
     const struct sts_record *r = &set->records[i];
 
@@ -64,7 +64,7 @@ void format_knot(struct sts_buf *out, const struct sts_format_context *c,
     sts_buf_printf(out, "# %.*s\n", STS_ARG(set->domain));
     format_add_pending(out, "# ", set);
     for (size_t i = 0; i < set->count; i++)
-        add_record(out, set, i);
+        format_knot_add_record(out, set, i);
     if (c->zone_ends)
         sts_buf_add_cstr(out, "knotc zone-commit \"$zone\"\ntrap - EXIT\n");
 }

@@ -23,7 +23,7 @@ static void add_code(struct sts_buf *out, struct sts_str s)
     sts_buf_add(out, STS_STR("</code>"));
 }
 
-static void add_text(struct sts_buf *out, struct sts_str s)
+static void format_markdown_add_text(struct sts_buf *out, struct sts_str s)
 {
     struct sts_buf line = {0};
 
@@ -54,7 +54,7 @@ static void add_table(struct sts_buf *out, const struct sts_format_context *c,
     }
 }
 
-static const char *request(const struct sts_record_set *set)
+static const char *format_markdown_request(const struct sts_record_set *set)
 {
     if (set->withdrawn)
         return "This domain has no MTA-STS policy any more. Please delete, in the zone ";
@@ -62,10 +62,10 @@ static const char *request(const struct sts_record_set *set)
                            : "Please enter these DNS records, in this order, in the zone ";
 }
 
-static void add_records(struct sts_buf *out, const struct sts_format_context *c,
-                        const struct sts_record_set *set)
+static void format_markdown_add_records(struct sts_buf *out, const struct sts_format_context *c,
+                                        const struct sts_record_set *set)
 {
-    sts_buf_printf(out, "\n%s", request(set));
+    sts_buf_printf(out, "\n%s", format_markdown_request(set));
     add_code(out, set->zone);
     sts_buf_add_cstr(out, set->withdrawn
                               ? ":\n"
@@ -79,11 +79,11 @@ static void add_records(struct sts_buf *out, const struct sts_format_context *c,
                        STS_ARG(set->domain));
 }
 
-static void add_pending(struct sts_buf *out, const struct sts_record_set *set)
+static void format_markdown_add_pending(struct sts_buf *out, const struct sts_record_set *set)
 {
     sts_buf_add(out, STS_STR("\nThe record that announces the policy, `_mta-sts."));
     sts_buf_printf(out, "%.*s`, is not ready: ", STS_ARG(set->domain));
-    add_text(out, set->pending);
+    format_markdown_add_text(out, set->pending);
     sts_buf_add(out, STS_STR(". Please leave\nit as it is until you hear from us.\n"));
 }
 
@@ -92,7 +92,7 @@ void format_markdown(struct sts_buf *out, const struct sts_format_context *c,
 {
     sts_buf_printf(out, "%s## MTA-STS for %.*s\n", c->index ? "\n" : "", STS_ARG(set->domain));
     if (set->count)
-        add_records(out, c, set);
+        format_markdown_add_records(out, c, set);
     if (set->pending.len)
-        add_pending(out, set);
+        format_markdown_add_pending(out, set);
 }

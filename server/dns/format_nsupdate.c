@@ -24,32 +24,33 @@ static size_t message_size(const struct sts_record_set *set)
     return size;
 }
 
-static void add_line(struct sts_buf *out, const char *command, struct sts_str owner,
-                     const char *type)
+static void format_nsupdate_add_line(struct sts_buf *out, const char *command, struct sts_str owner,
+                                     const char *type)
 {
     sts_buf_printf(out, "%s %.*s. %s\n", command, STS_ARG(owner), type);
 }
 
-static void prerequisites(struct sts_buf *out, const struct sts_record_set *set,
-                          struct sts_str owner)
+static void format_nsupdate_prerequisites(struct sts_buf *out, const struct sts_record_set *set,
+                                          struct sts_str owner)
 {
     if (!sts_str_eq(owner, set->zone))
-        add_line(out, "prereq nxrrset", owner, "NS");
+        format_nsupdate_add_line(out, "prereq nxrrset", owner, "NS");
     if (!format_has(set, owner, STS_RR_CNAME))
         return;
-    add_line(out, "prereq nxrrset", owner, "MX");
+    format_nsupdate_add_line(out, "prereq nxrrset", owner, "MX");
     if (format_is_host(owner))
-        add_line(out, "prereq nxrrset", owner, "TXT");
+        format_nsupdate_add_line(out, "prereq nxrrset", owner, "TXT");
 }
 
 static void delete_old(struct sts_buf *out, const struct sts_record_set *set, struct sts_str owner)
 {
     for (int type = STS_RR_TXT; type <= STS_RR_CAA; type++)
         if (format_replaces(set, owner, (enum sts_rr_type)type))
-            add_line(out, "update delete", owner, sts_rr_type_name((enum sts_rr_type)type));
+            format_nsupdate_add_line(out, "update delete", owner,
+                                     sts_rr_type_name((enum sts_rr_type)type));
 }
 
-static void update(struct sts_buf *out, const struct sts_record_set *set, size_t i)
+static void format_nsupdate_update(struct sts_buf *out, const struct sts_record_set *set, size_t i)
 {
     const struct sts_record *r = &set->records[i];
 
@@ -58,7 +59,7 @@ static void update(struct sts_buf *out, const struct sts_record_set *set, size_t
                        sts_rr_type_name(r->type));
     } else {
         if (format_owner_begins(set, i)) {
-            prerequisites(out, set, r->owner);
+            format_nsupdate_prerequisites(out, set, r->owner);
             delete_old(out, set, r->owner);
         }
         sts_buf_printf(out, "update add %.*s. %u %s ", STS_ARG(r->owner), r->ttl,
@@ -92,7 +93,7 @@ void format_nsupdate(struct sts_buf *out, const struct sts_format_context *c,
     sts_buf_printf(out, "; %.*s\n", STS_ARG(set->domain));
     format_add_pending(out, "; ", set);
     for (size_t i = 0; i < set->count; i++)
-        update(out, set, i);
+        format_nsupdate_update(out, set, i);
     send_if(alone || last, out);
     open_if(alone && !last, out, set);
 }

@@ -8,7 +8,7 @@
  */
 #include "server/dns/format.h"
 
-static void add_string(struct sts_buf *out, struct sts_str s, bool txt)
+static void format_octodns_add_string(struct sts_buf *out, struct sts_str s, bool txt)
 {
     sts_buf_add(out, STS_STR("'"));
     for (size_t i = 0; i < s.len; i++) {
@@ -21,24 +21,24 @@ static void add_string(struct sts_buf *out, struct sts_str s, bool txt)
     sts_buf_add(out, STS_STR("'"));
 }
 
-static void add_value(struct sts_buf *out, const struct sts_record *r)
+static void format_octodns_add_value(struct sts_buf *out, const struct sts_record *r)
 {
     struct sts_buf name = {0};
 
     switch (r->type) {
     case STS_RR_CNAME:
         sts_buf_printf(&name, "%.*s.", STS_ARG(r->value));
-        add_string(out, sts_buf_str(&name), false);
+        format_octodns_add_string(out, sts_buf_str(&name), false);
         break;
     case STS_RR_CAA:
         sts_buf_add(out, STS_STR("{flags: 0, tag: issue, value: "));
-        add_string(out, r->value, false);
+        format_octodns_add_string(out, r->value, false);
         sts_buf_add(out, STS_STR("}"));
         break;
     case STS_RR_TXT:
     case STS_RR_A:
     case STS_RR_AAAA:
-        add_string(out, r->value, r->type == STS_RR_TXT);
+        format_octodns_add_string(out, r->value, r->type == STS_RR_TXT);
         break;
     }
     sts_buf_add(out, STS_STR("\n"));
@@ -54,12 +54,13 @@ static void add_rrset(struct sts_buf *out, const struct sts_record *r, size_t co
     for (size_t i = 0; i < count; i++) {
         if (count > 1)
             sts_buf_printf(out, "%s- ", indent);
-        add_value(out, &r[i]);
+        format_octodns_add_value(out, &r[i]);
     }
 }
 
 /* All records of a name, under its key. */
-static void add_name(struct sts_buf *out, const struct sts_record_set *set, struct sts_str owner)
+static void format_octodns_add_name(struct sts_buf *out, const struct sts_record_set *set,
+                                    struct sts_str owner)
 {
     struct sts_str key = format_relative(owner, set->zone);
     size_t rrsets = 0;
@@ -68,7 +69,7 @@ static void add_name(struct sts_buf *out, const struct sts_record_set *set, stru
         key.len = 0;
     for (size_t i = 0; i < set->count; i += format_rrset(set, i))
         rrsets += sts_str_eq(set->records[i].owner, owner);
-    add_string(out, key, false);
+    format_octodns_add_string(out, key, false);
     sts_buf_add(out, STS_STR(":\n"));
     for (size_t i = 0; i < set->count; i += format_rrset(set, i))
         if (sts_str_eq(set->records[i].owner, owner))
@@ -76,7 +77,8 @@ static void add_name(struct sts_buf *out, const struct sts_record_set *set, stru
 }
 
 /* The next name behind `last`, or NULL. */
-static const struct sts_str *next_name(const struct sts_record_set *set, struct sts_str last)
+static const struct sts_str *format_octodns_next_name(const struct sts_record_set *set,
+                                                      struct sts_str last)
 {
     const struct sts_str *next = NULL;
 
@@ -101,7 +103,7 @@ void format_octodns(struct sts_buf *out, const struct sts_format_context *c,
     format_add_withdrawn(out, "# ", set);
     if (set->withdrawn)
         return;
-    const struct sts_str *owner = next_name(set, (struct sts_str){0});
-    for (; owner; owner = next_name(set, *owner))
-        add_name(out, set, *owner);
+    const struct sts_str *owner = format_octodns_next_name(set, (struct sts_str){0});
+    for (; owner; owner = format_octodns_next_name(set, *owner))
+        format_octodns_add_name(out, set, *owner);
 }

@@ -10,7 +10,7 @@ static bool is_plain(unsigned char c)
 }
 
 /* Inside quotes: \" and \\, and \DDD (decimal) for what could end the line. */
-static void add_string(struct sts_buf *out, struct sts_str part)
+static void format_parts_add_string(struct sts_buf *out, struct sts_str part)
 {
     size_t from = 0;
 
@@ -29,7 +29,7 @@ void format_add_txt(struct sts_buf *out, struct sts_str value)
 {
     for (size_t from = 0; from < value.len; from += STRING_MAX) {
         sts_buf_add_cstr(out, from ? " \"" : "\"");
-        add_string(out, sts_str_sub(value, from, from + STRING_MAX));
+        format_parts_add_string(out, sts_str_sub(value, from, from + STRING_MAX));
         sts_buf_add(out, STS_STR("\""));
     }
 }

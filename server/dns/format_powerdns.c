@@ -13,8 +13,9 @@ void format_powerdns_begin(struct sts_buf *out, const struct sts_format_context 
     sts_buf_add_cstr(out, "set -eu\n");
 }
 
-static void add_command(struct sts_buf *out, const char *command, const struct sts_record_set *set,
-                        const struct sts_record *r, enum sts_rr_type type)
+static void format_powerdns_add_command(struct sts_buf *out, const char *command,
+                                        const struct sts_record_set *set,
+                                        const struct sts_record *r, enum sts_rr_type type)
 {
     sts_buf_printf(out, "pdnsutil %s '%.*s' '%.*s' %s", command, STS_ARG(set->zone),
                    STS_ARG(format_relative(r->owner, set->zone)), sts_rr_type_name(type));
@@ -28,19 +29,19 @@ static void delete_others(struct sts_buf *out, const struct sts_record_set *set,
         enum sts_rr_type type = (enum sts_rr_type)i;
         if (!format_replaces(set, r->owner, type) || format_has(set, r->owner, type))
             continue;
-        add_command(out, "delete-rrset", set, r, type);
+        format_powerdns_add_command(out, "delete-rrset", set, r, type);
         sts_buf_add(out, STS_STR("\n"));
     }
 }
 
-static void replace(struct sts_buf *out, const struct sts_record_set *set, size_t from,
-                    size_t count)
+static void format_powerdns_replace(struct sts_buf *out, const struct sts_record_set *set,
+                                    size_t from, size_t count)
 {
     const struct sts_record *r = &set->records[from];
 
     if (format_owner_begins(set, from))
         delete_others(out, set, r);
-    add_command(out, "replace-rrset", set, r, r->type);
+    format_powerdns_add_command(out, "replace-rrset", set, r, r->type);
     sts_buf_printf(out, " %u", r->ttl);
     for (size_t i = from; i < from + count; i++) {
         sts_buf_add(out, STS_STR(" "));
@@ -59,10 +60,11 @@ void format_powerdns(struct sts_buf *out, const struct sts_format_context *c,
     for (size_t i = 0; i < set->count; i += count) {
         count = format_rrset(set, i);
         if (set->withdrawn) {
-            add_command(out, "delete-rrset", set, &set->records[i], set->records[i].type);
+            format_powerdns_add_command(out, "delete-rrset", set, &set->records[i],
+                                        set->records[i].type);
             sts_buf_add(out, STS_STR("\n"));
         } else {
-            replace(out, set, i, count);
+            format_powerdns_replace(out, set, i, count);
         }
     }
     if (c->zone_ends)

@@ -25,7 +25,7 @@ struct provider {
     void (*add_rrset)(struct sts_buf *out, const struct sts_record *r, size_t count);
 };
 
-static void add_string(struct sts_buf *out, struct sts_str s)
+static void format_terraform_add_string(struct sts_buf *out, struct sts_str s)
 {
     struct sts_buf literal = {0};
 
@@ -69,7 +69,7 @@ static void add_rdata(struct sts_buf *out, const struct sts_record *r)
     struct sts_buf data = {0};
 
     format_add_rdata(&data, r);
-    add_string(out, sts_buf_str(&data));
+    format_terraform_add_string(out, sts_buf_str(&data));
     sts_buf_fini(&data);
 }
 
@@ -78,14 +78,15 @@ static void add_rdata_without_quotes(struct sts_buf *out, const struct sts_recor
     struct sts_buf data = {0};
 
     format_add_rdata(&data, r);
-    add_string(out, r->type == STS_RR_TXT ? sts_str_sub(sts_buf_str(&data), 1, data.len - 1)
-                                          : sts_buf_str(&data));
+    format_terraform_add_string(out, r->type == STS_RR_TXT
+                                         ? sts_str_sub(sts_buf_str(&data), 1, data.len - 1)
+                                         : sts_buf_str(&data));
     sts_buf_fini(&data);
 }
 
-static void add_value(struct sts_buf *out, const struct sts_record *r)
+static void format_terraform_add_value(struct sts_buf *out, const struct sts_record *r)
 {
-    add_string(out, r->value);
+    format_terraform_add_string(out, r->value);
 }
 
 /* The arguments that all have. */
@@ -155,7 +156,7 @@ static void add_cloudflare(struct sts_buf *out, const struct sts_record *r, size
     if (r->type == STS_RR_TXT)
         add_rdata(out, r);
     else if (r->type == STS_RR_CNAME)
-        add_value(out, r);
+        format_terraform_add_value(out, r);
     else if (r->type != STS_RR_CAA)
         sts_buf_add(out, STS_STR("each.value"));
     sts_buf_add(out, STS_STR("\n"));
@@ -185,7 +186,7 @@ static void add_resource(struct sts_buf *out, const struct provider *p,
     sts_buf_add(out, STS_STR("\" {\n"));
     if (p == &cloudflare && has_many(r)) {
         sts_buf_add(out, STS_STR("  for_each = toset("));
-        add_list(out, r, count, add_value);
+        add_list(out, r, count, format_terraform_add_value);
         sts_buf_add(out, STS_STR(")\n\n"));
     }
     sts_buf_printf(out, "  %-*s = %s.zone_", p->width, p->zone, p->from);

@@ -35,7 +35,7 @@ void sts_id_render(time_t changed, const unsigned char digest[STS_DIGEST_LEN],
     memcpy(out + TIME_DIGITS + HASH_DIGITS, "Z", 2);
 }
 
-static bool number(struct sts_str id, size_t from, size_t digits, int *out)
+static bool id_number(struct sts_str id, size_t from, size_t digits, int *out)
 {
     unsigned long long value;
     if (!sts_str_to_uint(sts_str_sub(id, from, from + digits), digits, 9999, &value))
@@ -51,9 +51,9 @@ bool sts_id_time(struct sts_str id, time_t *out)
 
     if (id.len != OUR_LENGTH || id.ptr[OUR_LENGTH - 1] != 'Z')
         return false;
-    if (!number(id, 0, 4, &utc.tm_year) || !number(id, 4, 2, &utc.tm_mon) ||
-        !number(id, 6, 2, &utc.tm_mday) || !number(id, 8, 2, &utc.tm_hour) ||
-        !number(id, 10, 2, &utc.tm_min) || !number(id, 12, 2, &utc.tm_sec))
+    if (!id_number(id, 0, 4, &utc.tm_year) || !id_number(id, 4, 2, &utc.tm_mon) ||
+        !id_number(id, 6, 2, &utc.tm_mday) || !id_number(id, 8, 2, &utc.tm_hour) ||
+        !id_number(id, 10, 2, &utc.tm_min) || !id_number(id, 12, 2, &utc.tm_sec))
         return false;
     for (size_t i = TIME_DIGITS; i < TIME_DIGITS + HASH_DIGITS; i++)
         if (!sts_is_digit(id.ptr[i]) && (id.ptr[i] < 'a' || id.ptr[i] > 'f'))

@@ -45,16 +45,16 @@ static bool is_delegated(const struct sts_record_input *in)
     return in->delegation_zone.len && sts_record_can_delegate(in->domain, in->delegation_zone);
 }
 
-static struct sts_str owner(struct making *m, const char *label, struct sts_str base)
+static struct sts_str record_set_owner(struct making *m, const char *label, struct sts_str base)
 {
     return sts_arena_printf(m->arena, "%s.%.*s", label, STS_ARG(base));
 }
 
-static void add(struct making *m, const char *label, enum sts_rr_type type, uint32_t ttl,
-                struct sts_str value, const char *purpose)
+static void record_set_add(struct making *m, const char *label, enum sts_rr_type type, uint32_t ttl,
+                           struct sts_str value, const char *purpose)
 {
     m->records[m->count++] =
-        (struct sts_record){owner(m, label, m->base), type, ttl, value, purpose};
+        (struct sts_record){record_set_owner(m, label, m->base), type, ttl, value, purpose};
 }
 
 static void add_addresses(struct making *m)
@@ -66,8 +66,8 @@ static void add_addresses(struct making *m)
         for (size_t i = 0; i < in->address_count; i++) {
             struct sts_str address = in->addresses[i];
             if ((sts_str_find(address, ':', 0) < address.len) == v6)
-                add(m, host_label, v6 ? STS_RR_AAAA : STS_RR_A, in->ttl_host,
-                    sts_arena_dup(m->arena, address), host_purpose);
+                record_set_add(m, host_label, v6 ? STS_RR_AAAA : STS_RR_A, in->ttl_host,
+                               sts_arena_dup(m->arena, address), host_purpose);
         }
 }
 
@@ -78,10 +78,10 @@ static void add_caa(struct making *m)
     for (size_t i = 0; i < in->caa_count; i++) {
         const struct sts_caa *caa = &in->caa[i];
         const char *parameter = caa->account_uri.len ? "; accounturi=" : "";
-        add(m, host_label, STS_RR_CAA, in->ttl_caa,
-            sts_arena_printf(m->arena, "%.*s%s%.*s", STS_ARG(caa->issuer), parameter,
-                             STS_ARG(caa->account_uri)),
-            "who may issue its certificate");
+        record_set_add(m, host_label, STS_RR_CAA, in->ttl_caa,
+                       sts_arena_printf(m->arena, "%.*s%s%.*s", STS_ARG(caa->issuer), parameter,
+                                        STS_ARG(caa->account_uri)),
+                       "who may issue its certificate");
     }
 }
 
@@ -97,8 +97,8 @@ static bool has_host_cname(const struct sts_record_input *in)
 static void add_host(struct making *m)
 {
     if (has_host_cname(m->in)) {
-        add(m, host_label, STS_RR_CNAME, m->in->ttl_host,
-            sts_arena_dup(m->arena, m->in->policy_host), host_purpose);
+        record_set_add(m, host_label, STS_RR_CNAME, m->in->ttl_host,
+                       sts_arena_dup(m->arena, m->in->policy_host), host_purpose);
         return;
     }
     add_addresses(m);
@@ -112,8 +112,8 @@ static void add_reports(struct making *m)
     if (!m->in->rua_count)
         return;
     sts_tlsrpt_render(&value, m->in->rua, m->in->rua_count);
-    add(m, reports_label, STS_RR_TXT, m->in->ttl_tls_reports,
-        sts_arena_dup(m->arena, sts_buf_str(&value)), reports_purpose);
+    record_set_add(m, reports_label, STS_RR_TXT, m->in->ttl_tls_reports,
+                   sts_arena_dup(m->arena, sts_buf_str(&value)), reports_purpose);
     sts_buf_fini(&value);
 }
 
@@ -124,8 +124,8 @@ static void add_id(struct making *m)
     if (!m->in->id.len)
         return;
     sts_txt_render(&value, m->in->id);
-    add(m, id_label, STS_RR_TXT, m->in->ttl_id, sts_arena_dup(m->arena, sts_buf_str(&value)),
-        id_purpose);
+    record_set_add(m, id_label, STS_RR_TXT, m->in->ttl_id,
+                   sts_arena_dup(m->arena, sts_buf_str(&value)), id_purpose);
     sts_buf_fini(&value);
 }
 
@@ -137,14 +137,15 @@ static void add_delegation(struct making *m, struct sts_str provider)
     if (has_host_cname(in))
         add_host(m);
     else if (in->address_count)
-        add(m, host_label, STS_RR_CNAME, in->ttl_host, owner(m, host_label, provider),
-            host_purpose);
-    add(m, reports_label, STS_RR_CNAME, in->ttl_tls_reports, owner(m, reports_label, provider),
-        reports_purpose);
-    add(m, id_label, STS_RR_CNAME, in->ttl_id, owner(m, id_label, provider), id_purpose);
+        record_set_add(m, host_label, STS_RR_CNAME, in->ttl_host,
+                       record_set_owner(m, host_label, provider), host_purpose);
+    record_set_add(m, reports_label, STS_RR_CNAME, in->ttl_tls_reports,
+                   record_set_owner(m, reports_label, provider), reports_purpose);
+    record_set_add(m, id_label, STS_RR_CNAME, in->ttl_id, record_set_owner(m, id_label, provider),
+                   id_purpose);
 }
 
-static void add_all(struct making *m)
+static void record_set_add_all(struct making *m)
 {
     const struct sts_record_input *in = m->in;
     bool delegated = is_delegated(in), provider = in->side == STS_SIDE_PROVIDER;
@@ -179,7 +180,7 @@ void sts_record_set_make(struct sts_arena *arena, const struct sts_record_input 
     struct making m = {
         .arena = arena, .in = in, .records = STS_ARRAY(arena, most, struct sts_record)};
 
-    add_all(&m);
+    record_set_add_all(&m);
     *out = (struct sts_record_set){.domain = sts_arena_dup(arena, in->domain),
                                    .zone = sts_arena_dup(arena, zone_of(in)),
                                    .id = sts_arena_dup(arena, in->id),

@@ -14,8 +14,8 @@ struct rua {
     enum sts_severity pedantic;
 };
 
-static bool report(const struct rua *r, enum sts_severity severity, const char *code,
-                   const char *what, const char *help)
+static bool rua_report(const struct rua *r, enum sts_severity severity, const char *code,
+                       const char *what, const char *help)
 {
     struct sts_diag *diag = sts_diag_add(r->diags, severity, code, r->where, "\"%.*s\" %s",
                                          STS_ARG(sts_str_sub(r->uri, 0, SHOWN_MAX)), what);
@@ -23,9 +23,9 @@ static bool report(const struct rua *r, enum sts_severity severity, const char *
     return severity != STS_ERROR;
 }
 
-static bool refuse(const struct rua *r, const char *code, const char *what, const char *help)
+static bool rua_refuse(const struct rua *r, const char *code, const char *what, const char *help)
 {
-    return report(r, STS_ERROR, code, what, help);
+    return rua_report(r, STS_ERROR, code, what, help);
 }
 
 static int hex_digit(char c)
@@ -57,20 +57,20 @@ static bool check_characters(const struct rua *r)
     for (size_t i = 0; i < r->uri.len; i++) {
         char c = r->uri.ptr[i];
         if (is_one_of(c, "!;,"))
-            return refuse(r, "tlsrpt-uri-reserved", "contains one of , ! ;",
-                          "write %2C for a comma, %21 for !, %3B for ; (RFC 8460 section 3); "
-                          "size suffixes such as !10m do not exist here");
+            return rua_refuse(r, "tlsrpt-uri-reserved", "contains one of , ! ;",
+                              "write %2C for a comma, %21 for !, %3B for ; (RFC 8460 section 3); "
+                              "size suffixes such as !10m do not exist here");
         if (!sts_is_alnum(c) && !is_one_of(c, "-._~:/?#[]@$&'()*+%="))
-            return refuse(r, "tlsrpt-uri-character", "contains a character that no URI has",
-                          "percent-encode it (RFC 3986 section 2.1)");
+            return rua_refuse(r, "tlsrpt-uri-character", "contains a character that no URI has",
+                              "percent-encode it (RFC 3986 section 2.1)");
         if (c == '%' && percent_byte(r->uri, i) < 0)
-            return refuse(r, "tlsrpt-uri-character", "has a % without two hex digits",
-                          "write %25 for a percent sign");
+            return rua_refuse(r, "tlsrpt-uri-character", "has a % without two hex digits",
+                              "write %25 for a percent sign");
         equals = equals || c == '=';
     }
     if (equals)
-        return report(r, r->pedantic, "tlsrpt-uri-reserved",
-                      "contains =", "some parsers split the record there; write %3D");
+        return rua_report(r, r->pedantic, "tlsrpt-uri-reserved",
+                          "contains =", "some parsers split the record there; write %3D");
     return true;
 }
 
@@ -116,12 +116,12 @@ static bool check_mailto(const struct rua *r, struct sts_str rest)
 
     if (at == address.len || !is_local_part(sts_str_sub(address, 0, at)) ||
         !is_host(sts_str_sub(address, at + 1, address.len)))
-        return refuse(r, "tlsrpt-uri-address", "has no valid mail address",
-                      "write mailto:name@example.org");
+        return rua_refuse(r, "tlsrpt-uri-address", "has no valid mail address",
+                          "write mailto:name@example.org");
     return true;
 }
 
-static bool is_port(struct sts_str port)
+static bool rua_is_port(struct sts_str port)
 {
     unsigned long long number;
     return sts_str_to_uint(port, 5, 65535, &number) && number > 0;
@@ -136,19 +136,19 @@ static bool check_https(const struct rua *r, struct sts_str rest)
     struct sts_str authority = sts_str_sub(rest, 0, end);
     size_t colon = sts_str_find(authority, ':', 0);
     if (!is_host(sts_str_sub(authority, 0, colon)))
-        return refuse(r, "tlsrpt-uri-host", "has no valid host",
-                      "write https://host.example.org/path");
-    if (colon < authority.len && !is_port(sts_str_sub(authority, colon + 1, authority.len)))
-        return refuse(r, "tlsrpt-uri-host", "has no valid port",
-                      "write a number from 1 to 65535, or leave it out");
+        return rua_refuse(r, "tlsrpt-uri-host", "has no valid host",
+                          "write https://host.example.org/path");
+    if (colon < authority.len && !rua_is_port(sts_str_sub(authority, colon + 1, authority.len)))
+        return rua_refuse(r, "tlsrpt-uri-host", "has no valid port",
+                          "write a number from 1 to 65535, or leave it out");
     for (size_t i = end; i < rest.len; i++)
         if (is_one_of(rest.ptr[i], "#[]"))
-            return refuse(r, "tlsrpt-uri-character", "has one of # [ ] behind the host",
-                          "percent-encode it (RFC 3986 section 2.1)");
+            return rua_refuse(r, "tlsrpt-uri-character", "has one of # [ ] behind the host",
+                              "percent-encode it (RFC 3986 section 2.1)");
     return true;
 }
 
-static bool begins(struct sts_str uri, struct sts_str scheme)
+static bool rua_begins(struct sts_str uri, struct sts_str scheme)
 {
     return sts_str_eq_nocase(sts_str_sub(uri, 0, scheme.len), scheme);
 }
@@ -157,8 +157,8 @@ static bool check_scheme(const struct rua *r, struct sts_str scheme, struct sts_
 {
     *rest = sts_str_sub(r->uri, scheme.len, r->uri.len);
     return sts_str_starts(r->uri, scheme) ||
-           report(r, r->pedantic, "tlsrpt-uri-scheme", "has its scheme in upper case",
-                  "write mailto: and https: in lower case");
+           rua_report(r, r->pedantic, "tlsrpt-uri-scheme", "has its scheme in upper case",
+                      "write mailto: and https: in lower case");
 }
 
 bool rua_check(struct sts_str uri, struct sts_pos where, struct sts_diags *diags,
@@ -168,21 +168,22 @@ bool rua_check(struct sts_str uri, struct sts_pos where, struct sts_diags *diags
     struct sts_str rest;
 
     if (uri.len == 0)
-        return refuse(&r, "tlsrpt-uri", "is empty", "write mailto:name@example.org");
-    if (uri.len > URI_MAX && !report(&r, pedantic, "tlsrpt-uri", "is longer than 512 characters",
-                                     "some readers take short ones only"))
+        return rua_refuse(&r, "tlsrpt-uri", "is empty", "write mailto:name@example.org");
+    if (uri.len > URI_MAX &&
+        !rua_report(&r, pedantic, "tlsrpt-uri", "is longer than 512 characters",
+                    "some readers take short ones only"))
         return false;
     if (!check_characters(&r))
         return false;
-    if (begins(uri, STS_STR("mailto:")))
+    if (rua_begins(uri, STS_STR("mailto:")))
         return check_scheme(&r, STS_STR("mailto:"), &rest) && check_mailto(&r, rest);
-    if (begins(uri, STS_STR("https://")))
+    if (rua_begins(uri, STS_STR("https://")))
         return check_scheme(&r, STS_STR("https://"), &rest) && check_https(&r, rest);
     if (sts_str_find(uri, ':', 0) == uri.len && sts_str_find(uri, '@', 0) < uri.len)
-        return refuse(&r, "tlsrpt-uri-scheme", "is an address without a scheme",
-                      "write mailto: in front");
-    return refuse(&r, "tlsrpt-uri-scheme", "is not a mailto: or https: URI",
-                  "only these two schemes, in lower case, are used (RFC 8460 section 3)");
+        return rua_refuse(&r, "tlsrpt-uri-scheme", "is an address without a scheme",
+                          "write mailto: in front");
+    return rua_refuse(&r, "tlsrpt-uri-scheme", "is not a mailto: or https: URI",
+                      "only these two schemes, in lower case, are used (RFC 8460 section 3)");
 }
 
 bool sts_rua_check(struct sts_str uri, struct sts_pos where, struct sts_diags *diags)

@@ -18,7 +18,7 @@ static const char *id_help(struct sts_str id)
                                : "1 to 32 letters and digits (RFC 8461 section 3.1)";
 }
 
-static void take_id(struct fields *f, const struct field *field, struct sts_str *id, bool *have)
+static void txt_take_id(struct fields *f, const struct field *field, struct sts_str *id, bool *have)
 {
     if (*have) {
         fields_report(f, STS_WARNING, "txt-id-repeated", field->name_at,
@@ -49,7 +49,7 @@ bool sts_txt_parse(struct sts_arena *arena, struct sts_str value, struct sts_str
         return false;
     while (fields_next(&f, &field)) {
         if (sts_str_is(field.name, "id")) {
-            take_id(&f, &field, &found, &have);
+            txt_take_id(&f, &field, &found, &have);
             continue;
         }
         fields_check_extension(&f, &field, "id");

@@ -28,7 +28,7 @@ static void on_handshake(h2o_socket_t *sock, const char *error)
         serve_http(connection_of(sock));
 }
 
-static void serve(struct connection *c)
+static void accept_serve(struct connection *c)
 {
     if (!c->listener->tls) {
         serve_http(c);
@@ -64,7 +64,7 @@ static void on_proxy_line(h2o_socket_t *sock, const char *error)
         return;
     }
     h2o_buffer_consume(&sock->input, len);
-    serve(c); /* what came behind the line stays in the buffer and is read first */
+    accept_serve(c); /* what came behind the line stays in the buffer and is read first */
 }
 
 static void to_in6(const struct sockaddr_storage *from, struct in6_addr *to)
@@ -78,8 +78,8 @@ static void to_in6(const struct sockaddr_storage *from, struct in6_addr *to)
     memcpy(to->s6_addr + 12, &((const struct sockaddr_in *)from)->sin_addr, 4);
 }
 
-static void admit(struct worker *worker, const struct listener *listener, int fd,
-                  const struct sockaddr_storage *from)
+static void accept_admit(struct worker *worker, const struct listener *listener, int fd,
+                         const struct sockaddr_storage *from)
 {
     struct connection *c = connection_new(worker, listener, fd);
     struct in6_addr address;
@@ -95,7 +95,7 @@ static void admit(struct worker *worker, const struct listener *listener, int fd
             return;
         }
     }
-    serve(c);
+    accept_serve(c);
 }
 
 /* Whether the next accept can work although this one failed. */
@@ -140,11 +140,11 @@ void on_listener_ready(h2o_socket_t *sock, const char *error)
             worker_pause(worker, strerrordesc_np(failure));
             return;
         }
-        admit(worker, l->entry, fd, &from);
+        accept_admit(worker, l->entry, fd, &from);
     }
 }
 
-static bool identify(void *transport, struct sts_str host, struct cert_identity *out)
+static bool accept_identify(void *transport, struct sts_str host, struct cert_identity *out)
 {
     struct connection *c = connection_of(transport);
     const struct tenant *tenant = snapshot_find_host(c->worker->snapshot, host);
@@ -157,9 +157,10 @@ static bool identify(void *transport, struct sts_str host, struct cert_identity 
     return true;
 }
 
-static int descriptor(void *transport)
+static int accept_descriptor(void *transport)
 {
     return h2o_socket_get_fd(transport);
 }
 
-const struct tls_hooks accept_tls_hooks = {.identify = identify, .descriptor = descriptor};
+const struct tls_hooks accept_tls_hooks = {.identify = accept_identify,
+                                           .descriptor = accept_descriptor};

@@ -95,7 +95,7 @@ struct connection *connection_of(h2o_socket_t *sock)
 
 /* Ends it from outside: libh2o owns the socket, sees the end and frees everything itself. Where it
  * is reading, an end of input lets it close in good order (TLS close_notify). */
-static void end(struct connection *c)
+static void connection_end(struct connection *c)
 {
     bool reads = c->phase == CONNECTION_HEAD || c->phase == CONNECTION_IDLE;
     int fd = h2o_socket_get_fd(c->sock);
@@ -110,13 +110,13 @@ static void end(struct connection *c)
 
 /* As above for a client that is late. When it has not even taken what it was sent, the connection
  * is reset: after a close in good order the kernel would keep all that for it. */
-static void cut(struct connection *c)
+static void connection_cut(struct connection *c)
 {
     int unsent = 0;
 
     if (ioctl(h2o_socket_get_fd(c->sock), SIOCOUTQ, &unsent) == 0 && unsent > 0)
         c->cuts++;
-    end(c);
+    connection_end(c);
 }
 
 /* libh2o does not say when a head begins to arrive; its first bytes are seen here. */
@@ -153,7 +153,7 @@ void connection_check(struct connection *c, const struct sts_settings *settings,
         break;
     }
     if (over)
-        cut(c);
+        connection_cut(c);
 }
 
 void connection_drain(struct connection *c, uint64_t stop_since, uint64_t now)
@@ -163,5 +163,5 @@ void connection_drain(struct connection *c, uint64_t stop_since, uint64_t now)
         return;
     if (c->phase == CONNECTION_IDLE ||
         (c->phase != CONNECTION_ANSWER && now - stop_since >= FIRST_REQUEST_MS))
-        end(c);
+        connection_end(c);
 }

@@ -51,7 +51,8 @@ static struct sts_str str_of(h2o_iovec_t v)
     return (struct sts_str){v.base, v.len};
 }
 
-static void add_field(h2o_req_t *req, const char *lower, const char *name, const char *value)
+static void handler_add_field(h2o_req_t *req, const char *lower, const char *name,
+                              const char *value)
 {
     h2o_add_header_by_str(&req->pool, &req->res.headers, lower, strlen(lower), 1, name, value,
                           strlen(value));
@@ -74,8 +75,8 @@ static void send_answer(h2o_req_t *req, int status, const char *reason, struct s
     req->res.reason = reason;
     req->res.content_length = body.len;
     /* Without a charset parameter: KumoMTA compares the whole value (RFC 8461 §3.2). */
-    add_field(req, "content-type", "Content-Type", "text/plain");
-    add_field(req, "x-content-type-options", "X-Content-Type-Options", "nosniff");
+    handler_add_field(req, "content-type", "Content-Type", "text/plain");
+    handler_add_field(req, "x-content-type-options", "X-Content-Type-Options", "nosniff");
     if (!req->http1_is_persistent)
         hold_until_closed(req);
     h2o_send_inline(req, body.ptr, body.len);
@@ -86,8 +87,8 @@ static void send_failure(h2o_req_t *req, const struct answer *answer)
     if (answer->close)
         req->http1_is_persistent = 0;
     if (answer->status == 405)
-        add_field(req, "allow", "Allow", "GET, HEAD");
-    add_field(req, "cache-control", "Cache-Control", "no-store");
+        handler_add_field(req, "allow", "Allow", "GET, HEAD");
+    handler_add_field(req, "cache-control", "Cache-Control", "no-store");
     send_answer(req, answer->status, answer->reason, answer->body);
 }
 
@@ -111,8 +112,8 @@ static void look_at_head(h2o_socket_t *sock, h2o_req_t *req, struct route_reques
     out->malformed = head.malformed;
 }
 
-static const struct answer *decide(struct connection *c, h2o_req_t *req,
-                                   const struct tenant **tenant)
+static const struct answer *handler_decide(struct connection *c, h2o_req_t *req,
+                                           const struct tenant **tenant)
 {
     struct route_request request = {.host = {c->host, c->host_len}};
     char buffer[ROUTE_NAME_MAX];
@@ -138,7 +139,7 @@ static const struct answer *decide(struct connection *c, h2o_req_t *req,
     return NULL;
 }
 
-static int on_request(h2o_handler_t *self, h2o_req_t *req)
+static int handler_on_request(h2o_handler_t *self, h2o_req_t *req)
 {
     struct connection *c = connection_of(req->conn->callbacks->get_socket(req->conn));
     const struct tenant *tenant = NULL;
@@ -148,7 +149,7 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     c->request_us = now_us();
     if (++c->requests >= CONNECTION_REQUESTS)
         req->http1_is_persistent = 0;
-    const struct answer *failure = decide(c, req, &tenant);
+    const struct answer *failure = handler_decide(c, req, &tenant);
     if (tenant && tenant->domain.len < sizeof(c->tenant)) {
         memcpy(c->tenant, tenant->domain.ptr, tenant->domain.len);
         c->tenant_len = tenant->domain.len;
@@ -157,7 +158,7 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
         send_failure(req, failure);
         return 0;
     }
-    add_field(req, "cache-control", "Cache-Control", "max-age=60");
+    handler_add_field(req, "cache-control", "Cache-Control", "max-age=60");
     send_answer(req, 200, "OK", tenant_body(tenant));
     return 0;
 }
@@ -207,6 +208,6 @@ void handler_configure(h2o_globalconf_t *config)
      * whatever its form, reaches the handler. */
     h2o_hostconf_t *host =
         h2o_config_register_host(config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
-    h2o_create_handler(&host->fallback_path, sizeof(h2o_handler_t))->on_req = on_request;
+    h2o_create_handler(&host->fallback_path, sizeof(h2o_handler_t))->on_req = handler_on_request;
     h2o_create_logger(&host->fallback_path, sizeof(h2o_logger_t))->log_access = on_request_end;
 }

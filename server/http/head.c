@@ -1,7 +1,7 @@
 #include "server/http/head.h"
 
 /* The next line without its end; marks bare line feeds, stray carriage returns and NULs. */
-static bool next_line(struct sts_str bytes, size_t *at, struct sts_str *line, bool *malformed)
+static bool head_next_line(struct sts_str bytes, size_t *at, struct sts_str *line, bool *malformed)
 {
     size_t end = sts_str_find(bytes, '\n', *at);
 
@@ -72,13 +72,13 @@ bool head_scan(struct sts_str bytes, struct head *out)
     unsigned lengths = 0;
     size_t at = 0;
 
-    if (!next_line(bytes, &at, &line, &head.malformed))
+    if (!head_next_line(bytes, &at, &line, &head.malformed))
         return false;
-    if (line.len == 0 && !next_line(bytes, &at, &line, &head.malformed))
+    if (line.len == 0 && !head_next_line(bytes, &at, &line, &head.malformed))
         return false;
     scan_request_line(line, &head);
     for (;;) {
-        if (!next_line(bytes, &at, &line, &head.malformed))
+        if (!head_next_line(bytes, &at, &line, &head.malformed))
             return false;
         if (line.len == 0)
             break;

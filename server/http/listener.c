@@ -28,7 +28,7 @@ union address {
     struct sockaddr_un local;
 };
 
-static void report(struct sts_diags *diags, const struct sts_listen *entry, int error)
+static void listener_report(struct sts_diags *diags, const struct sts_listen *entry, int error)
 {
     const char *code = "listen-failed", *help = NULL;
 
@@ -62,7 +62,7 @@ static void report(struct sts_diags *diags, const struct sts_listen *entry, int 
         sts_diag_help(diags, diag, "%s", help);
 }
 
-static int set_option(int fd, int level, int name, int value)
+static int listener_set_option(int fd, int level, int name, int value)
 {
     return setsockopt(fd, level, name, &value, sizeof(value));
 }
@@ -97,23 +97,23 @@ static int bind_one(const union address *address, socklen_t len, bool only_v6, b
 
     if (fd < 0)
         return -1;
-    if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0 ||
-        (!first && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0) ||
+    if (listener_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0 ||
+        (!first && listener_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0) ||
         (address->sa.sa_family == AF_INET6 &&
-         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, only_v6) < 0) ||
+         listener_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, only_v6) < 0) ||
         bind(fd, &address->sa, len) < 0 ||
-        (first && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)) {
+        (first && listener_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)) {
         int error = errno;
         close(fd);
         errno = error;
         return -1;
     }
     /* Accepted sockets inherit these. They make abuse cheaper, none is needed to serve. */
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_SECONDS);
-    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
-    set_option(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER);
-    set_option(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
+    listener_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    listener_set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_SECONDS);
+    listener_set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
+    listener_set_option(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER);
+    listener_set_option(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
     return fd;
 }
 
@@ -234,7 +234,7 @@ bool listeners_open(struct sts_arena *arena, const struct sts_listen *entries, s
                                  : open_tcp(arena, &entries[i],
                                             has_v4_sibling(entries, count, entries[i].port), l);
         if (!opened) {
-            report(diags, &entries[i], errno);
+            listener_report(diags, &entries[i], errno);
             ok = false;
         }
     }

@@ -32,7 +32,7 @@ static bool parse_address(struct sts_str text, int family, struct in6_addr *out)
     return true;
 }
 
-static bool parse_port(struct sts_str text, uint16_t *out)
+static bool proxy_parse_port(struct sts_str text, uint16_t *out)
 {
     unsigned long long value;
 
@@ -44,7 +44,7 @@ static bool parse_port(struct sts_str text, uint16_t *out)
     return true;
 }
 
-static bool parse_line(struct sts_str line, struct proxy_client *out)
+static bool proxy_parse_line(struct sts_str line, struct proxy_client *out)
 {
     struct sts_str word, family, source, destination, source_port;
     struct proxy_client client = {.known = true};
@@ -68,7 +68,7 @@ static bool parse_line(struct sts_str line, struct proxy_client *out)
         !next_field(&line, &source_port))
         return false;
     if (!parse_address(source, af, &client.address) || !parse_address(destination, af, &ours) ||
-        !parse_port(source_port, &client.port) || !parse_port(line, &port))
+        !proxy_parse_port(source_port, &client.port) || !proxy_parse_port(line, &port))
         return false;
     *out = client;
     return true;
@@ -84,7 +84,7 @@ enum proxy_result proxy_parse(struct sts_str bytes, struct proxy_client *out, si
         return PROXY_BAD; /* at the first byte: a TLS or HTTP client that came without a proxy */
     if (end == window.len)
         return window.len == PROXY_MAX ? PROXY_BAD : PROXY_INCOMPLETE;
-    if (window.ptr[end - 1] != '\r' || !parse_line(sts_str_sub(window, 0, end - 1), out))
+    if (window.ptr[end - 1] != '\r' || !proxy_parse_line(sts_str_sub(window, 0, end - 1), out))
         return PROXY_BAD;
     *len = end + 1;
     return PROXY_OK;

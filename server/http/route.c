@@ -15,7 +15,7 @@ static bool is_target(struct sts_str target)
     return target.len > 0;
 }
 
-static bool is_port(struct sts_str port)
+static bool route_is_port(struct sts_str port)
 {
     unsigned long long value;
 
@@ -64,7 +64,7 @@ static bool parse_authority(struct sts_str authority, char *buffer, size_t size,
             if (!is_name_byte(host.ptr[i]))
                 return false;
     }
-    if (rest.len > 0 && (rest.ptr[0] != ':' || !is_port(sts_str_sub(rest, 1, rest.len))))
+    if (rest.len > 0 && (rest.ptr[0] != ':' || !route_is_port(sts_str_sub(rest, 1, rest.len))))
         return false;
     if (host.len > 0 && host.ptr[host.len - 1] == '.') /* the root's dot */
         host.len--;

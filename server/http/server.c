@@ -189,7 +189,7 @@ void http_server_certificate_cache(const struct http_server *server, struct cert
         tls_server_count(server->tls, out);
 }
 
-static void release(struct http_server *server)
+static void server_release(struct http_server *server)
 {
     for (size_t i = 0; i < server->worker_count; i++)
         snapshot_unref(server->workers[i].snapshot);
@@ -208,7 +208,7 @@ bool http_server_stop(struct http_server *server, unsigned deadline_ms)
     listeners_close(server->listeners, server->listener_count);
     if (!answered || !server_await(server, server_has_drained, &deadline))
         return false;
-    release(server);
+    server_release(server);
     if (server->running > 0)
         return true; /* the threads rest on it (see worker_main) until the process ends */
     h2o_config_dispose(&server->config);

@@ -72,7 +72,7 @@ void worker_resume(struct worker *worker)
         h2o_socket_read_start(worker->listeners[i].sock, on_listener_ready);
 }
 
-static void finish(struct worker *worker)
+static void worker_finish(struct worker *worker)
 {
     if (worker->finished)
         return;
@@ -83,12 +83,12 @@ static void finish(struct worker *worker)
 void worker_connection_ended(struct worker *worker)
 {
     if (worker->stopping && worker->connection_count == 0)
-        finish(worker);
+        worker_finish(worker);
     else
         worker_resume(worker);
 }
 
-static void on_tick(h2o_socket_t *sock, const char *error)
+static void worker_on_tick(h2o_socket_t *sock, const char *error)
 {
     struct worker *worker = sock->data;
     uint64_t now = worker_now();
@@ -107,7 +107,7 @@ static void on_tick(h2o_socket_t *sock, const char *error)
     }
 }
 
-static void stop(struct worker *worker)
+static void worker_stop(struct worker *worker)
 {
     worker->stop_since = worker_now();
     for (size_t i = 0; i < worker->server->listener_count; i++) {
@@ -123,7 +123,7 @@ static void stop(struct worker *worker)
     for (struct connection *c = worker->first; c; c = c->next)
         connection_drain(c, worker->stop_since, worker->stop_since);
     if (worker->connection_count == 0)
-        finish(worker);
+        worker_finish(worker);
 }
 
 static void worker_answer(struct worker *worker)
@@ -153,14 +153,14 @@ static void on_message(h2o_multithread_receiver_t *receiver, h2o_linklist_t *mes
         pthread_mutex_unlock(&worker->server->lock);
         if (!stopping)
             continue;
-        stop(worker); /* the last order there is */
+        worker_stop(worker); /* the last order there is */
         pthread_mutex_lock(&worker->server->lock);
         worker_answer(worker);
         pthread_mutex_unlock(&worker->server->lock);
     }
 }
 
-static void set_up(struct worker *worker)
+static void worker_set_up(struct worker *worker)
 {
     struct http_server *server = worker->server;
 
@@ -171,7 +171,7 @@ static void set_up(struct worker *worker)
     h2o_multithread_register_receiver(worker->context.queue, &worker->receiver, on_message);
     worker->ticker = h2o_evloop_socket_create(worker->loop, worker->timer, 0);
     worker->ticker->data = worker;
-    h2o_socket_read_start(worker->ticker, on_tick);
+    h2o_socket_read_start(worker->ticker, worker_on_tick);
     for (size_t i = 0; i < server->listener_count; i++) {
         struct worker_listener *l = &worker->listeners[i];
         int *fd = &server->listeners[i].sockets[worker->number];
@@ -193,7 +193,7 @@ static void *worker_main(void *data)
     /* Of itself: the name of another thread takes a descriptor, and there may be none to spare. */
     snprintf(name, sizeof(name), "http-%zu", worker->number);
     pthread_setname_np(pthread_self(), name);
-    set_up(worker);
+    worker_set_up(worker);
     pthread_mutex_lock(&server->lock);
     worker->ready = true;
     pthread_cond_broadcast(&server->changed);

@@ -17,7 +17,7 @@ struct change {
     sqlite3_stmt *latest, *move, *id_used, *end, *silent, *ended, *touch, *current;
 };
 
-static int prepare(struct change *c)
+static int commit_prepare(struct change *c)
 {
     /* Times never go back, whatever the clock does: a policy was served until it was replaced, and
      * at least until the server last said that it is alive. */
@@ -40,7 +40,7 @@ static int prepare(struct change *c)
     return rc == SQLITE_OK ? insert_begin(&c->inserting, c->ledger, c->now) : rc;
 }
 
-static void finalize(struct change *c)
+static void commit_finalize(struct change *c)
 {
     sqlite3_stmt **const all[] = {&c->latest, &c->move,  &c->id_used, &c->end,
                                   &c->silent, &c->ended, &c->touch,   &c->current};
@@ -60,8 +60,8 @@ struct latest {
     time_t earliest; /* of a new id: later than every earlier one, whatever the clock says */
 };
 
-static int look_up(struct change *c, const struct ledger_entry *entry, const unsigned char *digest,
-                   struct latest *out)
+static int commit_look_up(struct change *c, const struct ledger_entry *entry,
+                          const unsigned char *digest, struct latest *out)
 {
     time_t last;
 
@@ -146,7 +146,7 @@ static int commit_entry(struct change *c, const struct ledger_entry *entry)
     char id[STS_ID_MAX + 1];
     struct latest latest;
 
-    int rc = look_up(c, entry, known->digest, &latest);
+    int rc = commit_look_up(c, entry, known->digest, &latest);
     if (rc == SQLITE_OK && latest.moved)
         rc = commit_move_current(c, entry);
     if (rc != SQLITE_OK || latest.unchanged)
@@ -157,7 +157,7 @@ static int commit_entry(struct change *c, const struct ledger_entry *entry)
     return rc == SQLITE_OK ? insert_add(&c->inserting, entry, id) : rc;
 }
 
-static int commit_all(struct change *c)
+static int commit_serve_all(struct change *c)
 {
     int rc = SQLITE_OK;
 
@@ -175,13 +175,13 @@ static int end_all(struct change *c)
     return rc;
 }
 
-static int touch(struct change *c)
+static int commit_touch(struct change *c)
 {
     sqlite3_bind_int64(c->touch, 1, c->now);
     return ledger_run(c->touch);
 }
 
-static int by_domain(const void *a, const void *b)
+static int commit_by_domain(const void *a, const void *b)
 {
     return sts_str_cmp(*(const struct sts_str *)a, *(const struct sts_str *)b);
 }
@@ -199,7 +199,7 @@ static int find_others(struct change *c, struct sts_arena *arena, const struct s
 
     while ((rc = sqlite3_step(c->current)) == SQLITE_ROW) {
         struct sts_str domain = ledger_column_str(c->current, 0);
-        if (bsearch(&domain, served, c->what.count, sizeof(domain), by_domain))
+        if (bsearch(&domain, served, c->what.count, sizeof(domain), commit_by_domain))
             continue;
         struct other *other = STS_NEW(arena, struct other);
         *other = (struct other){*others, sts_arena_dup(arena, domain)};
@@ -217,7 +217,7 @@ static int end_others(struct change *c)
 
     for (size_t i = 0; i < c->what.count; i++)
         served[i] = c->what.entries[i].domain;
-    qsort(served, c->what.count, sizeof(*served), by_domain);
+    qsort(served, c->what.count, sizeof(*served), commit_by_domain);
     int rc = find_others(c, arena, served, &others);
     for (; rc == SQLITE_OK && others; others = others->next)
         rc = end_tenant(c, others->domain);
@@ -225,19 +225,19 @@ static int end_others(struct change *c)
     return rc;
 }
 
-static int serve(struct change *c)
+static int commit_serve(struct change *c)
 {
-    int rc = commit_all(c);
+    int rc = commit_serve_all(c);
 
     if (rc == SQLITE_OK)
         rc = end_others(c);
-    return rc == SQLITE_OK ? touch(c) : rc;
+    return rc == SQLITE_OK ? commit_touch(c) : rc;
 }
 
 /* A backup that was put in place may call current what is not served any more. */
 static int touch_known(struct change *c)
 {
-    return c->ledger->replaced ? LEDGER_RC_REPLACED : touch(c);
+    return c->ledger->replaced ? LEDGER_RC_REPLACED : commit_touch(c);
 }
 
 /* Only whoever said what is served can say what is not as it was. */
@@ -247,34 +247,34 @@ static int apply_change(struct change *c)
         return LEDGER_RC_REPLACED;
     int rc = end_all(c);
     if (rc == SQLITE_OK)
-        rc = commit_all(c);
-    return rc == SQLITE_OK ? touch(c) : rc;
+        rc = commit_serve_all(c);
+    return rc == SQLITE_OK ? commit_touch(c) : rc;
 }
 
-static int work(struct ledger *ledger, void *data)
+static int commit_work(struct ledger *ledger, void *data)
 {
     struct change *c = data;
 
     c->ledger = ledger;
-    int rc = prepare(c);
+    int rc = commit_prepare(c);
     if (rc == SQLITE_OK)
         rc = c->work(c);
-    finalize(c);
+    commit_finalize(c);
     return rc;
 }
 
 bool ledger_commit(struct ledger *ledger, const struct ledger_entry *entries, size_t count,
                    time_t now, struct sts_diags *diags)
 {
-    struct change c = {.work = commit_all, .now = now, .what = {entries, count, NULL, 0}};
-    return ledger_transact(ledger, work, &c, diags);
+    struct change c = {.work = commit_serve_all, .now = now, .what = {entries, count, NULL, 0}};
+    return ledger_transact(ledger, commit_work, &c, diags);
 }
 
 bool ledger_serve(struct ledger *ledger, const struct ledger_entry *entries, size_t count,
                   time_t now, struct sts_diags *diags)
 {
-    struct change c = {.work = serve, .now = now, .what = {entries, count, NULL, 0}};
-    bool good = ledger_transact(ledger, work, &c, diags);
+    struct change c = {.work = commit_serve, .now = now, .what = {entries, count, NULL, 0}};
+    bool good = ledger_transact(ledger, commit_work, &c, diags);
 
     ledger->told = good;
     if (good)
@@ -286,7 +286,7 @@ bool ledger_change(struct ledger *ledger, const struct ledger_change *change, ti
                    struct sts_diags *diags)
 {
     struct change c = {.work = apply_change, .now = now, .what = *change};
-    bool good = ledger_transact(ledger, work, &c, diags);
+    bool good = ledger_transact(ledger, commit_work, &c, diags);
 
     if (!good)
         ledger->told = false;
@@ -297,11 +297,11 @@ bool ledger_end(struct ledger *ledger, const struct sts_str *domains, size_t cou
                 struct sts_diags *diags)
 {
     struct change c = {.work = end_all, .now = now, .what = {NULL, 0, domains, count}};
-    return ledger_transact(ledger, work, &c, diags);
+    return ledger_transact(ledger, commit_work, &c, diags);
 }
 
 bool ledger_touch(struct ledger *ledger, time_t now, struct sts_diags *diags)
 {
     struct change c = {.work = touch_known, .now = now};
-    return ledger_transact(ledger, work, &c, diags);
+    return ledger_transact(ledger, commit_work, &c, diags);
 }

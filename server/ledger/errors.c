@@ -51,7 +51,7 @@ static const struct failure unwritable = {0, "ledger-unwritable", "cannot be wri
 static const struct failure other = {0, "ledger-failed", NULL,
                                      "see what sqlite3 LEDGER 'PRAGMA integrity_check' says"};
 
-static const struct failure *find(const struct ledger *ledger, int rc, int error)
+static const struct failure *errors_find(const struct ledger *ledger, int rc, int error)
 {
     if (rc == SQLITE_FULL ||
         (rc == SQLITE_IOERR && (error == ENOSPC || error == EDQUOT || error == EFBIG)))
@@ -72,8 +72,8 @@ struct sts_pos ledger_where(const struct ledger *ledger, const struct sts_diags 
     return where;
 }
 
-static struct sts_diag *report(struct ledger *ledger, const struct failure *f, const char *why,
-                               struct sts_diags *diags)
+static struct sts_diag *errors_report(struct ledger *ledger, const struct failure *f,
+                                      const char *why, struct sts_diags *diags)
 {
     struct sts_diag *diag = sts_diag_add(
         diags, STS_ERROR, f->code, ledger_where(ledger, diags), "the ledger %.*s %s%s%s",
@@ -91,9 +91,9 @@ bool ledger_fail(struct ledger *ledger, int rc, struct sts_diags *diags)
     /* The system's reason; SQLite keeps it for these two only. */
     bool system = rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN;
     int error = system && ledger->db ? sqlite3_system_errno(ledger->db) : 0;
-    const struct failure *f = find(ledger, rc, error);
+    const struct failure *f = errors_find(ledger, rc, error);
     const char *why = error ? strerrordesc_np(error) : NULL;
-    report(ledger, f, f == &other ? sqlite3_errstr(rc) : why, diags);
+    errors_report(ledger, f, f == &other ? sqlite3_errstr(rc) : why, diags);
     return false;
 }
 
@@ -101,5 +101,5 @@ void ledger_fail_entry(struct ledger *ledger, struct sts_str domain, struct sts_
 {
     static const struct failure entry = {0, "ledger-corrupt", "has a damaged entry", RESTORE};
 
-    report(ledger, &entry, NULL, diags)->tenant = sts_arena_dup(diags->arena, domain);
+    errors_report(ledger, &entry, NULL, diags)->tenant = sts_arena_dup(diags->arena, domain);
 }

@@ -16,7 +16,7 @@ struct fold {
     bool good;     /* all until now */
 };
 
-static void tell(struct fold *f)
+static void history_tell(struct fold *f)
 {
     struct ledger_instance *latest = &f->held.latest;
 
@@ -41,13 +41,13 @@ static time_t none_since(const struct fold *f, const struct ledger_instance *nex
     return next->first_served > 0 ? next->first_served : 1; /* the clock was wrong: long ago */
 }
 
-static void add(struct fold *f, sqlite3_stmt *stmt)
+static void history_add(struct fold *f, sqlite3_stmt *stmt)
 {
     struct ledger_instance next;
     bool readable = ledger_read_fields(stmt, &next);
 
     if (!f->holds || !sts_str_eq(next.domain, sts_buf_str(&f->domain))) {
-        tell(f);
+        history_tell(f);
         f->held = (struct ledger_history){0};
         f->domain.len = 0;
         sts_buf_add(&f->domain, next.domain);
@@ -66,9 +66,9 @@ static bool fold_rows(struct fold *f, sqlite3_stmt *stmt, int rc)
 {
     f->good = true;
     while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
-        add(f, stmt);
+        history_add(f, stmt);
     if (rc == SQLITE_DONE)
-        tell(f);
+        history_tell(f);
     else
         f->good = ledger_fail(f->ledger, rc, f->diags);
     sqlite3_reset(stmt);

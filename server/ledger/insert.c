@@ -74,7 +74,7 @@ const struct known *insert_know(struct inserting *in, const struct sts_policy *p
     return known;
 }
 
-static void bind(struct inserting *in, size_t row, sqlite3_stmt *stmt, size_t place)
+static void insert_bind(struct inserting *in, size_t row, sqlite3_stmt *stmt, size_t place)
 {
     const struct ledger_entry *entry = in->rows[row].entry;
     const struct known *known = insert_know(in, entry->policy);
@@ -94,7 +94,7 @@ static void bind(struct inserting *in, size_t row, sqlite3_stmt *stmt, size_t pl
         sqlite3_bind_null(stmt, at + 8);
 }
 
-static int flush(struct inserting *in)
+static int insert_flush(struct inserting *in)
 {
     size_t each = in->count == INSERT_ROWS ? INSERT_ROWS : 1;
     sqlite3_stmt *stmt = each == 1 ? in->one : in->many;
@@ -102,7 +102,7 @@ static int flush(struct inserting *in)
 
     for (size_t i = 0; rc == SQLITE_OK && i < in->count; i += each) {
         for (size_t j = 0; j < each; j++)
-            bind(in, i + j, stmt, j);
+            insert_bind(in, i + j, stmt, j);
         rc = ledger_run(stmt);
     }
     in->any = in->any || in->count;
@@ -114,12 +114,12 @@ int insert_add(struct inserting *in, const struct ledger_entry *entry, const cha
 {
     in->rows[in->count].entry = entry;
     memcpy(in->rows[in->count++].id, id, STS_ID_MAX + 1);
-    return in->count == INSERT_ROWS ? flush(in) : SQLITE_OK;
+    return in->count == INSERT_ROWS ? insert_flush(in) : SQLITE_OK;
 }
 
 int insert_finish(struct inserting *in)
 {
-    int rc = flush(in);
+    int rc = insert_flush(in);
 
     if (rc != SQLITE_OK || !in->any)
         return rc;

@@ -130,7 +130,7 @@ static int open_to_write(struct ledger *ledger)
     return rc == SQLITE_OK && !migrated ? ledger_schema_migrate(ledger->db, &ledger_schema) : rc;
 }
 
-static struct file_id identify(struct sts_str path)
+static struct file_id ledger_identify(struct sts_str path)
 {
     struct stat st;
     if (stat(path.ptr, &st) != 0)
@@ -138,7 +138,7 @@ static struct file_id identify(struct sts_str path)
     return (struct file_id){st.st_dev, st.st_ino};
 }
 
-static bool same(struct file_id a, struct file_id b)
+static bool ledger_same(struct file_id a, struct file_id b)
 {
     return a.inode && a.inode == b.inode && a.device == b.device;
 }
@@ -152,7 +152,7 @@ static int open_database(struct ledger *ledger)
         return LEDGER_RC_NOT_A_FILE;
     if (ledger->access == LEDGER_WRITE) {
         int rc = open_to_write(ledger);
-        ledger->wal = identify(ledger->wal_path);
+        ledger->wal = ledger_identify(ledger->wal_path);
         return rc;
     }
     return stat(ledger->path.ptr, &st) != 0 && errno == ENOENT ? LEDGER_RC_MISSING
@@ -206,7 +206,7 @@ struct ledger *ledger_open(const char *path, enum ledger_access access, struct s
     return NULL;
 }
 
-static void disconnect(struct ledger *ledger)
+static void ledger_disconnect(struct ledger *ledger)
 {
     sqlite3_finalize(ledger->history);
     ledger->history = NULL;
@@ -218,7 +218,7 @@ void ledger_close(struct ledger *ledger)
 {
     if (!ledger)
         return;
-    disconnect(ledger);
+    ledger_disconnect(ledger);
     for (size_t i = 0; i < PROVED_SLOTS; i++)
         sts_buf_fini(&ledger->proved[i].body);
     sts_arena_free(ledger->arena);
@@ -229,7 +229,7 @@ void ledger_close(struct ledger *ledger)
  * that came with that file stays. */
 static void remove_stale_journal(struct ledger *ledger)
 {
-    if (!same(identify(ledger->wal_path), ledger->wal))
+    if (!ledger_same(ledger_identify(ledger->wal_path), ledger->wal))
         return;
     unlink(ledger->wal_path.ptr);
     unlink(ledger->shm_path.ptr);

@@ -44,7 +44,7 @@ enum lock_byte {
     BYTE_SERVER /* exclusive: the one server */
 };
 
-static bool take(int fd, enum lock_byte byte, short type)
+static bool lock_take(int fd, enum lock_byte byte, short type)
 {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
@@ -86,7 +86,7 @@ int ledger_lock(const char *path, bool exclusive)
 {
     int fd = open_lock(path);
 
-    if (fd >= 0 && !take(fd, BYTE_IDS, exclusive ? F_WRLCK : F_RDLCK))
+    if (fd >= 0 && !lock_take(fd, BYTE_IDS, exclusive ? F_WRLCK : F_RDLCK))
         return close_with(fd, errno);
     return fd;
 }
@@ -96,7 +96,7 @@ int ledger_lock_server(const char *path)
     int fd = ledger_lock(path, false);
 
     /* In this order: whoever gets this far meets servers only. */
-    if (fd >= 0 && !take(fd, BYTE_SERVER, F_WRLCK))
+    if (fd >= 0 && !lock_take(fd, BYTE_SERVER, F_WRLCK))
         return close_with(fd, errno == EAGAIN ? EADDRINUSE : errno);
     return fd;
 }

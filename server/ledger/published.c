@@ -28,7 +28,7 @@ struct marks {
     sqlite3_stmt *publish, *withdraw, *done, *differs;
 };
 
-static int prepare(struct ledger *ledger, struct marks *m)
+static int published_prepare(struct ledger *ledger, struct marks *m)
 {
     const struct ledger_statement all[] = {
         {&m->publish, "INSERT OR REPLACE INTO published VALUES (?1, ?2, ?3)"},
@@ -42,7 +42,7 @@ static int prepare(struct ledger *ledger, struct marks *m)
     return ledger_prepare_all(ledger, all, sizeof(all) / sizeof(*all));
 }
 
-static void finalize(struct marks *m)
+static void published_finalize(struct marks *m)
 {
     sqlite3_stmt **const all[] = {&m->publish, &m->withdraw, &m->done, &m->differs};
 
@@ -52,7 +52,7 @@ static void finalize(struct marks *m)
     }
 }
 
-static int mark(struct marks *m, const struct ledger_published *item)
+static int published_mark(struct marks *m, const struct ledger_published *item)
 {
     sqlite3_stmt *const stmts[] = {item->id.len ? m->publish : m->withdraw, m->done, m->differs};
     int rc = SQLITE_OK;
@@ -71,11 +71,11 @@ static int mark(struct marks *m, const struct ledger_published *item)
 static int mark_all(struct ledger *ledger, void *data)
 {
     struct marks *m = data;
-    int rc = prepare(ledger, m);
+    int rc = published_prepare(ledger, m);
 
     for (size_t i = 0; rc == SQLITE_OK && i < m->count; i++)
-        rc = mark(m, &m->items[i]);
-    finalize(m);
+        rc = published_mark(m, &m->items[i]);
+    published_finalize(m);
     return rc;
 }
 

@@ -39,7 +39,7 @@ static const char *const steps[] = {
 const struct ledger_schema ledger_schema = {steps, sizeof(steps) / sizeof(*steps)};
 
 /* The number that a query gives, 0 when it gives none. */
-static int ask(sqlite3 *db, const char *sql, int *out)
+static int schema_ask(sqlite3 *db, const char *sql, int *out)
 {
     sqlite3_stmt *stmt = NULL;
 
@@ -57,12 +57,12 @@ static int ask(sqlite3 *db, const char *sql, int *out)
 static int read_version(sqlite3 *db, int *version)
 {
     int application, objects;
-    int rc = ask(db, "PRAGMA application_id", &application);
+    int rc = schema_ask(db, "PRAGMA application_id", &application);
 
     if (rc == SQLITE_OK)
-        rc = ask(db, "PRAGMA user_version", version);
+        rc = schema_ask(db, "PRAGMA user_version", version);
     if (rc == SQLITE_OK)
-        rc = ask(db, "SELECT count(*) FROM sqlite_schema", &objects);
+        rc = schema_ask(db, "SELECT count(*) FROM sqlite_schema", &objects);
     if (rc != SQLITE_OK)
         return rc;
     if (application == LEDGER_APPLICATION_ID)
@@ -70,7 +70,7 @@ static int read_version(sqlite3 *db, int *version)
     return application || *version || objects ? LEDGER_RC_FOREIGN : LEDGER_RC_EMPTY;
 }
 
-static int compare(sqlite3 *db, const struct ledger_schema *schema, int *version)
+static int schema_compare(sqlite3 *db, const struct ledger_schema *schema, int *version)
 {
     int rc = read_version(db, version);
 
@@ -84,16 +84,16 @@ int ledger_schema_check(sqlite3 *db, const struct ledger_schema *schema)
     int version = 0;
 
     if (!sqlite3_get_autocommit(db))
-        return compare(db, schema, &version);
+        return schema_compare(db, schema, &version);
     /* One view of the whole: another process may be making it right now. */
     int rc = sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
     if (rc == SQLITE_OK)
-        rc = compare(db, schema, &version);
+        rc = schema_compare(db, schema, &version);
     sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return rc;
 }
 
-static int apply(sqlite3 *db, const struct ledger_schema *schema, int version)
+static int schema_apply(sqlite3 *db, const struct ledger_schema *schema, int version)
 {
     char stamp[96];
     int rc = SQLITE_OK;
@@ -113,9 +113,9 @@ int ledger_schema_migrate(sqlite3 *db, const struct ledger_schema *schema)
     if (rc != SQLITE_OK)
         return rc;
     /* Looked at inside the write lock: another process may have migrated meanwhile. */
-    rc = compare(db, schema, &version);
+    rc = schema_compare(db, schema, &version);
     if (rc == LEDGER_RC_EMPTY || rc == LEDGER_RC_OLDER)
-        rc = apply(db, schema, version);
+        rc = schema_apply(db, schema, version);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
     if (rc != SQLITE_OK)

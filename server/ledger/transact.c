@@ -9,7 +9,7 @@ int ledger_run(sqlite3_stmt *stmt)
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int transact(struct ledger *ledger, const char *begin, ledger_work *work, void *data)
+static int transact_once(struct ledger *ledger, const char *begin, ledger_work *work, void *data)
 {
     int rc = ledger_exec(ledger, begin);
 
@@ -30,8 +30,8 @@ bool ledger_transact(struct ledger *ledger, ledger_work *work, void *data, struc
 {
     if (!ledger_refresh(ledger, LEDGER_WRITE, diags))
         return false;
-    int rc = transact(ledger, "BEGIN", work, data);
+    int rc = transact_once(ledger, "BEGIN", work, data);
     if ((rc & 0xff) == SQLITE_BUSY)
-        rc = transact(ledger, "BEGIN IMMEDIATE", work, data);
+        rc = transact_once(ledger, "BEGIN IMMEDIATE", work, data);
     return rc == SQLITE_OK || ledger_fail(ledger, rc, diags);
 }

@@ -10,8 +10,8 @@
 
 enum { INPUT_MAX = 1024 };
 
-static bool refuse(struct sts_diags *diags, struct sts_pos where, const char *code,
-                   struct sts_str in, const char *what, const char *help)
+static bool domain_refuse(struct sts_diags *diags, struct sts_pos where, const char *code,
+                          struct sts_str in, const char *what, const char *help)
 {
     struct sts_diag *diag = sts_diag_add(diags, STS_ERROR, code, where, "\"%.*s\" %s",
                                          STS_ARG(sts_str_sub(in, 0, 300)), what);
@@ -29,7 +29,7 @@ static bool is_ascii(struct sts_str s)
 }
 
 /* How many octets from `from` on are in `set`. */
-static size_t span(struct sts_str s, size_t from, const char *set)
+static size_t domain_span(struct sts_str s, size_t from, const char *set)
 {
     size_t i = from;
     while (i < s.len && s.ptr[i] && strchr(set, s.ptr[i]))
@@ -46,9 +46,9 @@ static bool looks_like_address(struct sts_str s)
         dots += s.ptr[i] == '.';
         colons += s.ptr[i] == ':';
     }
-    size_t hex = span(s, 0, "0123456789abcdefABCDEF:./");
+    size_t hex = domain_span(s, 0, "0123456789abcdefABCDEF:./");
     return s.ptr[0] == '[' ||
-           (dots >= 3 && sts_is_digit(s.ptr[0]) && span(s, 0, "0123456789./") == s.len) ||
+           (dots >= 3 && sts_is_digit(s.ptr[0]) && domain_span(s, 0, "0123456789./") == s.len) ||
            (colons > 1 && (hex == s.len || s.ptr[hex] == '%'));
 }
 
@@ -57,8 +57,8 @@ static bool check_printable(struct sts_str in, struct sts_pos where, struct sts_
     for (size_t i = 0; i < in.len; i++) {
         unsigned char c = (unsigned char)in.ptr[i];
         if (c == ' ')
-            return refuse(diags, where, "domain-space", in, "contains a space",
-                          "write one bare host name, without a preference or comment");
+            return domain_refuse(diags, where, "domain-space", in, "contains a space",
+                                 "write one bare host name, without a preference or comment");
         if (c < ' ' || c == 0x7f) {
             struct sts_diag *diag = sts_diag_add(
                 diags, STS_ERROR, "domain-control-character", where,
@@ -87,19 +87,21 @@ static bool check_shape(struct sts_str in, struct sts_pos where, struct sts_diag
     };
 
     if (in.len == 0)
-        return refuse(diags, where, "domain-empty", in, "is not a domain: it is empty",
-                      "write a name such as example.org");
+        return domain_refuse(diags, where, "domain-empty", in, "is not a domain: it is empty",
+                             "write a name such as example.org");
     if (in.len > INPUT_MAX)
-        return refuse(diags, where, "domain-too-long", in, "is longer than 253 octets",
-                      "RFC 1035 section 2.3.4 allows 253 octets");
+        return domain_refuse(diags, where, "domain-too-long", in, "is longer than 253 octets",
+                             "RFC 1035 section 2.3.4 allows 253 octets");
     if (!check_printable(in, where, diags))
         return false;
     if (looks_like_address(in))
-        return refuse(diags, where, "domain-ip-address", in, "is an IP address, not a host name",
-                      "write the host name; MTA-STS works with names alone");
+        return domain_refuse(diags, where, "domain-ip-address", in,
+                             "is an IP address, not a host name",
+                             "write the host name; MTA-STS works with names alone");
     for (size_t i = 0; i < sizeof(mistakes) / sizeof(*mistakes); i++)
         if (sts_str_find(in, mistakes[i].sign, 0) < in.len)
-            return refuse(diags, where, mistakes[i].code, in, mistakes[i].what, mistakes[i].help);
+            return domain_refuse(diags, where, mistakes[i].code, in, mistakes[i].what,
+                                 mistakes[i].help);
     return true;
 }
 
@@ -126,28 +128,32 @@ static bool check_label(struct sts_str label, struct sts_str whole, struct sts_p
                         struct sts_diags *diags)
 {
     if (label.len == 0)
-        return refuse(diags, where, "domain-empty-label", whole,
-                      "has an empty label (two dots in a row, or a dot at an end)",
-                      "write labels joined by single dots, such as mx1.example.org");
+        return domain_refuse(diags, where, "domain-empty-label", whole,
+                             "has an empty label (two dots in a row, or a dot at an end)",
+                             "write labels joined by single dots, such as mx1.example.org");
     if (label.len > STS_LABEL_MAX)
-        return refuse(diags, where, "domain-label-too-long", whole,
-                      "has a label of more than 63 octets", "RFC 1035 section 2.3.4 allows 63");
+        return domain_refuse(diags, where, "domain-label-too-long", whole,
+                             "has a label of more than 63 octets",
+                             "RFC 1035 section 2.3.4 allows 63");
     if (label.ptr[0] == '-' || label.ptr[label.len - 1] == '-')
-        return refuse(diags, where, "domain-hyphen", whole,
-                      "has a label that begins or ends with a hyphen",
-                      "hyphens stand inside a label only (RFC 5321 section 4.1.2)");
+        return domain_refuse(diags, where, "domain-hyphen", whole,
+                             "has a label that begins or ends with a hyphen",
+                             "hyphens stand inside a label only (RFC 5321 section 4.1.2)");
     for (size_t i = 0; i < label.len; i++) {
         char c = label.ptr[i];
         if (c == '_')
-            return refuse(diags, where, "domain-underscore", whole, "contains an underscore",
-                          "host names have letters, digits and hyphens (RFC 5321 section 4.1.2)");
+            return domain_refuse(
+                diags, where, "domain-underscore", whole, "contains an underscore",
+                "host names have letters, digits and hyphens (RFC 5321 section 4.1.2)");
         if (c == '*')
-            return refuse(diags, where, "domain-wildcard", whole, "has a * where none is allowed",
-                          "only an mx may have one, as its whole left-most label: *.example.org");
+            return domain_refuse(
+                diags, where, "domain-wildcard", whole, "has a * where none is allowed",
+                "only an mx may have one, as its whole left-most label: *.example.org");
         if (!sts_is_alnum(c) && c != '-')
-            return refuse(diags, where, "domain-character", whole,
-                          "contains a character that no host name has",
-                          "host names have letters, digits and hyphens (RFC 5321 section 4.1.2)");
+            return domain_refuse(
+                diags, where, "domain-character", whole,
+                "contains a character that no host name has",
+                "host names have letters, digits and hyphens (RFC 5321 section 4.1.2)");
     }
     return true;
 }
@@ -173,9 +179,9 @@ static bool check_top_label(struct sts_str name, struct sts_pos where, struct st
         i--;
     if (i == name.len || (i > 0 && name.ptr[i - 1] != '.'))
         return true;
-    return refuse(diags, where, "domain-ip-address", name,
-                  "ends in a number: this is an IP address or part of one, not a host name",
-                  "senders compare names of MX records; write the host name");
+    return domain_refuse(diags, where, "domain-ip-address", name,
+                         "ends in a number: this is an IP address or part of one, not a host name",
+                         "senders compare names of MX records; write the host name");
 }
 
 bool sts_name_check_wire(struct sts_str name)
@@ -197,7 +203,7 @@ bool sts_name_check_wire(struct sts_str name)
     return true;
 }
 
-static struct sts_str lower(struct sts_arena *arena, struct sts_str in)
+static struct sts_str domain_lower(struct sts_arena *arena, struct sts_str in)
 {
     char *copy = sts_arena_alloc(arena, in.len + 1);
     for (size_t i = 0; i < in.len; i++)
@@ -220,8 +226,9 @@ static bool strip_dot(struct sts_str *name, enum sts_domain_form form, struct st
     if (name->len < 2 || name->ptr[name->len - 1] != '.')
         return true;
     if (form == STS_DOMAIN_WIRE)
-        return refuse(diags, where, "domain-trailing-dot", *name, "ends with a dot",
-                      "leave the dot away: with it mox refuses the policy, others match nothing");
+        return domain_refuse(
+            diags, where, "domain-trailing-dot", *name, "ends with a dot",
+            "leave the dot away: with it mox refuses the policy, others match nothing");
     *name = sts_str_sub(*name, 0, name->len - 1);
     return true;
 }
@@ -238,8 +245,9 @@ static bool check_a_labels(struct sts_arena *arena, struct sts_str name, struct 
     if (!to_a_labels(arena, name, where, diags, &again))
         return false;
     return sts_str_eq(name, again) ||
-           refuse(diags, where, "domain-idna", name, "has an A-label that stands for another name",
-                  "write the U-label or A-label (xn--...) as registered");
+           domain_refuse(diags, where, "domain-idna", name,
+                         "has an A-label that stands for another name",
+                         "write the U-label or A-label (xn--...) as registered");
 }
 
 bool sts_domain_parse(struct sts_arena *arena, struct sts_str in, enum sts_domain_form form,
@@ -251,17 +259,17 @@ bool sts_domain_parse(struct sts_arena *arena, struct sts_str in, enum sts_domai
         return false;
     if (!is_ascii(name)) {
         if (form == STS_DOMAIN_WIRE)
-            return refuse(diags, where, "domain-u-label", in, "is not ASCII",
-                          "write the A-label, xn--... (RFC 8461 section 3.2)");
+            return domain_refuse(diags, where, "domain-u-label", in, "is not ASCII",
+                                 "write the A-label, xn--... (RFC 8461 section 3.2)");
         if (!to_a_labels(arena, name, where, diags, &name))
             return false;
     }
-    name = lower(arena, name);
+    name = domain_lower(arena, name);
     if (!check_labels(name, where, diags) || !check_top_label(name, where, diags))
         return false;
     if (name.len > STS_DOMAIN_MAX)
-        return refuse(diags, where, "domain-too-long", in, "is longer than 253 octets",
-                      "RFC 1035 section 2.3.4 allows 253 octets");
+        return domain_refuse(diags, where, "domain-too-long", in, "is longer than 253 octets",
+                             "RFC 1035 section 2.3.4 allows 253 octets");
     if (!check_a_labels(arena, name, where, diags))
         return false;
     *out = name;

@@ -104,7 +104,8 @@ struct linter {
     struct sts_diags *diags;
 };
 
-static void report(struct linter *l, enum lint which, struct sts_pos where, struct sts_str subject)
+static void lint_report(struct linter *l, enum lint which, struct sts_pos where,
+                        struct sts_str subject)
 {
     const struct sts_lint *lint = &sts_lints[which];
     struct sts_diag *diag =
@@ -116,7 +117,7 @@ static void report(struct linter *l, enum lint which, struct sts_pos where, stru
                   others ? lint->hurts : "", others ? ")" : "");
 }
 
-static struct sts_pos place(struct sts_pos own, struct sts_pos fallback)
+static struct sts_pos lint_place(struct sts_pos own, struct sts_pos fallback)
 {
     return own.line ? own : fallback;
 }
@@ -124,27 +125,27 @@ static struct sts_pos place(struct sts_pos own, struct sts_pos fallback)
 static struct sts_pos mx_place(const struct linter *l, size_t i)
 {
     struct sts_pos where = l->context->where;
-    return l->context->mx_where ? place(l->context->mx_where[i], where) : where;
+    return l->context->mx_where ? lint_place(l->context->mx_where[i], where) : where;
 }
 
 static void lint_max_age(struct linter *l)
 {
     uint32_t age = l->policy->max_age;
     bool enforce = l->policy->mode == STS_MODE_ENFORCE;
-    struct sts_pos where = place(l->context->max_age_where, l->context->where);
+    struct sts_pos where = lint_place(l->context->max_age_where, l->context->where);
 
     if (age == 0)
-        report(l, MAX_AGE_ZERO, where, (struct sts_str){0});
+        lint_report(l, MAX_AGE_ZERO, where, (struct sts_str){0});
     else if (age > STS_MAX_AGE_LIMIT)
-        report(l, MAX_AGE_ABOVE_LIMIT, where, (struct sts_str){0});
+        lint_report(l, MAX_AGE_ABOVE_LIMIT, where, (struct sts_str){0});
     else if (age < DAY)
-        report(l, MAX_AGE_BELOW_DAY, where, (struct sts_str){0});
+        lint_report(l, MAX_AGE_BELOW_DAY, where, (struct sts_str){0});
     else if (enforce && age < 7 * DAY)
-        report(l, MAX_AGE_BELOW_WEEK, where, (struct sts_str){0});
+        lint_report(l, MAX_AGE_BELOW_WEEK, where, (struct sts_str){0});
     else if (enforce && age < 14 * DAY)
-        report(l, MAX_AGE_BELOW_FORTNIGHT, where, (struct sts_str){0});
+        lint_report(l, MAX_AGE_BELOW_FORTNIGHT, where, (struct sts_str){0});
     else if (enforce && age < 28 * DAY)
-        report(l, MAX_AGE_BELOW_FOUR_WEEKS, where, (struct sts_str){0});
+        lint_report(l, MAX_AGE_BELOW_FOUR_WEEKS, where, (struct sts_str){0});
 }
 
 static void lint_size(struct linter *l)
@@ -155,19 +156,19 @@ static void lint_size(struct linter *l)
         return;
     sts_policy_render(&body, l->policy);
     if (body.len > STS_POLICY_HARD_MAX)
-        report(l, BODY_HUGE, l->context->where, (struct sts_str){0});
+        lint_report(l, BODY_HUGE, l->context->where, (struct sts_str){0});
     else if (body.len > WARN_SIZE)
-        report(l, BODY_LARGE, l->context->where, (struct sts_str){0});
+        lint_report(l, BODY_LARGE, l->context->where, (struct sts_str){0});
     sts_buf_fini(&body);
 }
 
-static int by_bytes(const void *a, const void *b)
+static int lint_by_bytes(const void *a, const void *b)
 {
     return sts_str_cmp(*(const struct sts_str *)a, *(const struct sts_str *)b);
 }
 
 /* Only the wildcard one label up covers a name, and the patterns are sorted. */
-static bool covered(const struct sts_policy *policy, struct sts_str mx)
+static bool lint_covered(const struct sts_policy *policy, struct sts_str mx)
 {
     char wide[STS_DOMAIN_MAX + 2];
     size_t dot = sts_str_find(mx, '.', 0);
@@ -177,7 +178,7 @@ static bool covered(const struct sts_policy *policy, struct sts_str mx)
     wide[0] = '*';
     memcpy(wide + 1, mx.ptr + dot, mx.len - dot);
     const struct sts_str key = {wide, 1 + mx.len - dot};
-    return bsearch(&key, policy->mx, policy->mx_count, sizeof(key), by_bytes) != NULL;
+    return bsearch(&key, policy->mx, policy->mx_count, sizeof(key), lint_by_bytes) != NULL;
 }
 
 static void lint_mx(struct linter *l, size_t i)
@@ -187,13 +188,13 @@ static void lint_mx(struct linter *l, size_t i)
     struct sts_str base = wild ? sts_str_sub(mx, 2, mx.len) : mx;
 
     if (wild && sts_domain_is_public_suffix(base))
-        report(l, MX_PUBLIC_SUFFIX, mx_place(l, i), mx);
+        lint_report(l, MX_PUBLIC_SUFFIX, mx_place(l, i), mx);
     else if (wild && sts_str_eq(base, l->context->domain))
-        report(l, MX_OWN_DOMAIN, mx_place(l, i), mx);
+        lint_report(l, MX_OWN_DOMAIN, mx_place(l, i), mx);
     if (!wild && sts_domain_labels(mx) == 1)
-        report(l, MX_SINGLE_LABEL, mx_place(l, i), mx);
-    if (covered(l->policy, mx))
-        report(l, MX_COVERED, mx_place(l, i), mx);
+        lint_report(l, MX_SINGLE_LABEL, mx_place(l, i), mx);
+    if (lint_covered(l->policy, mx))
+        lint_report(l, MX_COVERED, mx_place(l, i), mx);
 }
 
 static void lint_domain(struct linter *l)
@@ -203,11 +204,11 @@ static void lint_domain(struct linter *l)
     if (!domain.len)
         return;
     if (sts_domain_labels(domain) == 1)
-        report(l, DOMAIN_SINGLE_LABEL, l->context->where, domain);
+        lint_report(l, DOMAIN_SINGLE_LABEL, l->context->where, domain);
     else if (sts_domain_is_public_suffix(domain))
-        report(l, DOMAIN_PUBLIC_SUFFIX, l->context->where, domain);
+        lint_report(l, DOMAIN_PUBLIC_SUFFIX, l->context->where, domain);
     if (domain.len > DOMAIN_ROOM)
-        report(l, DOMAIN_NO_ROOM, l->context->where, domain);
+        lint_report(l, DOMAIN_NO_ROOM, l->context->where, domain);
 }
 
 bool sts_policy_lint(const struct sts_policy *policy, const struct sts_lint_context *context,
@@ -215,19 +216,19 @@ bool sts_policy_lint(const struct sts_policy *policy, const struct sts_lint_cont
 {
     struct linter l = {policy, context, diags};
     size_t errors = diags->errors;
-    struct sts_pos mode_where = place(context->mode_where, context->where);
+    struct sts_pos mode_where = lint_place(context->mode_where, context->where);
 
     lint_domain(&l);
     if (policy->mx_count == 0)
-        report(&l, policy->mode == STS_MODE_NONE ? MX_MISSING_NONE : MX_MISSING, context->where,
-               (struct sts_str){0});
+        lint_report(&l, policy->mode == STS_MODE_NONE ? MX_MISSING_NONE : MX_MISSING,
+                    context->where, (struct sts_str){0});
     for (size_t i = 0; i < policy->mx_count; i++)
         lint_mx(&l, i);
     lint_max_age(&l);
     lint_size(&l);
     if (policy->mode == STS_MODE_ENFORCE && context->tlsrpt_known && !context->has_tlsrpt)
-        report(&l, TLSRPT_MISSING, mode_where, (struct sts_str){0});
+        lint_report(&l, TLSRPT_MISSING, mode_where, (struct sts_str){0});
     if (policy->mode == STS_MODE_TESTING)
-        report(&l, MODE_TESTING, mode_where, (struct sts_str){0});
+        lint_report(&l, MODE_TESTING, mode_where, (struct sts_str){0});
     return diags->errors == errors;
 }

@@ -32,7 +32,7 @@ static bool starts_comment(struct sts_str line)
 }
 
 /* False when what stands before the colon is no field name: it has been reported. */
-static bool check_name(struct parser *p, struct sts_str line, size_t colon)
+static bool parse_check_name(struct parser *p, struct sts_str line, size_t colon)
 {
     struct sts_str name = sts_str_sub(line, 0, colon);
 
@@ -64,7 +64,7 @@ static void parse_field(struct parser *p, struct sts_str line)
     size_t colon = sts_str_find(line, ':', 0);
     struct sts_str name = sts_str_sub(line, 0, colon);
 
-    if (!check_octets(p, line) || !check_name(p, line, colon)) {
+    if (!check_octets(p, line) || !parse_check_name(p, line, colon)) {
         /* "mode = enforce" has no colon, and is still where the mode was meant to be. */
         size_t equals = sts_str_find(name, '=', 0);
         sts_parser_note_near(p, sts_str_sub(name, 0, equals));
@@ -81,7 +81,7 @@ static void parse_field(struct parser *p, struct sts_str line)
     sts_parser_take(p, name, value, start);
 }
 
-static void parse_line(struct parser *p, struct sts_str line)
+static void parse_one_line(struct parser *p, struct sts_str line)
 {
     p->shift = 0;
     if (p->pos.line == 1 && sts_str_starts(line, bom)) {
@@ -114,7 +114,7 @@ static void parse_lines(struct parser *p, struct sts_str body)
             p->has_lf |= !crlf;
         }
         p->pos.line++;
-        parse_line(p, sts_str_sub(body, from, to));
+        parse_one_line(p, sts_str_sub(body, from, to));
         from = lf + 1;
     }
 }

@@ -38,7 +38,7 @@ void sts_parser_note_near(struct parser *p, struct sts_str name)
             p->seen[i].near = sts_parser_at(p, 0);
 }
 
-static void take_version(struct parser *p, struct sts_str value, size_t column)
+static void parse_field_take_version(struct parser *p, struct sts_str value, size_t column)
 {
     if (sts_str_is(value, "STSv1"))
         return;
@@ -46,7 +46,7 @@ static void take_version(struct parser *p, struct sts_str value, size_t column)
                       "write version: STSv1");
 }
 
-static void take_mode(struct parser *p, struct sts_str value, size_t column)
+static void parse_field_take_mode(struct parser *p, struct sts_str value, size_t column)
 {
     if (sts_mode_from(value, &p->policy.mode))
         return;
@@ -61,7 +61,7 @@ static void take_mode(struct parser *p, struct sts_str value, size_t column)
 }
 
 /* The grammar allows 10 digits; erratum 7282 proposes 8, what the limit needs. */
-static void take_max_age(struct parser *p, struct sts_str value, size_t column)
+static void parse_field_take_max_age(struct parser *p, struct sts_str value, size_t column)
 {
     unsigned long long seconds;
 
@@ -81,7 +81,7 @@ static void take_max_age(struct parser *p, struct sts_str value, size_t column)
                           "write the number without them");
 }
 
-static void take_mx(struct parser *p, struct sts_str value, size_t column)
+static void parse_field_take_mx(struct parser *p, struct sts_str value, size_t column)
 {
     struct mx_entry entry = {.where = sts_parser_at(p, column)};
 
@@ -133,10 +133,10 @@ static void report_repeated(struct parser *p, const struct seen *seen, const cha
 void sts_parser_take(struct parser *p, struct sts_str name, struct sts_str value, size_t column)
 {
     static void (*const take[])(struct parser *, struct sts_str, size_t) = {
-        [FIELD_VERSION] = take_version,
-        [FIELD_MODE] = take_mode,
-        [FIELD_MX] = take_mx,
-        [FIELD_MAX_AGE] = take_max_age,
+        [FIELD_VERSION] = parse_field_take_version,
+        [FIELD_MODE] = parse_field_take_mode,
+        [FIELD_MX] = parse_field_take_mx,
+        [FIELD_MAX_AGE] = parse_field_take_max_age,
     };
 
     for (size_t i = 0; i < FIELDS; i++) {

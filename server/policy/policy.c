@@ -26,7 +26,7 @@ bool sts_mode_from(struct sts_str name, enum sts_mode *out)
     return false;
 }
 
-static int by_bytes(const void *a, const void *b)
+static int policy_by_bytes(const void *a, const void *b)
 {
     return sts_str_cmp(*(const struct sts_str *)a, *(const struct sts_str *)b);
 }
@@ -38,7 +38,7 @@ void sts_policy_canonicalise(struct sts_arena *arena, struct sts_policy *policy)
 
     if (policy->mx_count)
         memcpy(mx, policy->mx, policy->mx_count * sizeof(*mx));
-    qsort(mx, policy->mx_count, sizeof(*mx), by_bytes);
+    qsort(mx, policy->mx_count, sizeof(*mx), policy_by_bytes);
     for (size_t i = 0; i < policy->mx_count; i++)
         if (kept == 0 || !sts_str_eq(mx[kept - 1], mx[i]))
             mx[kept++] = mx[i];

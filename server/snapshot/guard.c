@@ -26,8 +26,8 @@ static time_t held_until(struct build *b, struct sts_str domain, const struct st
     return until;
 }
 
-static void warn(struct build *b, struct sts_pos where, struct sts_str domain, const char *code,
-                 const char *what, const char *help, time_t until)
+static void guard_warn(struct build *b, struct sts_pos where, struct sts_str domain,
+                       const char *code, const char *what, const char *help, time_t until)
 {
     char day[ROLLOUT_TIME_SIZE];
     struct sts_diag *diag = sts_diag_add(b->diags, STS_WARNING, code, where, "%s until %s", what,
@@ -64,7 +64,7 @@ static void guard_removed(struct build *b, struct sts_str domain, const struct s
     report_removed(b->diags, (struct sts_pos){b->snapshot->main_file, 0, 0}, domain, until);
 }
 
-static bool has_mx(const struct sts_policy *policy, struct sts_str mx)
+static bool guard_has_mx(const struct sts_policy *policy, struct sts_str mx)
 {
     for (size_t i = 0; i < policy->mx_count; i++)
         if (sts_str_eq(policy->mx[i], mx))
@@ -77,7 +77,7 @@ static bool takes_mx_away(const struct sts_policy *is, const struct sts_policy *
     bool away = false;
 
     for (size_t i = 0; !away && i < was->mx_count; i++)
-        away = !has_mx(is, was->mx[i]);
+        away = !guard_has_mx(is, was->mx[i]);
     return away;
 }
 
@@ -93,22 +93,22 @@ static void guard_changed(struct build *b, const struct tenant *t, const struct 
     struct sts_pos where = tenant_where(b->snapshot, t);
     time_t until = held_until(b, t->domain, was);
     for (size_t i = 0; i < was->mx_count; i++) {
-        if (has_mx(is, was->mx[i]))
+        if (guard_has_mx(is, was->mx[i]))
             continue;
         snprintf(what, sizeof(what), "senders may hold the policy with mx %.*s",
                  STS_ARG(was->mx[i]));
-        warn(b, where, t->domain, "mx-removed", what,
-             "this host must accept mail until then, or keep its mx in the policy", until);
+        guard_warn(b, where, t->domain, "mx-removed", what,
+                   "this host must accept mail until then, or keep its mx in the policy", until);
     }
     if (is->max_age >= was->max_age)
         return;
     snprintf(what, sizeof(what), "senders may hold the policy with max_age %u", was->max_age);
-    warn(b, where, t->domain, "max-age-shortened", what,
-         "until then the longer one counts, also for a removal", until);
+    guard_warn(b, where, t->domain, "max-age-shortened", what,
+               "until then the longer one counts, also for a removal", until);
 }
 
-static void guard(struct build *b, const struct snapshot_change *change,
-                  const struct sts_policy *was)
+static void guard_judge(struct build *b, const struct snapshot_change *change,
+                        const struct sts_policy *was)
 {
     /* What was never served, for want of a certificate, nobody holds. */
     if (change->tenant)
@@ -127,11 +127,11 @@ static void on_change(void *data, const struct snapshot_change *change)
     changes->changed += change->kind == CHANGE_CHANGED;
     changes->removed += change->kind == CHANGE_REMOVED;
     if (change->before) {
-        guard(b, change, tenant_policy(change->before));
+        guard_judge(b, change, tenant_policy(change->before));
     } else if (change->kind != CHANGE_ADDED) {
         struct sts_arena *scratch = sts_arena_new();
         if (body_policy(scratch, change->body, &was))
-            guard(b, change, &was);
+            guard_judge(b, change, &was);
         sts_arena_free(scratch);
     }
 }

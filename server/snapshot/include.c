@@ -55,7 +55,7 @@ static int base_error(struct build *b, struct sts_str pattern)
     return list_error(file_resolve(s->arena, s->base_dir, pattern).ptr);
 }
 
-static bool is_gone(int error)
+static bool include_is_gone(int error)
 {
     return error == ENOENT || error == ENOTDIR;
 }
@@ -71,7 +71,7 @@ static void no_match(struct build *b, const struct sts_path *pattern)
     b->missing |= error || !wild;
 }
 
-static void unlisted(struct build *b, const struct sts_path *pattern, int error)
+static void include_unlisted(struct build *b, const struct sts_path *pattern, int error)
 {
     struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, "file-unreadable", pattern->where,
                                          "%.*s %s", STS_ARG(pattern->path), file_error(error));
@@ -87,7 +87,7 @@ static int glob_errno;
 static int on_glob_error(const char *path, int error)
 {
     (void)path;
-    if (!is_gone(error))
+    if (!include_is_gone(error))
         glob_errno = error;
     return 0;
 }
@@ -109,7 +109,7 @@ void sources_include(struct build *b, const struct sts_path *pattern)
     if (rc != 0 && rc != GLOB_NOMATCH)
         glob_errno = ENOMEM;
     if (glob_errno)
-        unlisted(b, pattern, glob_errno);
+        include_unlisted(b, pattern, glob_errno);
     else if (rc == GLOB_NOMATCH)
         no_match(b, pattern);
     if (rc != 0)
@@ -229,7 +229,7 @@ bool source_is_lost(struct build *b, struct sts_str name)
     return b->judged_lost;
 }
 
-static void vanished(struct build *b, const struct snapshot_source *old)
+static void include_vanished(struct build *b, const struct snapshot_source *old)
 {
     struct sts_str name = old->source->name;
     struct absence how;
@@ -266,5 +266,5 @@ void sources_keep_vanished(struct build *b)
             there[s->sources[i].before - 1] = true;
     for (size_t i = 0; previous && i < previous->source_count; i++)
         if (!previous->sources[i].source->is_main && !there[i])
-            vanished(b, &previous->sources[i]);
+            include_vanished(b, &previous->sources[i]);
 }

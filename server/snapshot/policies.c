@@ -4,7 +4,7 @@
 
 #include "server/snapshot/parts.h"
 
-static int by_name(const void *a, const void *b)
+static int policies_by_name(const void *a, const void *b)
 {
     const struct sts_named_policy *x = *(const struct sts_named_policy *const *)a;
     const struct sts_named_policy *y = *(const struct sts_named_policy *const *)b;
@@ -47,13 +47,13 @@ void policies_collect(struct build *b)
     for (size_t i = 0; i < s->source_count; i++)
         for (size_t j = 0; j < s->sources[i].source->policy_count; j++)
             s->policies[kept++] = &s->sources[i].source->policies[j];
-    qsort(s->policies, total, sizeof(*s->policies), by_name);
+    qsort(s->policies, total, sizeof(*s->policies), policies_by_name);
     s->policy_count = total;
     b->same_policies = same_as_before(b);
     report_duplicates(b);
 }
 
-static bool belongs(const struct sts_source *source, const struct sts_named_policy *policy)
+static bool policies_belongs(const struct sts_source *source, const struct sts_named_policy *policy)
 {
     uintptr_t from = (uintptr_t)source->policies, at = (uintptr_t)policy;
     return at >= from && at < from + source->policy_count * sizeof(*policy);
@@ -72,14 +72,14 @@ const struct sts_named_policy *policies_find(const struct build *b, const struct
     if (!name.len || all == end)
         return NULL;
     const struct sts_named_policy **found =
-        bsearch(&pointer, all, b->snapshot->policy_count, sizeof(*all), by_name);
+        bsearch(&pointer, all, b->snapshot->policy_count, sizeof(*all), policies_by_name);
     if (!found)
         return NULL;
     while (found > all && sts_str_eq(found[-1]->name, name))
         found--;
     for (const struct sts_named_policy **other = found + 1;
          other < end && sts_str_eq((*other)->name, name); other++) {
-        if (!belongs(source, *other))
+        if (!policies_belongs(source, *other))
             continue;
         struct sts_named_policy *lost = STS_NEW(b->snapshot->arena, struct sts_named_policy);
         *lost = **other;
@@ -89,7 +89,7 @@ const struct sts_named_policy *policies_find(const struct build *b, const struct
     return *found;
 }
 
-static const char *nearest(struct build *b, struct sts_str name)
+static const char *policies_nearest(struct build *b, struct sts_str name)
 {
     const struct snapshot *s = b->snapshot;
 
@@ -104,7 +104,7 @@ void policies_suggest(struct build *b, struct sts_str name, struct sts_diags *di
                       struct sts_diag *report)
 {
     /* Each one looks at all names; after a hundred, one more is of no help. */
-    const char *near = b->suggestions++ < 100 ? nearest(b, name) : NULL;
+    const char *near = b->suggestions++ < 100 ? policies_nearest(b, name) : NULL;
     if (near && report)
         sts_diag_help(diags, report, "did you mean %s?", near);
 }

@@ -6,7 +6,7 @@
 #include "server/snapshot/parts.h"
 #include "server/tls/cert_pair.h"
 
-static int by_address(const void *a, const void *b)
+static int presented_by_address(const void *a, const void *b)
 {
     const struct presented *x = a, *y = b;
     uintptr_t p = (uintptr_t)x->pair, q = (uintptr_t)y->pair;
@@ -18,11 +18,11 @@ static int by_address(const void *a, const void *b)
     return (p > q) - (p < q);
 }
 
-static size_t unite(struct presented *list, size_t count)
+static size_t presented_unite(struct presented *list, size_t count)
 {
     size_t kept = 0;
 
-    qsort(list, count, sizeof(*list), by_address);
+    qsort(list, count, sizeof(*list), presented_by_address);
     for (size_t i = 0; i < count; i++) {
         if (kept && list[kept - 1].pair == list[i].pair)
             list[kept - 1].tenants++;
@@ -62,7 +62,7 @@ struct presented *snapshot_presented(const struct snapshot *s, const struct snap
         if (is.rsa && is.rsa != was.rsa)
             list[n++] = (struct presented){is.rsa, t, 1};
     }
-    *count = unite(list, n);
+    *count = presented_unite(list, n);
     return list;
 }
 

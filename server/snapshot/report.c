@@ -103,7 +103,7 @@ static json_t *tenants_json(const struct snapshot *s)
     return tenants;
 }
 
-static json_t *text_or_null(struct sts_str text)
+static json_t *report_text_or_null(struct sts_str text)
 {
     return text.len ? sts_json_str(text) : json_null();
 }
@@ -117,8 +117,8 @@ static void list_change(void *list, const struct snapshot_change *change)
 
     json_object_set_new(object, "domain", sts_json_str(change->domain));
     json_object_set_new(object, "change", json_string(words[change->kind]));
-    json_object_set_new(object, "before", text_or_null(change->body));
-    json_object_set_new(object, "after", text_or_null(after));
+    json_object_set_new(object, "before", report_text_or_null(change->body));
+    json_object_set_new(object, "after", report_text_or_null(after));
     json_array_append_new(list, object);
 }
 

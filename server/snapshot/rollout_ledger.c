@@ -13,17 +13,18 @@ struct reading {
     time_t now;
 };
 
-static time_t clamp(time_t at)
+static time_t rollout_ledger_clamp(time_t at)
 {
     return at < 0 ? 0 : at > ledger_last_time ? ledger_last_time : at;
 }
 
-static void add(void *data, const struct ledger_instance *i, bool readable)
+static void rollout_ledger_add(void *data, const struct ledger_instance *i, bool readable)
 {
     struct reading *r = data;
-    struct rollout_policy policy = {.first_served = clamp(i->first_served),
-                                    .last_served = i->last_served < 0 ? 1 : clamp(i->last_served),
-                                    .cached_until = i->cached_until};
+    struct rollout_policy policy = {
+        .first_served = rollout_ledger_clamp(i->first_served),
+        .last_served = i->last_served < 0 ? 1 : rollout_ledger_clamp(i->last_served),
+        .cached_until = i->cached_until};
 
     memcpy(policy.id, i->id, sizeof(policy.id));
     /* Only the body is proved by the digest; what stands beside it must be the same. */
@@ -39,7 +40,7 @@ static void add(void *data, const struct ledger_instance *i, bool readable)
     r->policies[r->count++] = policy;
 }
 
-static struct rollout_policy *copy(struct reading *r)
+static struct rollout_policy *rollout_ledger_copy(struct reading *r)
 {
     struct rollout_policy *policies = STS_ARRAY(r->arena, r->count, struct rollout_policy);
 
@@ -64,13 +65,13 @@ bool rollout_make(struct sts_arena *arena, struct ledger *ledger, const struct s
         tenant_reports(s, in.tenant, &reports);
     in.reports = reports > 0;
     if (ledger) {
-        ledger_each_entry(ledger, domain, add, &r, diags);
+        ledger_each_entry(ledger, domain, rollout_ledger_add, &r, diags);
         if (ledger_announced(ledger, domain, &announced, diags)) {
             in.announced = sts_arena_dup(arena, sts_str_from(announced.id)).ptr;
-            in.announced_at = clamp(announced.at);
+            in.announced_at = rollout_ledger_clamp(announced.at);
         }
     }
-    in.policies = copy(&r);
+    in.policies = rollout_ledger_copy(&r);
     in.count = r.count;
     *out = (struct rollout){0};
     if (in.tenant || in.count)

@@ -41,7 +41,7 @@ static bool is_recent(const struct plan *p, const struct rollout_policy *old)
            old->cached_until + RECENT > p->in->now;
 }
 
-static bool refuses(const struct plan *p, const struct rollout_policy *old)
+static bool rollout_mx_refuses(const struct plan *p, const struct rollout_policy *old)
 {
     return old->policy.mode == STS_MODE_ENFORCE && plan_is_held(p, old);
 }
@@ -105,7 +105,7 @@ static void find_dates(const struct plan *p, struct hosts *h)
 
     for (size_t k = 0; k < p->older; k++) {
         const struct rollout_policy *old = &p->in->policies[k];
-        bool held = refuses(p, old);
+        bool held = rollout_mx_refuses(p, old);
         if (old->policy.mode != STS_MODE_ENFORCE || (!held && !is_recent(p, old)) ||
             !lacks_any(old, current))
             continue;
@@ -119,7 +119,7 @@ static void find_dates(const struct plan *p, struct hosts *h)
     h->waits = h->known > p->in->now;
 }
 
-static bool has_all(const struct sts_policy *policy, struct names names)
+static bool rollout_mx_has_all(const struct sts_policy *policy, struct names names)
 {
     for (size_t i = 0; i < names.count; i++)
         if (!plan_has_mx(policy, names.list[i]))
@@ -135,7 +135,7 @@ static time_t since_when(const struct plan *p, struct names with, struct names w
 
     for (size_t k = p->older; k-- > 0; first--) {
         const struct rollout_policy *old = &p->in->policies[k];
-        bool fits = !old->damaged && has_all(&old->policy, with);
+        bool fits = !old->damaged && rollout_mx_has_all(&old->policy, with);
         for (size_t i = 0; fits && i < without.count; i++)
             fits = !plan_has_mx(&old->policy, without.list[i]);
         if (!fits)
@@ -145,7 +145,7 @@ static time_t since_when(const struct plan *p, struct names with, struct names w
 }
 
 /* "a, b, c", cut when there are many. */
-static struct sts_str join(struct plan *p, struct names names)
+static struct sts_str rollout_mx_join(struct plan *p, struct names names)
 {
     struct sts_buf out = {0};
 
@@ -166,18 +166,19 @@ static struct names all_mx(const struct sts_policy *policy)
 static void say_early(struct plan *p, const struct hosts *h)
 {
     char day[ROLLOUT_TIME_SIZE];
-    struct sts_str held = join(p, all_mx(h->early_policy));
+    struct sts_str held = rollout_mx_join(p, all_mx(h->early_policy));
 
     plan_step(p, STS_STEP_NOW, "mx-early", 0,
               "%.*s left the policy too early: until %s senders may hold one with %.*s alone, and "
               "refuse other hosts; put it back beside the new ones, leave it in the MX records, "
               "and publish the new id, which senders ask for before they give mail back",
-              STS_ARG(join(p, h->dropped)), rollout_day_after(day, h->early), STS_ARG(held));
+              STS_ARG(rollout_mx_join(p, h->dropped)), rollout_day_after(day, h->early),
+              STS_ARG(held));
 }
 
 static void say_fresh(struct plan *p, const struct hosts *h)
 {
-    struct sts_str fresh = join(p, h->fresh), old = join(p, h->old);
+    struct sts_str fresh = rollout_mx_join(p, h->fresh), old = rollout_mx_join(p, h->old);
 
     plan_step(p, STS_STEP_DONE, "mx-added", h->since, "the policy lists %.*s%s%.*s", STS_ARG(fresh),
               old.len ? " beside " : "", STS_ARG(old));
@@ -195,7 +196,7 @@ static void say_fresh(struct plan *p, const struct hosts *h)
         plan_step(p, STS_STEP_WAIT, "mx-known", h->known,
                   "senders may hold an enforced policy without %.*s; until then MX records must go "
                   "on naming %.*s",
-                  STS_ARG(fresh), STS_ARG(join(p, h->accepted)));
+                  STS_ARG(fresh), STS_ARG(rollout_mx_join(p, h->accepted)));
     else
         plan_step(p, STS_STEP_WAIT, "mx-known", h->known,
                   "senders may hold enforced policies without %.*s; until then no host is accepted "
@@ -206,7 +207,7 @@ static void say_fresh(struct plan *p, const struct hosts *h)
 static void say_switch(struct plan *p, const struct hosts *h)
 {
     time_t at = h->known ? h->known : h->since;
-    struct sts_str fresh = join(p, h->fresh), old = join(p, h->old);
+    struct sts_str fresh = rollout_mx_join(p, h->fresh), old = rollout_mx_join(p, h->old);
 
     plan_step(p, h->waits ? STS_STEP_WAIT : STS_STEP_NOW, "mx-switch", at,
               "point the MX records to %.*s%s", STS_ARG(fresh),
@@ -224,7 +225,7 @@ static void say_switch(struct plan *p, const struct hosts *h)
 
 static void say_dropped(struct plan *p, const struct hosts *h)
 {
-    struct sts_str dropped = join(p, h->dropped);
+    struct sts_str dropped = rollout_mx_join(p, h->dropped);
     const struct names none = {NULL, 0};
 
     plan_step(p, STS_STEP_DONE, "mx-dropped", since_when(p, none, h->dropped),
@@ -239,7 +240,7 @@ static void say_dropped(struct plan *p, const struct hosts *h)
                   STS_ARG(dropped));
 }
 
-static struct names without(struct plan *p, struct names all, struct names some)
+static struct names rollout_mx_without(struct plan *p, struct names all, struct names some)
 {
     struct sts_str *list = STS_ARRAY(p->arena, all.count, struct sts_str);
     struct names left = {list, 0};
@@ -258,12 +259,12 @@ bool plan_mx(struct plan *p)
         return false;
     find_dates(p, &h);
     if (h.waits) {
-        h.fresh = current_mx(p, true, refuses);
-        h.accepted = current_mx(p, false, refuses);
+        h.fresh = current_mx(p, true, rollout_mx_refuses);
+        h.accepted = current_mx(p, false, rollout_mx_refuses);
         if (h.accepted.count) /* mail has a way: what left is not needed for it */
             h.early = 0;
     }
-    h.old = without(p, all_mx(&p->current->policy), h.fresh);
+    h.old = rollout_mx_without(p, all_mx(&p->current->policy), h.fresh);
     h.since = since_when(p, h.fresh, (struct names){NULL, 0});
     if (h.fresh.count) {
         say_fresh(p, &h);

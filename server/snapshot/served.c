@@ -78,7 +78,7 @@ bool served_from_file(const struct served *served, struct sts_str file)
     return any;
 }
 
-static int to_domain(const void *key, const void *tenant)
+static int served_to_domain(const void *key, const void *tenant)
 {
     return sts_str_cmp(*(const struct sts_str *)key,
                        ((const struct served_tenant *)tenant)->domain);
@@ -87,6 +87,6 @@ static int to_domain(const void *key, const void *tenant)
 const struct served_tenant *served_find(const struct served *served, struct sts_str domain)
 {
     return served->count ? bsearch(&domain, served->tenants, served->count,
-                                   sizeof(*served->tenants), to_domain)
+                                   sizeof(*served->tenants), served_to_domain)
                          : NULL;
 }

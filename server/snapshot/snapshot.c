@@ -60,7 +60,7 @@ static void warn_no_tenants(struct build *b)
 
 /* The ledger is a help here, never a need: what is wrong with it is reported by whoever writes it.
  * The first start after an upgrade comes before that. */
-static void open_ledger(struct build *b, struct sts_diags *ignored)
+static void snapshot_open_ledger(struct build *b, struct sts_diags *ignored)
 {
     const struct snapshot *s = b->snapshot;
 
@@ -71,13 +71,13 @@ static void open_ledger(struct build *b, struct sts_diags *ignored)
 }
 
 /* What was served before, when there is no snapshot that knows it. */
-static void remember(struct build *b, struct served *served)
+static void snapshot_remember(struct build *b, struct served *served)
 {
     struct sts_arena *scratch = sts_arena_new();
     struct sts_diags ignored;
 
     sts_diags_init(&ignored, scratch);
-    open_ledger(b, &ignored);
+    snapshot_open_ledger(b, &ignored);
     if (!b->input->previous && !served->count && b->ledger)
         served_from_ledger(served, b->ledger, &ignored);
     b->served = served;
@@ -116,7 +116,7 @@ static void snapshot_refuse_strictly(struct build *b)
     b->diagnosis->strict = true;
 }
 
-static bool build(struct build *b)
+static bool snapshot_fill(struct build *b)
 {
     struct snapshot *s = b->snapshot;
     struct served served;
@@ -132,7 +132,7 @@ static bool build(struct build *b)
         *b->input->main_source = sts_source_ref(main_source);
     served_init(&served);
     tenants_begin_certify(b);
-    remember(b, b->input->served ? b->input->served : &served);
+    snapshot_remember(b, b->input->served ? b->input->served : &served);
     read_sources(b);
     tenants_build(b);
     warn_no_tenants(b);
@@ -162,7 +162,7 @@ struct snapshot *snapshot_diagnose(const struct snapshot_input *input, struct di
     s->main_file = sts_arena_dup(s->arena, sts_str_from(input->main_file));
     s->base_dir = file_dirname(s->arena, s->main_file);
     s->bodies = input->previous ? body_pool_ref(input->previous->bodies) : body_pool_new();
-    bool good = build(&b);
+    bool good = snapshot_fill(&b);
     diagnosis_settle(diagnosis);
     if (good)
         return s;

@@ -47,7 +47,7 @@ const struct snapshot_source *source_find(const struct snapshot *s, struct sts_s
 }
 
 /* The source that this file had before. Files come in the same order each time. */
-static const struct snapshot_source *before(struct build *b, struct sts_str name)
+static const struct snapshot_source *sources_before(struct build *b, struct sts_str name)
 {
     const struct snapshot *previous = b->input->previous;
 
@@ -64,8 +64,8 @@ static const struct snapshot_source *before(struct build *b, struct sts_str name
 }
 
 /* Takes the caller's reference. `old`: what the file was before, or NULL. */
-static struct sts_source *append(struct build *b, struct snapshot_source source,
-                                 const struct snapshot_source *old)
+static struct sts_source *sources_append(struct build *b, struct snapshot_source source,
+                                         const struct snapshot_source *old)
 {
     struct snapshot *s = b->snapshot;
     struct sts_str name = source.source->name;
@@ -84,12 +84,12 @@ static struct sts_source *append(struct build *b, struct snapshot_source source,
 }
 
 /* As it was, without a look at its bytes. What was no good then is no good now. */
-static struct sts_source *take_over(struct build *b, const struct snapshot_source *old)
+static struct sts_source *sources_take_over(struct build *b, const struct snapshot_source *old)
 {
     diagnosis_add_source(b->diagnosis, old->source);
     b->missing |= old->source->broken || old->source->empty;
     sts_source_ref(old->source);
-    return append(b, *old, old);
+    return sources_append(b, *old, old);
 }
 
 void sources_fini(struct snapshot *s)
@@ -115,7 +115,7 @@ struct sts_source *source_keep(struct build *b, const struct snapshot_source *ol
                   "mend it; to end its tenants, remove the file and leave its directory");
     kept.kept = why;
     sts_source_ref(kept.source);
-    return append(b, kept, old);
+    return sources_append(b, kept, old);
 }
 
 /* The directory of `name`, which lives as long as the build; neighbours have the same. */
@@ -188,7 +188,7 @@ static struct sts_source *keep_or_miss(struct build *b, struct sts_str name, enu
 
 /* Somebody writes it at this moment: what was read before stays until that is done. It is no fault
  * of anybody, so nothing counts as kept. */
-static struct sts_source *busy(struct build *b, struct sts_str name, bool is_main)
+static struct sts_source *sources_busy(struct build *b, struct sts_str name, bool is_main)
 {
     const struct snapshot_source *old = good_before(b, name);
     struct sts_diag *diag = sts_diag_add(b->diags, STS_WARNING, "file-busy",
@@ -203,11 +203,11 @@ static struct sts_source *busy(struct build *b, struct sts_str name, bool is_mai
         return NULL;
     }
     sts_source_ref(old->source);
-    return append(b, *old, old);
+    return sources_append(b, *old, old);
 }
 
-static struct sts_source *unreadable(struct build *b, struct sts_str name, bool is_main,
-                                     struct sts_pos where, int error)
+static struct sts_source *sources_unreadable(struct build *b, struct sts_str name, bool is_main,
+                                             struct sts_pos where, int error)
 {
     struct sts_diag *diag = sts_diag_add(b->diags, STS_ERROR, "file-unreadable", where, "%.*s %s",
                                          STS_ARG(name), file_error(error));
@@ -233,8 +233,8 @@ static bool is_as_before(const struct build *b, const struct snapshot_source *ol
 
 /* What a writer has open is never taken half-way; but without a last good one to fall back to, what
  * is there must do. At a start the ledger may know one: that is asked later. */
-static int read_file(const struct build *b, struct sts_str name, struct sts_buf *text,
-                     struct reading *out)
+static int sources_read_file(const struct build *b, struct sts_str name, struct sts_buf *text,
+                             struct reading *out)
 {
     struct snapshot_source *read = &out->source;
     struct stat st;
@@ -260,7 +260,7 @@ static void read_source(const struct build *b, struct sts_str name, bool is_main
     struct sts_buf text = {0};
 
     *out = (struct reading){0};
-    if (read_file(b, name, &text, out) != 0) {
+    if (sources_read_file(b, name, &text, out) != 0) {
         out->error = errno;
         return;
     }
@@ -302,8 +302,9 @@ static struct sts_source *take_reading(struct build *b, struct sts_str name, boo
     if (reading->half)
         sources_take_half(b, name, is_main, reading);
     if (!read->source)
-        return reading->error == EAGAIN ? busy(b, name, is_main)
-                                        : unreadable(b, name, is_main, where, reading->error);
+        return reading->error == EAGAIN
+                   ? sources_busy(b, name, is_main)
+                   : sources_unreadable(b, name, is_main, where, reading->error);
     if (!is_main && (read->source->broken || read->source->empty)) {
         sts_diags_append(b->diags, &read->source->diags);
         kept = keep_or_miss(b, name, read->source->broken ? KEPT_BROKEN : KEPT_MISSING);
@@ -312,7 +313,7 @@ static struct sts_source *take_reading(struct build *b, struct sts_str name, boo
     }
     read->directory = directory_of(b, name);
     if (!kept)
-        return append(b, *read, old);
+        return sources_append(b, *read, old);
     sts_source_unref(read->source);
     return kept;
 }
@@ -320,12 +321,12 @@ static struct sts_source *take_reading(struct build *b, struct sts_str name, boo
 struct sts_source *sources_add(struct build *b, struct sts_str path, bool is_main,
                                struct sts_pos where)
 {
-    const struct snapshot_source *old = before(b, path);
+    const struct snapshot_source *old = sources_before(b, path);
     struct reading reading;
 
     if (!is_main && old && !old->kept && is_as_before(b, old) &&
         file_id_same(directory_of(b, old->source->name), old->directory))
-        return take_over(b, old);
+        return sources_take_over(b, old);
     struct sts_str name = old ? old->source->name : sts_arena_dup(b->snapshot->arena, path);
     read_source(b, name, is_main, old, &reading);
     return take_reading(b, name, is_main, old, &reading, where);
@@ -382,13 +383,13 @@ void sources_add_all(struct build *b, char *const *paths, size_t count, struct s
 }
 
 /* Links lead elsewhere, and what was removed is not there: that asks for a look at everything. */
-static bool is_there(const struct snapshot_source *source)
+static bool sources_is_there(const struct snapshot_source *source)
 {
     struct stat st;
     return lstat(source->source->name.ptr, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static bool knows(const struct snapshot *s, const struct file_name *file)
+static bool sources_knows(const struct snapshot *s, const struct file_name *file)
 {
     uint64_t hash = sts_hash(file->name);
     bool any = false;
@@ -396,7 +397,7 @@ static bool knows(const struct snapshot *s, const struct file_name *file)
     for (size_t i = 0; i < s->source_count; i++) {
         if (!is_file(&s->sources[i], file, hash))
             continue;
-        if (!is_there(&s->sources[i]))
+        if (!sources_is_there(&s->sources[i]))
             return false;
         any = true;
     }
@@ -408,11 +409,11 @@ bool snapshot_knows(const struct snapshot *s, const struct snapshot_touched *tou
     bool good = s->plain;
 
     for (size_t i = 0; good && i < touched->count; i++)
-        good = knows(s, &touched->files[i]);
+        good = sources_knows(s, &touched->files[i]);
     return good;
 }
 
-static void look_again(struct build *b, const struct snapshot_source *old)
+static void sources_look_again(struct build *b, const struct snapshot_source *old)
 {
     struct sts_str name = old->source->name;
     const struct sts_path *pattern = source_pattern(b, name);
@@ -435,8 +436,8 @@ void sources_told(struct build *b)
             hit = is_file(old, &touched->files[j], hashes[j]);
         b->relative = old->relative;
         if (hit)
-            look_again(b, old);
+            sources_look_again(b, old);
         else
-            take_over(b, old);
+            sources_take_over(b, old);
     }
 }

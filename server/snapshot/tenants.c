@@ -10,9 +10,9 @@
 #include "server/sys/file.h"
 
 /* True when the tenant is served as it is declared; `entry` then says with what. */
-static bool resolve(struct build *b, const struct snapshot_source *from,
-                    const struct sts_tenant_decl *decl, struct shard_tenant *entry,
-                    struct sts_diags *diags, struct tenant *t)
+static bool tenants_resolve(struct build *b, const struct snapshot_source *from,
+                            const struct sts_tenant_decl *decl, struct shard_tenant *entry,
+                            struct sts_diags *diags, struct tenant *t)
 {
     const struct sts_source *source = from->source;
     struct snapshot *s = b->snapshot;
@@ -62,7 +62,7 @@ static struct shard *resolve_source(struct build *b, size_t place)
         struct tenant *t = &s->tenants[s->tenant_count++];
         t->file = (uint32_t)place;
         t->nth = (uint32_t)i;
-        if (resolve(b, from, decl, &shard->tenants[i], &diags, t))
+        if (tenants_resolve(b, from, decl, &shard->tenants[i], &diags, t))
             continue;
         shard->whole = false;
         tenant_keep(b, &diags, t, KEPT_BROKEN);
@@ -106,29 +106,30 @@ static struct shard *shard_before(const struct build *b, const struct snapshot_s
     return old->shard;
 }
 
-static int by_domain(const void *a, const void *b)
+static int tenants_by_domain(const void *a, const void *b)
 {
     return sts_str_cmp(((const struct tenant *)a)->domain, ((const struct tenant *)b)->domain);
 }
 
-static void sort(struct tenant *tenants, size_t count)
+static void tenants_sort(struct tenant *tenants, size_t count)
 {
     if (count)
-        qsort(tenants, count, sizeof(*tenants), by_domain);
+        qsort(tenants, count, sizeof(*tenants), tenants_by_domain);
 }
 
-static int to_domain(const void *key, const void *tenant)
+static int tenants_to_domain(const void *key, const void *tenant)
 {
     return sts_str_cmp(*(const struct sts_str *)key, ((const struct tenant *)tenant)->domain);
 }
 
 const struct tenant *tenant_among(const struct snapshot *s, size_t count, struct sts_str domain)
 {
-    return count ? bsearch(&domain, s->tenants, count, sizeof(*s->tenants), to_domain) : NULL;
+    return count ? bsearch(&domain, s->tenants, count, sizeof(*s->tenants), tenants_to_domain)
+                 : NULL;
 }
 
 /* The first of `all` from `at` on that does not come before `domain`; most likely it is near. */
-static size_t seek(const struct tenant *all, size_t at, size_t count, struct sts_str domain)
+static size_t tenants_seek(const struct tenant *all, size_t at, size_t count, struct sts_str domain)
 {
     size_t step = 1, end = at;
 
@@ -151,7 +152,7 @@ static size_t seek(const struct tenant *all, size_t at, size_t count, struct sts
 
 /* Those of shards taken over, as they were before certificates were looked at, but for the
  * identity: that may be the same again. */
-static void take_over(struct build *b, const struct tenant *from, size_t count)
+static void tenants_take_over(struct build *b, const struct tenant *from, size_t count)
 {
     struct snapshot *s = b->snapshot;
 
@@ -170,7 +171,7 @@ static void take_over(struct build *b, const struct tenant *from, size_t count)
 
 /* `fresh` are sorted, and stand far enough behind to be moved forward one by one. True when some
  * domain is there twice. */
-static bool merge(struct build *b, const struct tenant *fresh, size_t count)
+static bool tenants_merge(struct build *b, const struct tenant *fresh, size_t count)
 {
     struct snapshot *s = b->snapshot;
     const struct snapshot *previous = b->input->previous;
@@ -180,8 +181,8 @@ static bool merge(struct build *b, const struct tenant *fresh, size_t count)
 
     for (size_t i = 0; i < count; i++) {
         struct sts_str domain = fresh[i].domain;
-        size_t next = seek(old, at, old_count, domain);
-        take_over(b, old + at, next - at);
+        size_t next = tenants_seek(old, at, old_count, domain);
+        tenants_take_over(b, old + at, next - at);
         at = next;
         s->tenants[s->tenant_count++] = fresh[i];
         twice = twice || (i && sts_str_eq(s->tenants[s->tenant_count - 2].domain, domain));
@@ -189,12 +190,12 @@ static bool merge(struct build *b, const struct tenant *fresh, size_t count)
                           b->moved[old[at].file]);
     }
     if (at < old_count)
-        take_over(b, old + at, old_count - at);
+        tenants_take_over(b, old + at, old_count - at);
     return twice;
 }
 
 /* Takes over what shards it can; the number of tenants in those. */
-static size_t reuse(struct build *b)
+static size_t tenants_reuse(struct build *b)
 {
     struct snapshot *s = b->snapshot;
     const struct snapshot *previous = b->input->previous;
@@ -223,7 +224,7 @@ void tenants_build(struct build *b)
     for (size_t i = 0; i < s->source_count; i++)
         total += s->sources[i].source->tenant_count;
     s->tenants = STS_ARRAY(s->arena, total, struct tenant);
-    size_t reused = s->tenant_count = reuse(b);
+    size_t reused = s->tenant_count = tenants_reuse(b);
     for (size_t i = 0; i < s->source_count; i++) {
         struct snapshot_source *from = &s->sources[i];
         if (!from->shard)
@@ -231,20 +232,20 @@ void tenants_build(struct build *b)
         say_shard(b, from);
     }
     size_t fresh = s->tenant_count - reused;
-    sort(s->tenants + reused, fresh);
+    tenants_sort(s->tenants + reused, fresh);
     s->tenant_count = 0;
-    if (merge(b, s->tenants + reused, fresh))
+    if (tenants_merge(b, s->tenants + reused, fresh))
         tenants_drop_duplicates(b);
     size_t declared = s->tenant_count;
     tenants_keep_missing(b);
     if (s->tenant_count != declared)
-        sort(s->tenants, s->tenant_count);
+        tenants_sort(s->tenants, s->tenant_count);
     s->work.compared = b->repeated.compared;
     repeated_fini(&b->repeated);
     sts_arena_free(b->spare);
 }
 
-static bool any_tls(const struct sts_settings *settings)
+static bool tenants_any_tls(const struct sts_settings *settings)
 {
     for (size_t i = 0; i < settings->listen_count; i++)
         if (settings->listen[i].tls)
@@ -258,7 +259,7 @@ static bool is_kept(const struct cert_store *store, const struct cert_identity *
            (id->rsa && cert_store_is_kept(store, id->rsa));
 }
 
-static void certify(struct build *b, struct tenant *t)
+static void tenants_certify_one(struct build *b, struct tenant *t)
 {
     struct snapshot *s = b->snapshot;
     struct sts_str host = tenant_host(t);
@@ -314,13 +315,13 @@ static bool update_certificates(struct build *b)
     }
     for (size_t i = 0; i < s->tenant_count; i++)
         if (!s->tenants[i].identity.ec && !s->tenants[i].identity.rsa)
-            certify(b, &s->tenants[i]);
+            tenants_certify_one(b, &s->tenants[i]);
     return true;
 }
 
 static bool has_certificates(const struct build *b)
 {
-    return b->input->with_certificates && any_tls(&b->snapshot->settings);
+    return b->input->with_certificates && tenants_any_tls(&b->snapshot->settings);
 }
 
 void tenants_begin_certify(struct build *b)
@@ -355,7 +356,7 @@ static void tenants_search(struct build *b)
     s->work.certificates = cert_store_work(s->certificates);
     for (size_t i = 0; i < s->tenant_count; i++) {
         s->tenants[i].identity = (struct cert_identity){0};
-        certify(b, &s->tenants[i]);
+        tenants_certify_one(b, &s->tenants[i]);
     }
 }
 

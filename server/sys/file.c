@@ -14,14 +14,14 @@
 
 enum { TRIES = 3, CHUNK = 65536 };
 
-static bool same(const struct stat *a, const struct stat *b)
+static bool file_same(const struct stat *a, const struct stat *b)
 {
     return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
            a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
            a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-static int fail(int error)
+static int file_fail(int error)
 {
     errno = error;
     return -1;
@@ -57,7 +57,7 @@ int file_read_all(int fd, size_t max, struct sts_buf *out)
         file_make_room(out, CHUNK);
         n = read(fd, out->ptr + out->len, CHUNK);
         if (n > 0 && out->len + (size_t)n > max)
-            return fail(EFBIG);
+            return file_fail(EFBIG);
         if (n > 0)
             out->len += (size_t)n;
         out->ptr[out->len] = '\0';
@@ -98,16 +98,16 @@ static int read_once(int fd, size_t max, bool settled, struct sts_buf *out, stru
     if (fstat(fd, &before) != 0)
         return -1;
     if (!S_ISREG(before.st_mode))
-        return fail(ENOTSUP);
+        return file_fail(ENOTSUP);
     if (settled && is_being_written(fd))
-        return fail(EAGAIN);
+        return file_fail(EAGAIN);
     if (before.st_size > 0 && (size_t)before.st_size > max)
-        return fail(EFBIG);
+        return file_fail(EFBIG);
     if (read_sized(fd, (size_t)before.st_size, max, out) != 0 || fstat(fd, &after) != 0)
         return -1;
     *st = after;
     /* The length too: a network file system may show old attributes. Size 0 is /proc's way. */
-    return same(&before, &after) && (after.st_size == 0 || (size_t)after.st_size == out->len);
+    return file_same(&before, &after) && (after.st_size == 0 || (size_t)after.st_size == out->len);
 }
 
 static void hand_over(struct sts_buf *text, struct sts_buf *out)
@@ -121,8 +121,8 @@ static void hand_over(struct sts_buf *text, struct sts_buf *out)
     }
 }
 
-static int read_file(int folder, const char *path, size_t max, bool settled, struct sts_buf *out,
-                     struct stat *st)
+static int file_read_file(int folder, const char *path, size_t max, bool settled,
+                          struct sts_buf *out, struct stat *st)
 {
     int result = 0, error = EAGAIN;
 
@@ -132,7 +132,7 @@ static int read_file(int folder, const char *path, size_t max, bool settled, str
         /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
         int fd = openat(folder, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
         if (fd < 0)
-            return fail(errno == ENXIO || errno == ENODEV ? ENOTSUP : errno);
+            return file_fail(errno == ENXIO || errno == ENODEV ? ENOTSUP : errno);
         result = read_once(fd, max, settled, &text, &now);
         if (result < 0)
             error = errno;
@@ -143,22 +143,22 @@ static int read_file(int folder, const char *path, size_t max, bool settled, str
             hand_over(&text, out);
         file_wipe(&text); /* it may be a private key, as all that is read here */
     }
-    return result > 0 ? 0 : fail(error);
+    return result > 0 ? 0 : file_fail(error);
 }
 
 int file_read(const char *path, size_t max, struct sts_buf *out, struct stat *st)
 {
-    return read_file(AT_FDCWD, path, max, false, out, st);
+    return file_read_file(AT_FDCWD, path, max, false, out, st);
 }
 
 int file_read_in(int folder, const char *path, size_t max, struct sts_buf *out, struct stat *st)
 {
-    return read_file(folder, path, max, false, out, st);
+    return file_read_file(folder, path, max, false, out, st);
 }
 
 int file_read_settled(const char *path, size_t max, struct sts_buf *out, struct stat *st)
 {
-    return read_file(AT_FDCWD, path, max, true, out, st);
+    return file_read_file(AT_FDCWD, path, max, true, out, st);
 }
 
 /* Nanoseconds in 64 bits last from 1677 to 2262. What is beyond stands for the end: later than any
@@ -307,7 +307,7 @@ static int sync_directory(const char *path)
     if (fd >= 0)
         close(fd);
     sts_arena_free(arena);
-    return result == 0 ? 0 : fail(error);
+    return result == 0 ? 0 : file_fail(error);
 }
 
 int file_fill(int fd, struct sts_str text, mode_t mode)
@@ -316,7 +316,7 @@ int file_fill(int fd, struct sts_str text, mode_t mode)
     int error = errno;
 
     close(fd);
-    return result == 0 ? 0 : fail(error);
+    return result == 0 ? 0 : file_fail(error);
 }
 
 int file_write_atomic(const char *path, struct sts_str text, mode_t mode)
@@ -327,7 +327,7 @@ int file_write_atomic(const char *path, struct sts_str text, mode_t mode)
 
     /* A device such as /dev/null must never be replaced. */
     if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
-        return fail(ENOTSUP);
+        return file_fail(ENOTSUP);
     sts_buf_printf(&temporary, "%s.XXXXXX", path);
     int fd = mkostemp(temporary.ptr, O_CLOEXEC);
     if (fd >= 0) {
@@ -339,5 +339,5 @@ int file_write_atomic(const char *path, struct sts_str text, mode_t mode)
     }
     int error = errno;
     sts_buf_fini(&temporary);
-    return result == 0 ? sync_directory(path) : fail(error);
+    return result == 0 ? sync_directory(path) : file_fail(error);
 }

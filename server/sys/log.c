@@ -16,7 +16,7 @@ static struct {
 } output = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* All of it, or nothing and false. Room for the cut mark and the newline stays reserved. */
-static bool put(struct log_line *line, struct sts_str s)
+static bool log_put(struct log_line *line, struct sts_str s)
 {
     if (s.len > sizeof(line->text) - sizeof(" ...\n") - line->len)
         return false;
@@ -49,7 +49,7 @@ static bool needs_quotes(struct sts_str value)
 
 /* One byte as it may stand between quotes: printable ASCII, \" or \xHH. In what is escaped already
  * a backslash begins such an escape, and stays. */
-static struct sts_str escape(unsigned char c, bool escaped, char out[4])
+static struct sts_str log_escape(unsigned char c, bool escaped, char out[4])
 {
     static const char digits[] = "0123456789ABCDEF";
 
@@ -72,23 +72,23 @@ static bool put_value(struct log_line *line, struct sts_str value, bool escaped)
     char bytes[4];
 
     for (size_t i = 0; i < value.len; i++) {
-        struct sts_str piece = escape((unsigned char)value.ptr[i], escaped, bytes);
+        struct sts_str piece = log_escape((unsigned char)value.ptr[i], escaped, bytes);
         if (line->len - start + piece.len > VALUE_MAX)
-            return put(line, STS_STR("..."));
-        if (!put(line, piece))
+            return log_put(line, STS_STR("..."));
+        if (!log_put(line, piece))
             return false;
     }
     return true;
 }
 
-static void put_pair(struct log_line *line, const char *key, struct sts_str value, bool escaped)
+static void log_put_pair(struct log_line *line, const char *key, struct sts_str value, bool escaped)
 {
     size_t start = line->len;
     bool quotes = needs_quotes(value);
 
-    if ((start == 0 || put(line, STS_STR(" "))) && put(line, sts_str_from(key)) &&
-        put(line, quotes ? STS_STR("=\"") : STS_STR("=")) && put_value(line, value, escaped) &&
-        (!quotes || put(line, STS_STR("\""))))
+    if ((start == 0 || log_put(line, STS_STR(" "))) && log_put(line, sts_str_from(key)) &&
+        log_put(line, quotes ? STS_STR("=\"") : STS_STR("=")) && put_value(line, value, escaped) &&
+        (!quotes || log_put(line, STS_STR("\""))))
         return;
     line->len = start;
     line->cut = true;
@@ -96,7 +96,7 @@ static void put_pair(struct log_line *line, const char *key, struct sts_str valu
 
 void log_str(struct log_line *line, const char *key, struct sts_str value)
 {
-    put_pair(line, key, value, false);
+    log_put_pair(line, key, value, false);
 }
 
 void log_cstr(struct log_line *line, const char *key, const char *value)
@@ -132,7 +132,7 @@ static bool reader_reads(void)
     return ready > 0;
 }
 
-static void say_lost(struct log_line *line)
+static void log_say_lost(struct log_line *line)
 {
     size_t before = line->len;
 
@@ -159,7 +159,7 @@ void log_end(struct log_line *line)
 {
     pthread_mutex_lock(&output.lock);
     if (reader_reads()) {
-        say_lost(line);
+        log_say_lost(line);
         if (line->cut) {
             memcpy(line->text + line->len, " ...", 4);
             line->len += 4;
@@ -197,9 +197,9 @@ void log_diag(const struct sts_diag *diag)
         log_str(&line, "tenant", diag->tenant);
     log_cstr(&line, "code", diag->code);
     log_place(&line, "where", diag->where);
-    put_pair(&line, "message", diag->message, true);
+    log_put_pair(&line, "message", diag->message, true);
     if (diag->help.len)
-        put_pair(&line, "help", diag->help, true);
+        log_put_pair(&line, "help", diag->help, true);
     if (diag->related.line)
         log_place(&line, "see", diag->related);
     log_end(&line);

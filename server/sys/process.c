@@ -85,7 +85,7 @@ static int output_pipe(int ends[2])
 
 /* posix_spawn(3) does nothing in the child that threads could have left in disorder, and tells
  * whether execve(2) worked. Memory is its only error before that. */
-static int spawn(pid_t *pid, const char *const *argv, int input, int output)
+static int process_spawn(pid_t *pid, const char *const *argv, int input, int output)
 {
     static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     static char lang[] = "LANG=C.UTF-8";
@@ -136,7 +136,7 @@ static int watch_end(pid_t pid)
     return fd;
 }
 
-static int begin(struct process *p, const char *const *argv, struct sts_str input)
+static int process_begin(struct process *p, const char *const *argv, struct sts_str input)
 {
     /* Who started this program may have left SIGCHLD ignored, and that is inherited. The kernel
      * would then wait for the child itself: how it ended is lost, and its number another's. */
@@ -150,7 +150,7 @@ static int begin(struct process *p, const char *const *argv, struct sts_str inpu
         close(in);
         return error;
     }
-    int error = spawn(&p->pid, argv, in, ends[1]);
+    int error = process_spawn(&p->pid, argv, in, ends[1]);
     close(in);
     close(ends[1]);
     p->output = ends[0];
@@ -161,7 +161,7 @@ static int begin(struct process *p, const char *const *argv, struct sts_str inpu
     return error;
 }
 
-static void keep(struct process *p, const char *bytes, size_t count)
+static void process_keep(struct process *p, const char *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++, p->total++)
         if (p->total < PROCESS_KEPT)
@@ -179,7 +179,7 @@ static bool take_output(struct process *p)
         return false;
     ssize_t n = read(p->output, bytes, sizeof(bytes));
     if (n > 0) {
-        keep(p, bytes, (size_t)n);
+        process_keep(p, bytes, (size_t)n);
         return true;
     }
     if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
@@ -212,7 +212,7 @@ static void on_out_of_time(void *data)
 
 /* Kills what is left of the group before the leader is waited for: so long nobody else can have its
  * number. */
-static void bury(struct process *p, siginfo_t *info)
+static void process_bury(struct process *p, siginfo_t *info)
 {
     kill(-p->pid, SIGKILL);
     *info = (siginfo_t){0};
@@ -249,7 +249,7 @@ static void on_pidfd(void *data)
     struct process *p = data;
     siginfo_t info;
 
-    bury(p, &info);
+    process_bury(p, &info);
     struct process_end end = {.result = p->out_of_time               ? PROCESS_OUT_OF_TIME
                                         : info.si_code == CLD_EXITED ? PROCESS_EXITED
                                                                      : PROCESS_KILLED,
@@ -269,7 +269,7 @@ struct process *process_start(struct loop *loop, const char *const *argv, struct
     p->on_end = on_end;
     p->data = data;
     p->started = clock_monotonic_ms();
-    int error = begin(p, argv, input);
+    int error = process_begin(p, argv, input);
     if (error) {
         free(p);
         errno = error;
@@ -283,7 +283,7 @@ struct process *process_start(struct loop *loop, const char *const *argv, struct
 
 /* False when it did not end within PROCESS_GRACE_MS. Its output is taken meanwhile: a program that
  * ends in order may still say so. */
-static bool ends(struct process *p)
+static bool process_ends(struct process *p)
 {
     uint64_t until = clock_monotonic_ms() + PROCESS_GRACE_MS, now;
 
@@ -306,11 +306,11 @@ void process_free(struct process *p)
         return;
     if (p->pid) {
         kill(-p->pid, SIGTERM);
-        if (!ends(p)) {
+        if (!process_ends(p)) {
             kill(-p->pid, SIGKILL);
-            ends(p); /* it does not when it became another user's, as by sudo */
+            process_ends(p); /* it does not when it became another user's, as by sudo */
         }
-        bury(p, &info);
+        process_bury(p, &info);
     }
     free(p);
 }

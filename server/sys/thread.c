@@ -39,7 +39,7 @@ size_t threads_for(size_t count, size_t worth_a_thread)
     return wanted > THREADS_MAX ? THREADS_MAX : wanted;
 }
 
-static void *run(void *data)
+static void *thread_run(void *data)
 {
     struct run *r = data;
     size_t number, thread = atomic_fetch_add(&r->threads, 1);
@@ -56,9 +56,9 @@ void threads_run(size_t threads, size_t count,
     pthread_t others[THREADS_MAX];
     size_t started = 0;
 
-    while (started + 1 < threads && thread_start(&others[started], 0, run, &r) == 0)
+    while (started + 1 < threads && thread_start(&others[started], 0, thread_run, &r) == 0)
         started++;
-    run(&r);
+    thread_run(&r);
     for (size_t i = 0; i < started; i++)
         pthread_join(others[i], NULL);
 }

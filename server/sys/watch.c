@@ -21,7 +21,7 @@
 
 /* --- the targets --------------------------------------------------------------------------- */
 
-static const struct watch_part *split(struct sts_arena *arena, const char *path, bool pattern)
+static const struct watch_part *watch_split(struct sts_arena *arena, const char *path, bool pattern)
 {
     char *text = (char *)sts_arena_dup(arena, sts_str_from(path)).ptr, *rest = NULL;
     size_t count = 0, most = 2;
@@ -42,7 +42,7 @@ static void copy_targets(struct watch *w, const struct watch_target *targets, si
     w->path_count = count;
     for (size_t i = 0; i < count; i++) {
         bool tree = targets[i].kind == WATCH_TREE;
-        w->paths[i].parts = split(w->arena, targets[i].path, !tree);
+        w->paths[i].parts = watch_split(w->arena, targets[i].path, !tree);
         w->paths[i].absolute = targets[i].path[0] == '/';
         w->paths[i].levels = tree ? WATCH_LEVELS : -1;
     }
@@ -50,7 +50,7 @@ static void copy_targets(struct watch *w, const struct watch_target *targets, si
 
 /* --- setting watches ----------------------------------------------------------------------- */
 
-static void fail(struct watch *w, int error)
+static void watch_fail(struct watch *w, int error)
 {
     /* Gone since it was looked at: its parent has an event. */
     if (error == ENOENT || error == ENOTDIR || error == ELOOP)
@@ -60,27 +60,27 @@ static void fail(struct watch *w, int error)
         w->error = error;
 }
 
-static void add(struct watch *w, struct watch_place *place, uint32_t mask)
+static void watch_add(struct watch *w, struct watch_place *place, uint32_t mask)
 {
     place->wd = inotify_add_watch(w->fd, place->path.ptr, mask | HOW);
     if (place->wd < 0)
-        fail(w, errno);
+        watch_fail(w, errno);
     else
         watch_table_add(&w->table, place->wd)->contents |= mask == CONTENTS;
 }
 
 static void on_enter(void *to, struct watch_place *place)
 {
-    add(to, place, NAMES);
+    watch_add(to, place, NAMES);
 }
 
 /* The directory at `place`, watched for contents too when asked; NULL when it cannot be. */
-static struct watch_dir *watched(struct watch *w, struct watch_place *place, bool contents)
+static struct watch_dir *watch_watched(struct watch *w, struct watch_place *place, bool contents)
 {
     struct watch_dir *dir = watch_table_find(&w->table, place->wd);
 
     if (dir && contents && !dir->contents) {
-        add(w, place, CONTENTS);
+        watch_add(w, place, CONTENTS);
         dir = watch_table_find(&w->table, place->wd);
     }
     return dir;
@@ -101,7 +101,7 @@ static void on_name(void *to, struct watch_place *place, struct sts_str name,
                     enum watch_leads leads)
 {
     struct watch *w = to;
-    struct watch_dir *dir = watched(w, place, leads != WATCH_LEADS_ON);
+    struct watch_dir *dir = watch_watched(w, place, leads != WATCH_LEADS_ON);
 
     if (w->below.len && is_way_below(w, place, name))
         return;
@@ -114,7 +114,7 @@ static void on_name(void *to, struct watch_place *place, struct sts_str name,
 static void on_names(void *to, struct watch_place *place, const char *pattern, bool last)
 {
     struct watch *w = to;
-    struct watch_dir *dir = watched(w, place, last);
+    struct watch_dir *dir = watch_watched(w, place, last);
 
     if (dir)
         dir->deeper = dir->deeper || !last;
@@ -160,7 +160,7 @@ static void on_unlisted(void *to, struct sts_str path, int error)
 
 static void on_blind(void *to, struct sts_str path, int error)
 {
-    fail(to, error);
+    watch_fail(to, error);
     on_unlisted(to, path, error);
 }
 
@@ -199,7 +199,7 @@ void watch_set(struct watch *w, const struct watch_target *targets, size_t count
 }
 
 /* Whether the targets lead to what they led to before; takes `now`. */
-static bool compare(struct watch *w, struct watch_sums *now)
+static bool watch_compare(struct watch *w, struct watch_sums *now)
 {
     bool changed = !w->summed || !watch_sums_same(&w->sums, now);
 
@@ -216,7 +216,7 @@ bool watch_set_changed(struct watch *w, const struct watch_target *targets, size
     w->summing = &now;
     watch_set(w, targets, count);
     w->summing = NULL;
-    return compare(w, &now);
+    return watch_compare(w, &now);
 }
 
 static void sum_all(struct watch *w, struct watch_sums *out)
@@ -231,14 +231,15 @@ bool watch_changed(struct watch *w)
     struct watch_sums now = {0};
 
     sum_all(w, &now);
-    return compare(w, &now);
+    return watch_compare(w, &now);
 }
 
 /* What is in `directory` now; the way there is as it was. */
 static void settle_tree(struct watch *w, struct sts_str directory, int levels)
 {
-    const struct watch_path tree = {
-        .parts = split(w->told.arena, directory.ptr, false), .absolute = true, .levels = levels};
+    const struct watch_path tree = {.parts = watch_split(w->told.arena, directory.ptr, false),
+                                    .absolute = true,
+                                    .levels = levels};
 
     w->below = directory;
     watch_walk(&tree, 1, &setting, w);
@@ -317,7 +318,7 @@ bool watch_changed_untold(struct watch *w, bool *news)
     told = sum_told(w);
     watch_sums_restore(&now, &told, &w->sums);
     watch_sums_fini(&told);
-    return compare(w, &now);
+    return watch_compare(w, &now);
 }
 
 /* --- the whole ----------------------------------------------------------------------------- */

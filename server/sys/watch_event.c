@@ -37,7 +37,8 @@ static bool tell_folder(struct watch *w, const struct watch_dir *dir,
 }
 
 /* False when it cannot be told by name. */
-static bool tell(struct watch *w, const struct watch_dir *dir, const struct inotify_event *event)
+static bool watch_event_tell(struct watch *w, const struct watch_dir *dir,
+                             const struct inotify_event *event)
 {
     struct sts_str name = sts_str_from(event->len ? event->name : NULL);
 
@@ -54,7 +55,7 @@ static bool tell(struct watch *w, const struct watch_dir *dir, const struct inot
            watch_list_entry(&w->told, dir->path, name);
 }
 
-static bool concerns(struct watch *w, const struct inotify_event *event)
+static bool watch_event_concerns(struct watch *w, const struct inotify_event *event)
 {
     if (event->mask & IN_Q_OVERFLOW)
         return w->more = true;
@@ -66,7 +67,7 @@ static bool concerns(struct watch *w, const struct inotify_event *event)
         dir->gone = true;
     if (event->len && !watch_table_counts(&w->table, dir, event->name))
         return false;
-    w->more |= !tell(w, dir, event);
+    w->more |= !watch_event_tell(w, dir, event);
     return true;
 }
 
@@ -86,7 +87,7 @@ bool watch_read(struct watch *w)
             return any;
         for (ssize_t at = 0; at < n;) {
             const struct inotify_event *event = (const void *)(events + at);
-            any = concerns(w, event) || any;
+            any = watch_event_concerns(w, event) || any;
             at += (ssize_t)(sizeof(*event) + event->len);
         }
     }

@@ -19,7 +19,7 @@ void watch_sums_fini(struct watch_sums *sums)
     *sums = (struct watch_sums){0};
 }
 
-static struct watch_sum *slot_of(const struct watch_sums *sums, uint64_t key)
+static struct watch_sum *watch_sum_slot_of(const struct watch_sums *sums, uint64_t key)
 {
     size_t at = (size_t)key & (sums->size - 1);
 
@@ -35,12 +35,12 @@ static struct watch_sum *at_key(struct watch_sums *sums, uint64_t key)
         bigger.slots = sts_must(calloc(bigger.size, sizeof(*bigger.slots)));
         for (size_t i = 0; i < sums->size; i++)
             if (sums->slots[i].key)
-                *slot_of(&bigger, sums->slots[i].key) = sums->slots[i];
+                *watch_sum_slot_of(&bigger, sums->slots[i].key) = sums->slots[i];
         free(sums->slots);
         sums->slots = bigger.slots;
         sums->size = bigger.size;
     }
-    struct watch_sum *slot = slot_of(sums, key);
+    struct watch_sum *slot = watch_sum_slot_of(sums, key);
     sums->count += !slot->key;
     slot->key = key;
     return slot;
@@ -53,7 +53,7 @@ static uint64_t key_of(struct sts_str path)
     return key ? key : 1;
 }
 
-static void add_record(struct watch_sums *sums, struct sts_str of)
+static void watch_sum_add_record(struct watch_sums *sums, struct sts_str of)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
     uint64_t number;
@@ -63,16 +63,16 @@ static void add_record(struct watch_sums *sums, struct sts_str of)
     at_key(sums, key_of(of))->sum += number;
 }
 
-static void put(struct watch_sums *sums, long long value)
+static void watch_sum_put(struct watch_sums *sums, long long value)
 {
     sts_buf_add(&sums->record, (struct sts_str){(const char *)&value, sizeof(value)});
 }
 
-static void begin(struct watch_sums *sums, struct sts_str path, int what)
+static void watch_sum_begin(struct watch_sums *sums, struct sts_str path, int what)
 {
     sums->record.len = 0;
-    put(sums, what);
-    put(sums, (long long)path.len);
+    watch_sum_put(sums, what);
+    watch_sum_put(sums, (long long)path.len);
     sts_buf_add(&sums->record, path);
 }
 
@@ -82,33 +82,33 @@ void watch_sums_seen(struct watch_sums *sums, const struct watch_seen *seen)
     bool directory = st && S_ISDIR(st->st_mode);
     int error = errno;
 
-    begin(sums, seen->path, st ? 0 : 1);
+    watch_sum_begin(sums, seen->path, st ? 0 : 1);
     if (st) {
-        put(sums, (long long)st->st_dev);
-        put(sums, (long long)st->st_ino);
-        put(sums, st->st_mode);
-        put(sums, st->st_uid);
-        put(sums, st->st_gid);
+        watch_sum_put(sums, (long long)st->st_dev);
+        watch_sum_put(sums, (long long)st->st_ino);
+        watch_sum_put(sums, st->st_mode);
+        watch_sum_put(sums, st->st_uid);
+        watch_sum_put(sums, st->st_gid);
     } else {
-        put(sums, error);
+        watch_sum_put(sums, error);
     }
     /* Size and times of a directory change with names in it that do not matter. */
     if (st && !directory) {
-        put(sums, st->st_size);
-        put(sums, st->st_mtim.tv_sec);
-        put(sums, st->st_mtim.tv_nsec);
-        put(sums, st->st_ctim.tv_sec);
-        put(sums, st->st_ctim.tv_nsec);
+        watch_sum_put(sums, st->st_size);
+        watch_sum_put(sums, st->st_mtim.tv_sec);
+        watch_sum_put(sums, st->st_mtim.tv_nsec);
+        watch_sum_put(sums, st->st_ctim.tv_sec);
+        watch_sum_put(sums, st->st_ctim.tv_nsec);
     }
     sts_buf_add(&sums->record, seen->link);
-    add_record(sums, directory || seen->alone ? seen->path : seen->in);
+    watch_sum_add_record(sums, directory || seen->alone ? seen->path : seen->in);
 }
 
 void watch_sums_blind(struct watch_sums *sums, struct sts_str path, int error)
 {
-    begin(sums, path, 2);
-    put(sums, error);
-    add_record(sums, path);
+    watch_sum_begin(sums, path, 2);
+    watch_sum_put(sums, error);
+    watch_sum_add_record(sums, path);
 }
 
 void watch_sums_none(struct watch_sums *sums, struct sts_str path)
@@ -119,10 +119,10 @@ void watch_sums_none(struct watch_sums *sums, struct sts_str path)
 /* 0 where nothing was seen. */
 static uint64_t sum_at(const struct watch_sums *sums, uint64_t key)
 {
-    return sums->size ? slot_of(sums, key)->sum : 0;
+    return sums->size ? watch_sum_slot_of(sums, key)->sum : 0;
 }
 
-static bool has_all(const struct watch_sums *sums, const struct watch_sums *of)
+static bool watch_sum_has_all(const struct watch_sums *sums, const struct watch_sums *of)
 {
     bool all = true;
 
@@ -133,7 +133,7 @@ static bool has_all(const struct watch_sums *sums, const struct watch_sums *of)
 
 bool watch_sums_same(const struct watch_sums *a, const struct watch_sums *b)
 {
-    return has_all(a, b) && has_all(b, a);
+    return watch_sum_has_all(a, b) && watch_sum_has_all(b, a);
 }
 
 void watch_sums_replace(struct watch_sums *sums, const struct watch_sums *some)

@@ -24,7 +24,7 @@ void watch_table_fini(struct watch_table *t)
 }
 
 /* Descriptors are counted up one by one: taken as they are, they fill the slots evenly. */
-static struct watch_dir *slot_of(struct watch_dir *dirs, size_t size, int wd)
+static struct watch_dir *watch_table_slot_of(struct watch_dir *dirs, size_t size, int wd)
 {
     size_t at = (size_t)(unsigned)wd & (size - 1);
 
@@ -44,7 +44,7 @@ static uint64_t *name_slot(uint64_t *names, size_t size, uint64_t digest)
 
 struct watch_dir *watch_table_find(const struct watch_table *t, int wd)
 {
-    struct watch_dir *dir = wd > 0 ? slot_of(t->dirs, t->size, wd) : NULL;
+    struct watch_dir *dir = wd > 0 ? watch_table_slot_of(t->dirs, t->size, wd) : NULL;
     return dir && dir->wd ? dir : NULL;
 }
 
@@ -59,12 +59,12 @@ struct watch_dir *watch_table_add(struct watch_table *t, int wd)
         struct watch_dir *bigger = sts_must(calloc(size, sizeof(*bigger)));
         for (size_t i = 0; i < t->size; i++)
             if (t->dirs[i].wd)
-                *slot_of(bigger, size, t->dirs[i].wd) = t->dirs[i];
+                *watch_table_slot_of(bigger, size, t->dirs[i].wd) = t->dirs[i];
         free(t->dirs);
         t->dirs = bigger;
         t->size = size;
     }
-    dir = slot_of(t->dirs, t->size, wd);
+    dir = watch_table_slot_of(t->dirs, t->size, wd);
     *dir = (struct watch_dir){.wd = wd};
     t->count++;
     return dir;
@@ -83,7 +83,8 @@ static uint64_t digest_of(int wd, struct sts_str name, enum name_kind kind)
     return h ? h : 1;
 }
 
-static void add_name(struct watch_table *t, int wd, struct sts_str name, enum name_kind kind)
+static void watch_table_add_name(struct watch_table *t, int wd, struct sts_str name,
+                                 enum name_kind kind)
 {
     if (t->name_count + 1 > t->name_size / 2) {
         size_t size = sts_mul_size(t->name_size, 2);
@@ -103,7 +104,7 @@ static void add_name(struct watch_table *t, int wd, struct sts_str name, enum na
 
 void watch_table_name(struct watch_table *t, int wd, struct sts_str name)
 {
-    add_name(t, wd, name, A_NAME);
+    watch_table_add_name(t, wd, name, A_NAME);
 }
 
 static void has_files(struct watch_table *t, struct watch_dir *dir, struct sts_str path)
@@ -116,7 +117,7 @@ void watch_table_file(struct watch_table *t, struct watch_dir *dir, struct sts_s
                       struct sts_str name)
 {
     has_files(t, dir, path);
-    add_name(t, dir->wd, name, A_FILE);
+    watch_table_add_name(t, dir->wd, name, A_FILE);
 }
 
 void watch_table_pattern(struct watch_table *t, struct watch_dir *dir, struct sts_str path,
@@ -145,8 +146,8 @@ void watch_table_visible(struct watch_table *t, struct watch_dir *dir, struct st
     dir->levels = levels > dir->levels ? levels : dir->levels;
 }
 
-static bool is_there(const struct watch_table *t, const struct watch_dir *dir, const char *name,
-                     enum name_kind kind)
+static bool watch_table_is_there(const struct watch_table *t, const struct watch_dir *dir,
+                                 const char *name, enum name_kind kind)
 {
     uint64_t digest = digest_of(dir->wd, sts_str_from(name), kind);
     return *name_slot(t->names, t->name_size, digest) != 0;
@@ -155,7 +156,7 @@ static bool is_there(const struct watch_table *t, const struct watch_dir *dir, c
 bool watch_table_is_named(const struct watch_table *t, const struct watch_dir *dir,
                           const char *name)
 {
-    return is_there(t, dir, name, A_NAME) || is_there(t, dir, name, A_FILE);
+    return watch_table_is_there(t, dir, name, A_NAME) || watch_table_is_there(t, dir, name, A_FILE);
 }
 
 static bool is_matched(const struct watch_dir *dir, const char *name)
@@ -170,10 +171,10 @@ static bool is_matched(const struct watch_dir *dir, const char *name)
 bool watch_table_is_file(const struct watch_table *t, const struct watch_dir *dir, const char *name)
 {
     if (!dir->path.len || !dir->contents || dir->deeper || dir->visible ||
-        is_there(t, dir, name, A_NAME))
+        watch_table_is_there(t, dir, name, A_NAME))
         return false;
     /* A walk sees it twice, and watch_settle would once. */
-    return !is_there(t, dir, name, A_FILE) || !(dir->all || is_matched(dir, name));
+    return !watch_table_is_there(t, dir, name, A_FILE) || !(dir->all || is_matched(dir, name));
 }
 
 bool watch_table_is_entry(const struct watch_table *t, const struct watch_dir *dir,

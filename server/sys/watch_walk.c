@@ -35,7 +35,7 @@ struct cursor {
     bool announced;                 /* the next name was reported with its directory's */
 };
 
-static void follow(struct walk *w, struct cursor c);
+static void watch_walk_follow(struct walk *w, struct cursor c);
 
 bool watch_is_visible(const char *name)
 {
@@ -55,12 +55,12 @@ static bool place_has_path(const void *place, const void *path)
     return sts_str_eq(((const struct watch_place *)place)->path, *(const struct sts_str *)path);
 }
 
-static struct watch_place *find(const struct walk *w, struct sts_str path)
+static struct watch_place *watch_walk_find(const struct walk *w, struct sts_str path)
 {
     return sts_table_find(&w->places, sts_hash(path), place_has_path, &path);
 }
 
-static struct watch_place *enter(struct walk *w, struct sts_str path)
+static struct watch_place *watch_walk_enter(struct walk *w, struct sts_str path)
 {
     struct watch_place *place = STS_NEW(w->arena, struct watch_place);
 
@@ -71,14 +71,14 @@ static struct watch_place *enter(struct walk *w, struct sts_str path)
     return place;
 }
 
-static struct watch_place *parent(const struct walk *w, const struct watch_place *place)
+static struct watch_place *watch_walk_parent(const struct walk *w, const struct watch_place *place)
 {
     size_t end = place->path.len;
 
     while (end > 1 && place->path.ptr[end - 1] != '/')
         end--;
     /* Each walk comes from the root, so the parent was entered. */
-    return find(w, sts_str_sub(place->path, 0, end > 1 ? end - 1 : 1));
+    return watch_walk_find(w, sts_str_sub(place->path, 0, end > 1 ? end - 1 : 1));
 }
 
 /* The path of `name` in `at`, in w->path. */
@@ -98,8 +98,8 @@ static struct sts_str path_in(struct walk *w, const struct watch_place *at, stru
 /* Appends the matching names, each with a NUL behind it. Read as a whole first, so that a
  * descriptor is never held while the walk goes deeper. "." and ".." are no names here, although
  * the pattern ".*" of glob(3) has them. */
-static void list(struct walk *w, const struct watch_place *at, const char *pattern,
-                 struct sts_buf *names)
+static void watch_walk_list(struct walk *w, const struct watch_place *at, const char *pattern,
+                            struct sts_buf *names)
 {
     DIR *dir = opendir(at->path.ptr);
     const struct dirent *e = NULL;
@@ -117,7 +117,7 @@ static void list(struct walk *w, const struct watch_place *at, const char *patte
         w->visitor->blind(w->to, at->path, error);
 }
 
-static const char *after(const char *name)
+static const char *watch_walk_after(const char *name)
 {
     return name + strlen(name) + 1;
 }
@@ -129,13 +129,14 @@ static void list_pattern(struct walk *w, const struct cursor *c)
 
     if (w->visitor->names)
         w->visitor->names(w->to, c->at, part->text, !part[1].text);
-    list(w, c->at, part->text, &names);
-    for (const char *name = names.ptr; name && name < names.ptr + names.len; name = after(name)) {
+    watch_walk_list(w, c->at, part->text, &names);
+    for (const char *name = names.ptr; name && name < names.ptr + names.len;
+         name = watch_walk_after(name)) {
         struct cursor next = *c;
         next.text = sts_str_from(name);
         next.parts = part + 1;
         next.announced = true;
-        follow(w, next);
+        watch_walk_follow(w, next);
     }
     sts_buf_fini(&names);
 }
@@ -154,11 +155,11 @@ static void list_tree(struct walk *w, const struct cursor *c)
     c->at->listed = c->levels + 1;
     if (w->visitor->names)
         w->visitor->names(w->to, c->at, NULL, true);
-    list(w, c->at, NULL, &names);
+    watch_walk_list(w, c->at, NULL, &names);
     const char *end = names.ptr + names.len;
-    for (const char *name = names.ptr; name < end; name = after(name))
+    for (const char *name = names.ptr; name < end; name = watch_walk_after(name))
         certbot = certbot || strcmp(name, "live") == 0;
-    for (const char *name = names.ptr; name < end; name = after(name)) {
+    for (const char *name = names.ptr; name < end; name = watch_walk_after(name)) {
         struct cursor next = *c;
         /* certbot's archive/ holds old versions; those in use are reached through live/ */
         bool deeper = c->levels > 0 && !(certbot && strcmp(name, "archive") == 0);
@@ -167,7 +168,7 @@ static void list_tree(struct walk *w, const struct cursor *c)
         next.from = c->at;
         next.linked = false;
         next.announced = true;
-        follow(w, next);
+        watch_walk_follow(w, next);
     }
     sts_buf_fini(&names);
 }
@@ -182,7 +183,7 @@ static struct sts_str without_slashes(struct sts_str s)
 }
 
 /* Takes the next name; false at a pattern and at the end. */
-static bool next_name(struct cursor *c, struct sts_str *name)
+static bool watch_walk_next_name(struct cursor *c, struct sts_str *name)
 {
     c->text = without_slashes(c->text);
     if (c->text.len) {
@@ -198,7 +199,7 @@ static bool next_name(struct cursor *c, struct sts_str *name)
     return true;
 }
 
-static void report(const struct walk *w, const struct cursor *c, struct watch_seen seen)
+static void watch_walk_report(const struct walk *w, const struct cursor *c, struct watch_seen seen)
 {
     seen.in = c->at->path;
     seen.alone = !c->from;
@@ -214,7 +215,8 @@ static bool pass_link(struct walk *w, struct cursor *c, struct sts_str path, con
     struct sts_str target = {w->target, n > 0 ? (size_t)n : 0};
     struct sts_buf text = {0};
 
-    report(w, c, (struct watch_seen){.path = path, .st = n < 0 ? NULL : st, .link = target});
+    watch_walk_report(w, c,
+                      (struct watch_seen){.path = path, .st = n < 0 ? NULL : st, .link = target});
     if (n <= 0 || n == sizeof(w->target) || ++c->links > LINKS_MAX)
         return false;
     c->linked = c->from != NULL;
@@ -229,7 +231,7 @@ static bool pass_link(struct walk *w, struct cursor *c, struct sts_str path, con
     return true;
 }
 
-static enum watch_leads leads(const struct cursor *c)
+static enum watch_leads watch_walk_leads(const struct cursor *c)
 {
     if (c->text.len || c->parts->text)
         return WATCH_LEADS_ON;
@@ -237,7 +239,8 @@ static enum watch_leads leads(const struct cursor *c)
 }
 
 /* Goes to `name`; false where the way ends. */
-static bool step(struct walk *w, struct cursor *c, struct sts_str name, struct sts_buf *kept)
+static bool watch_walk_step(struct walk *w, struct cursor *c, struct sts_str name,
+                            struct sts_buf *kept)
 {
     bool announced = c->announced;
     struct stat st;
@@ -246,34 +249,34 @@ static bool step(struct walk *w, struct cursor *c, struct sts_str name, struct s
     if (sts_str_is(name, "."))
         return true;
     if (sts_str_is(name, "..")) {
-        c->at = parent(w, c->at);
+        c->at = watch_walk_parent(w, c->at);
         return true;
     }
     if (!announced && w->visitor->name)
-        w->visitor->name(w->to, c->at, name, leads(c));
+        w->visitor->name(w->to, c->at, name, watch_walk_leads(c));
     struct sts_str path = path_in(w, c->at, name);
-    struct watch_place *place = find(w, path);
+    struct watch_place *place = watch_walk_find(w, path);
     if (!place) {
         bool there = lstat(path.ptr, &st) == 0;
         if (there && S_ISLNK(st.st_mode))
             return pass_link(w, c, path, &st, kept);
-        report(w, c, (struct watch_seen){.path = path, .st = there ? &st : NULL});
+        watch_walk_report(w, c, (struct watch_seen){.path = path, .st = there ? &st : NULL});
         if (!there || !S_ISDIR(st.st_mode))
             return false;
-        place = enter(w, path);
+        place = watch_walk_enter(w, path);
     }
     c->at = place;
     return true;
 }
 
-static void follow(struct walk *w, struct cursor c)
+static void watch_walk_follow(struct walk *w, struct cursor c)
 {
     struct sts_buf kept = {0};
     struct sts_str name;
     bool on = true;
 
-    while (on && next_name(&c, &name))
-        on = step(w, &c, name, &kept);
+    while (on && watch_walk_next_name(&c, &name))
+        on = watch_walk_step(w, &c, name, &kept);
     if (on && c.parts->text)
         list_pattern(w, &c);
     else if (on && c.levels >= 0)
@@ -288,7 +291,7 @@ void watch_walk(const struct watch_path *paths, size_t count, const struct watch
     char *here = getcwd(NULL, 0);
     int error = errno;
 
-    w.root = enter(&w, STS_STR("/"));
+    w.root = watch_walk_enter(&w, STS_STR("/"));
     for (size_t i = 0; i < count; i++) {
         const struct watch_path *p = &paths[i];
         struct cursor c = {.at = w.root, .parts = p->parts, .levels = p->levels};
@@ -296,7 +299,7 @@ void watch_walk(const struct watch_path *paths, size_t count, const struct watch
             c.text = sts_str_from(here);
         /* A working directory that was removed is an error, or "(unreachable)". */
         if (p->absolute || sts_str_starts(c.text, STS_STR("/")))
-            follow(&w, c);
+            watch_walk_follow(&w, c);
         else if (visitor->blind)
             visitor->blind(to, STS_STR("."), here ? ENOENT : error);
     }

@@ -92,7 +92,7 @@ static struct entry **bucket_of(const struct shard *shard, const unsigned char d
     return &shard->buckets[hash & (shard->size - 1)];
 }
 
-static struct entry *find(const struct shard *shard, const unsigned char digest[32])
+static struct entry *cert_cache_find(const struct shard *shard, const unsigned char digest[32])
 {
     struct entry *entry = *bucket_of(shard, digest);
 
@@ -116,10 +116,10 @@ static void make_newest(struct shard *shard, struct entry *entry)
 }
 
 /* The entry of the pair, counted, or NULL. */
-static struct entry *take(struct shard *shard, const struct cert_pair *pair)
+static struct entry *cert_cache_take(struct shard *shard, const struct cert_pair *pair)
 {
     pthread_mutex_lock(&shard->lock);
-    struct entry *entry = find(shard, pair->digest);
+    struct entry *entry = cert_cache_find(shard, pair->digest);
     if (entry) {
         atomic_fetch_add_explicit(&entry->refs, 1, memory_order_relaxed);
         unlink_age(shard, entry);
@@ -132,7 +132,7 @@ static struct entry *take(struct shard *shard, const struct cert_pair *pair)
     return entry;
 }
 
-static void grow(struct shard *shard)
+static void cert_cache_grow(struct shard *shard)
 {
     struct entry **old = shard->buckets;
     size_t size = shard->size;
@@ -150,10 +150,10 @@ static void grow(struct shard *shard)
     free(old);
 }
 
-static void insert(struct shard *shard, struct entry *entry)
+static void cert_cache_insert(struct shard *shard, struct entry *entry)
 {
     if (shard->counts.entries >= shard->size)
-        grow(shard);
+        cert_cache_grow(shard);
     struct entry **bucket = bucket_of(shard, entry->digest);
     entry->next = *bucket;
     *bucket = entry;
@@ -162,7 +162,7 @@ static void insert(struct shard *shard, struct entry *entry)
     shard->counts.bytes += entry->cost;
 }
 
-static void detach(struct shard *shard, struct entry *entry)
+static void cert_cache_detach(struct shard *shard, struct entry *entry)
 {
     struct entry **at = bucket_of(shard, entry->digest);
 
@@ -177,17 +177,17 @@ static void detach(struct shard *shard, struct entry *entry)
 
 /* Puts it in unless another thread was faster, and lets go of what does not fit any more: that
  * which was asked for longest ago, or the new one itself when it alone is too much. */
-static void put(struct cert_cache *cache, struct shard *shard, struct entry *entry)
+static void cert_cache_put(struct cert_cache *cache, struct shard *shard, struct entry *entry)
 {
     struct entry *gone = NULL;
 
     pthread_mutex_lock(&shard->lock);
-    if (!find(shard, entry->digest)) {
+    if (!cert_cache_find(shard, entry->digest)) {
         atomic_fetch_add_explicit(&entry->refs, 1, memory_order_relaxed);
-        insert(shard, entry);
+        cert_cache_insert(shard, entry);
     }
     for (struct entry *oldest; (oldest = shard->oldest) && shard->counts.bytes > cache->budget;) {
-        detach(shard, oldest);
+        cert_cache_detach(shard, oldest);
         oldest->next = gone;
         gone = oldest;
     }
@@ -201,7 +201,7 @@ static void put(struct cert_cache *cache, struct shard *shard, struct entry *ent
 const struct cert_objects *cert_cache_get(struct cert_cache *cache, const struct cert_pair *pair)
 {
     struct shard *shard = shard_of(cache, pair);
-    struct entry *entry = take(shard, pair);
+    struct entry *entry = cert_cache_take(shard, pair);
     struct cert_objects made;
 
     if (entry)
@@ -213,7 +213,7 @@ const struct cert_objects *cert_cache_get(struct cert_cache *cache, const struct
     entry->objects = made;
     memcpy(entry->digest, pair->digest, sizeof(entry->digest));
     entry->cost = cost_of(pair);
-    put(cache, shard, entry);
+    cert_cache_put(cache, shard, entry);
     return &entry->objects; /* the caller's reference. NOLINT(clang-analyzer-unix.Malloc) */
 }
 

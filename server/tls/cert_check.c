@@ -17,12 +17,12 @@ struct check {
     struct sts_str file; /* in the arena of diags */
 };
 
-static struct sts_pos at(const struct check *c, size_t index)
+static struct sts_pos cert_check_at(const struct check *c, size_t index)
 {
     return (struct sts_pos){.source = c->file, .line = c->pair->lines[index], .column = 1};
 }
 
-static struct sts_str day(const struct check *c, const struct tm *tm)
+static struct sts_str cert_check_day(const struct check *c, const struct tm *tm)
 {
     char text[32];
 
@@ -31,20 +31,20 @@ static struct sts_str day(const struct check *c, const struct tm *tm)
     return sts_arena_dup(c->diags->arena, sts_str_from(text));
 }
 
-static struct sts_str date(const struct check *c, time_t t)
+static struct sts_str cert_check_date(const struct check *c, time_t t)
 {
     struct tm tm = {0};
 
     gmtime_r(&t, &tm);
-    return day(c, &tm);
+    return cert_check_day(c, &tm);
 }
 
-static size_t count(const struct check *c)
+static size_t cert_check_count(const struct check *c)
 {
     return c->pair->info.chain_length;
 }
 
-static X509 *certificate(const struct check *c, size_t index)
+static X509 *cert_check_certificate(const struct check *c, size_t index)
 {
     return index == 0 ? c->objects->leaf : sk_X509_value(c->pair->chain->certs, (int)index - 1);
 }
@@ -52,7 +52,7 @@ static X509 *certificate(const struct check *c, size_t index)
 /* Compares the public halves. */
 static bool key_fits(const struct check *c, size_t index)
 {
-    const EVP_PKEY *public = X509_get0_pubkey(certificate(c, index));
+    const EVP_PKEY *public = X509_get0_pubkey(cert_check_certificate(c, index));
     bool fits = public && EVP_PKEY_eq(public, c->objects->key) == 1;
 
     ERR_clear_error();
@@ -61,7 +61,7 @@ static bool key_fits(const struct check *c, size_t index)
 
 static bool cert_check_refuse_key(const struct check *c, const char *code, const char *what)
 {
-    struct sts_diag *d = sts_diag_add(c->diags, STS_ERROR, code, at(c, 0), "%s", what);
+    struct sts_diag *d = sts_diag_add(c->diags, STS_ERROR, code, cert_check_at(c, 0), "%s", what);
     sts_diag_help(c->diags, d, CERT_KEY_HELP);
     return false;
 }
@@ -77,16 +77,16 @@ static bool check_key_fits(const struct check *c)
     }
     if (key_fits(c, 0))
         return true;
-    for (size_t i = 1; i < count(c); i++) {
+    for (size_t i = 1; i < cert_check_count(c); i++) {
         if (!key_fits(c, i))
             continue;
-        d = sts_diag_add(c->diags, STS_ERROR, "certificate-leaf-not-first", at(c, i),
+        d = sts_diag_add(c->diags, STS_ERROR, "certificate-leaf-not-first", cert_check_at(c, i),
                          "the host's own certificate is number %zu in the file, not the first",
                          i + 1);
         sts_diag_help(c->diags, d, "order: the host's certificate, then each one's issuer");
         return false;
     }
-    d = sts_diag_add(c->diags, STS_ERROR, "certificate-key-mismatch", at(c, 0),
+    d = sts_diag_add(c->diags, STS_ERROR, "certificate-key-mismatch", cert_check_at(c, 0),
                      "the private key belongs to another certificate");
     char space[CERT_PATH_MAX];
     sts_diag_help(c->diags, d, "key file: %.*s; a renewal must replace both",
@@ -124,7 +124,7 @@ static void check_key(const struct check *c)
     if (cert_key_works(c->objects->key))
         return;
     struct sts_diag *d =
-        sts_diag_add(c->diags, STS_ERROR, "certificate-key-broken", at(c, 0),
+        sts_diag_add(c->diags, STS_ERROR, "certificate-key-broken", cert_check_at(c, 0),
                      "the private key does not make signatures that the certificate verifies");
     char space[CERT_PATH_MAX];
     sts_diag_help(c->diags, d, "key file: %.*s; issue key and certificate again",
@@ -134,17 +134,17 @@ static void check_key(const struct check *c)
 /* The signature of a root is not looked at by anyone (RFC 5280 §6.1). */
 static void check_signatures(const struct check *c)
 {
-    for (size_t i = 0; i < count(c); i++) {
-        X509 *cert = certificate(c, i);
+    for (size_t i = 0; i < cert_check_count(c); i++) {
+        X509 *cert = cert_check_certificate(c, i);
         int digest = NID_undef;
         if (i > 0 && X509_self_signed(cert, 0) == 1)
             continue;
         X509_get_signature_info(cert, &digest, NULL, NULL, NULL);
         if (digest != NID_md5 && digest != NID_sha1 && digest != NID_md5_sha1)
             continue;
-        struct sts_diag *d = sts_diag_add(c->diags, STS_ERROR, "certificate-weak-signature",
-                                          at(c, i), "it is signed with %s, which senders refuse",
-                                          digest == NID_sha1 ? "SHA-1" : "MD5");
+        struct sts_diag *d = sts_diag_add(
+            c->diags, STS_ERROR, "certificate-weak-signature", cert_check_at(c, i),
+            "it is signed with %s, which senders refuse", digest == NID_sha1 ? "SHA-1" : "MD5");
         sts_diag_help(c->diags, d, "have it issued again: authorities sign with SHA-256 or better");
     }
 }
@@ -153,8 +153,9 @@ static void check_names(const struct check *c)
 {
     if (c->pair->name_count > 0)
         return;
-    struct sts_diag *d = sts_diag_add(c->diags, STS_ERROR, "certificate-no-name", at(c, 0),
-                                      "it has no DNS name in the subjectAltName extension");
+    struct sts_diag *d =
+        sts_diag_add(c->diags, STS_ERROR, "certificate-no-name", cert_check_at(c, 0),
+                     "it has no DNS name in the subjectAltName extension");
     sts_diag_help(c->diags, d,
                   "issue it with subjectAltName DNS:mta-sts.DOMAIN; the CN does not count "
                   "(RFC 8461 section 3.3)");
@@ -166,33 +167,36 @@ static void check_dates(const struct check *c)
     struct sts_diag *d;
 
     if (info->not_after < c->now) {
-        d = sts_diag_add(c->diags, STS_ERROR, "certificate-expired", at(c, 0),
-                         "the certificate expired on %.*s", STS_ARG(date(c, info->not_after)));
+        d = sts_diag_add(c->diags, STS_ERROR, "certificate-expired", cert_check_at(c, 0),
+                         "the certificate expired on %.*s",
+                         STS_ARG(cert_check_date(c, info->not_after)));
         sts_diag_help(c->diags, d, "renew it");
     } else if (info->not_before > c->now) {
-        d = sts_diag_add(c->diags, STS_ERROR, "certificate-not-yet-valid", at(c, 0),
+        d = sts_diag_add(c->diags, STS_ERROR, "certificate-not-yet-valid", cert_check_at(c, 0),
                          "the certificate is not valid before %.*s",
-                         STS_ARG(date(c, info->not_before)));
+                         STS_ARG(cert_check_date(c, info->not_before)));
         sts_diag_help(c->diags, d, "is the clock of this machine right?");
     }
-    for (size_t i = 1; i < count(c); i++) {
-        const ASN1_TIME *end = X509_get0_notAfter(certificate(c, i));
+    for (size_t i = 1; i < cert_check_count(c); i++) {
+        const ASN1_TIME *end = X509_get0_notAfter(cert_check_certificate(c, i));
         struct tm tm = {0};
         if (X509_cmp_time(end, (time_t[]){c->now}) >= 0)
             continue;
         ASN1_TIME_to_tm(end, &tm);
         if (i == 1) {
-            d = sts_diag_add(c->diags, STS_WARNING, "certificate-chain-expired", at(c, i),
+            d = sts_diag_add(c->diags, STS_WARNING, "certificate-chain-expired",
+                             cert_check_at(c, i),
                              "the issuer's certificate expired on %.*s: senders refuse the chain",
-                             STS_ARG(day(c, &tm)));
+                             STS_ARG(cert_check_day(c, &tm)));
             sts_diag_help(c->diags, d,
                           "renew, or replace it by the authority's present intermediate");
         } else {
             /* Such as an old root's signature below a root that all have by now. */
-            d = sts_diag_add(c->diags, STS_WARNING, "certificate-chain-end-expired", at(c, i),
+            d = sts_diag_add(c->diags, STS_WARNING, "certificate-chain-end-expired",
+                             cert_check_at(c, i),
                              "the chain's certificate number %zu expired on %.*s: senders that do "
                              "not trust the one before it refuse the chain",
-                             i + 1, STS_ARG(day(c, &tm)));
+                             i + 1, STS_ARG(cert_check_day(c, &tm)));
             sts_diag_help(c->diags, d, "leave it out, or replace it by a present one");
         }
     }
@@ -202,14 +206,15 @@ static void check_purpose(const struct check *c)
 {
     if (X509_check_purpose(c->objects->leaf, X509_PURPOSE_SSL_SERVER, 0) == 1)
         return;
-    struct sts_diag *d = sts_diag_add(c->diags, STS_ERROR, "certificate-purpose", at(c, 0),
-                                      "the certificate is not for TLS servers");
+    struct sts_diag *d =
+        sts_diag_add(c->diags, STS_ERROR, "certificate-purpose", cert_check_at(c, 0),
+                     "the certificate is not for TLS servers");
     sts_diag_help(c->diags, d, "it needs extendedKeyUsage serverAuth and digitalSignature");
 }
 
-static bool issued(const struct check *c, size_t subject, size_t issuer)
+static bool cert_check_issued(const struct check *c, size_t subject, size_t issuer)
 {
-    X509 *s = certificate(c, subject), *i = certificate(c, issuer);
+    X509 *s = cert_check_certificate(c, subject), *i = cert_check_certificate(c, issuer);
     EVP_PKEY *key = X509_get0_pubkey(i);
     bool ok = key && X509_check_issued(i, s) == X509_V_OK;
 
@@ -221,21 +226,21 @@ static bool issued(const struct check *c, size_t subject, size_t issuer)
 
 static void check_chain_order(const struct check *c)
 {
-    for (size_t i = 0; i + 1 < count(c); i++) {
-        if (i == 0 ? issued(c, 0, 1) : i <= c->pair->chain->linked)
+    for (size_t i = 0; i + 1 < cert_check_count(c); i++) {
+        if (i == 0 ? cert_check_issued(c, 0, 1) : i <= c->pair->chain->linked)
             continue;
         bool present = false;
-        for (size_t k = 0; k < count(c); k++)
-            present |= k != i && issued(c, i, k);
+        for (size_t k = 0; k < cert_check_count(c); k++)
+            present |= k != i && cert_check_issued(c, i, k);
         struct sts_diag *d;
         if (present)
-            d = sts_diag_add(c->diags, STS_ERROR, "certificate-chain-order", at(c, i + 1),
-                             "certificate number %zu should be the issuer of number %zu", i + 2,
-                             i + 1);
+            d = sts_diag_add(
+                c->diags, STS_ERROR, "certificate-chain-order", cert_check_at(c, i + 1),
+                "certificate number %zu should be the issuer of number %zu", i + 2, i + 1);
         else
-            d = sts_diag_add(c->diags, STS_ERROR, "certificate-chain-incomplete", at(c, i + 1),
-                             "certificate number %zu did not issue number %zu, and none here did",
-                             i + 2, i + 1);
+            d = sts_diag_add(
+                c->diags, STS_ERROR, "certificate-chain-incomplete", cert_check_at(c, i + 1),
+                "certificate number %zu did not issue number %zu, and none here did", i + 2, i + 1);
         sts_diag_help(c->diags, d,
                       "order: the host's certificate, then each one's issuer; the "
                       "root may be left out");
@@ -249,11 +254,11 @@ static void check_alone(const struct check *c)
     struct sts_diag *d;
 
     if (c->pair->self_signed) {
-        d = sts_diag_add(c->diags, STS_WARNING, "certificate-self-signed", at(c, 0),
+        d = sts_diag_add(c->diags, STS_WARNING, "certificate-self-signed", cert_check_at(c, 0),
                          "the certificate is self-signed: no mail sender trusts it");
         sts_diag_help(c->diags, d, "RFC 8461 section 3.3 asks for one of a public authority");
-    } else if (count(c) == 1) {
-        d = sts_diag_add(c->diags, STS_WARNING, "certificate-chain-incomplete", at(c, 0),
+    } else if (cert_check_count(c) == 1) {
+        d = sts_diag_add(c->diags, STS_WARNING, "certificate-chain-incomplete", cert_check_at(c, 0),
                          "no intermediate certificate follows: senders written in Go (mox, maddy, "
                          "chasquid, postfix-tlspol) or on OpenSSL will not trust it");
         sts_diag_help(c->diags, d,

@@ -12,7 +12,7 @@
 
 enum { DEPTH_MAX = 2, WORTH_A_THREAD = 64 /* folders */ };
 
-static void add(struct cert_candidates *list, const struct cert_candidate *candidate)
+static void cert_find_add(struct cert_candidates *list, const struct cert_candidate *candidate)
 {
     list->items = sts_heap_grow(list->items, list->count, &list->capacity, sizeof(*list->items));
     list->items[list->count++] = *candidate;
@@ -29,7 +29,7 @@ void cert_candidates_fini(struct cert_candidates *list)
     *list = (struct cert_candidates){0};
 }
 
-static void unreadable(struct sts_diags *diags, struct sts_pos where, struct sts_str path)
+static void cert_find_unreadable(struct sts_diags *diags, struct sts_pos where, struct sts_str path)
 {
     struct sts_pos at = {.source = sts_arena_dup(diags->arena, path)};
     int error = errno;
@@ -65,15 +65,16 @@ static void walk_folder(struct cert_candidates *list, int from, const char *name
                         struct sts_diags *diags);
 
 /* A pair of these files, which are in `place`. */
-static void take(const struct walk *w, const struct place *place, struct sts_str name,
-                 struct sts_str key, const struct cert_known *known, struct cert_candidates *list)
+static void cert_find_take(const struct walk *w, const struct place *place, struct sts_str name,
+                           struct sts_str key, const struct cert_known *known,
+                           struct cert_candidates *list)
 {
     const struct cert_early *early = list->early;
     struct cert_candidate c = layout_candidate(place, name, key, w->where);
 
     if (early)
         early->pair(early->data, w->place.folder->fd, w->place.path.len, known, &c);
-    add(list, &c);
+    cert_find_add(list, &c);
 }
 
 /* The folder is as it was when it had one pair: it need not be listed. */
@@ -88,7 +89,7 @@ static bool take_known(const struct walk *w, const struct folder_entry *e, struc
     if (!known)
         return false;
     struct place inside = {list->arena, sts_arena_join(list->arena, path, STS_STR("/")), NULL};
-    take(w, &inside, name, key, known, list);
+    cert_find_take(w, &inside, name, key, known, list);
     return true;
 }
 
@@ -102,7 +103,7 @@ static void walk_entry(const struct walk *w, const struct folder_entry *e,
     place.arena = list->arena;
     if (!e->is_folder) {
         if (!cert_find_is_key(name) && layout_match(&place, name, &key))
-            take(w, &place, name, key, NULL, list);
+            cert_find_take(w, &place, name, key, NULL, list);
     } else if (w->depth < DEPTH_MAX && !(w->certbot && sts_str_is(name, "archive"))) {
         struct sts_str path = place_path(&place, name);
         if (!take_known(w, e, path, list))
@@ -141,7 +142,7 @@ static void walk_by_threads(struct walk *w, size_t threads, struct cert_candidat
     for (size_t i = 0; i < count; i++) {
         const struct branch *branch = &w->branches[i];
         for (size_t k = 0; k < branch->count; k++)
-            add(list, &w->lists[branch->thread].items[branch->from + k]);
+            cert_find_add(list, &w->lists[branch->thread].items[branch->from + k]);
         sts_diags_append(diags, &branch->diags);
     }
     for (size_t i = 0; i < threads; i++)
@@ -166,7 +167,7 @@ static void walk_folder(struct cert_candidates *list, int from, const char *name
     struct folder folder;
 
     if (folder_list(&folder, from, name) != 0) {
-        unreadable(diags, where, path);
+        cert_find_unreadable(diags, where, path);
         return;
     }
     bool root = path.len && path.ptr[path.len - 1] == '/';
@@ -206,7 +207,7 @@ static void add_file(struct cert_candidates *list, struct sts_str path, struct s
     if (layout_match(&place, name, &key))
         c = layout_candidate(&place, name, key, where);
     c.required = true;
-    add(list, &c);
+    cert_find_add(list, &c);
 }
 
 void cert_find(struct cert_candidates *list, struct sts_str path, struct sts_pos where,
@@ -216,7 +217,7 @@ void cert_find(struct cert_candidates *list, struct sts_str path, struct sts_pos
 
     list->paths++;
     if (stat(path.ptr, &st) != 0) {
-        unreadable(diags, where, path);
+        cert_find_unreadable(diags, where, path);
         return;
     }
     if (!S_ISDIR(st.st_mode)) {
@@ -241,7 +242,7 @@ void cert_find(struct cert_candidates *list, struct sts_str path, struct sts_pos
     }
 }
 
-static struct sts_str stem(struct sts_str path)
+static struct sts_str cert_find_stem(struct sts_str path)
 {
     struct sts_str name = file_basename(path);
     size_t dot = name.len;
@@ -265,13 +266,13 @@ static void join_listed_keys(struct cert_candidates *list)
             continue;
         keys++;
         key = &list->items[i];
-        cert_table_add(&by_stem, stem(key->file), key);
+        cert_table_add(&by_stem, cert_find_stem(key->file), key);
     }
     for (size_t i = 0; keys && i < list->count; i++) {
         struct cert_candidate *c = &list->items[i];
         if (!c->required || !sts_str_eq(c->file, c->key_file) || cert_find_is_key(c->file))
             continue;
-        const struct cert_candidate *own = cert_table_find(&by_stem, stem(c->file));
+        const struct cert_candidate *own = cert_table_find(&by_stem, cert_find_stem(c->file));
         if (!own && keys == 1)
             own = key;
         if (own) {

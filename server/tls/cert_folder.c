@@ -35,7 +35,7 @@ static bool is_folder(int fd, const struct dirent64 *e)
 }
 
 /* Also "..data" of Kubernetes is hidden: the links one level up point through it. */
-static void take(struct listing *l, const struct dirent64 *e)
+static void cert_folder_take(struct listing *l, const struct dirent64 *e)
 {
     const struct found found = {l->names.len, e->d_name[0] != '.' && is_folder(l->fd, e)};
 
@@ -53,20 +53,20 @@ static int read_all(struct listing *l)
     while ((n = getdents64(l->fd, piece, sizeof(piece))) > 0) {
         for (ssize_t at = 0; at < n;) {
             const struct dirent64 *e = (const struct dirent64 *)(piece + at);
-            take(l, e);
+            cert_folder_take(l, e);
             at += e->d_reclen;
         }
     }
     return n < 0 ? -1 : 0;
 }
 
-static int by_name(const void *a, const void *b)
+static int cert_folder_by_name(const void *a, const void *b)
 {
     return strcmp(((const struct folder_entry *)a)->name, ((const struct folder_entry *)b)->name);
 }
 
 /* One piece of the heap: entries, then names. */
-static void finish(const struct listing *l, struct folder *out)
+static void cert_folder_finish(const struct listing *l, struct folder *out)
 {
     const struct found *found = (const struct found *)l->entries.ptr;
     size_t count = l->entries.len / sizeof(*found);
@@ -81,7 +81,7 @@ static void finish(const struct listing *l, struct folder *out)
     for (size_t i = 0; i < count; i++)
         out->entries[i] = (struct folder_entry){names + found[i].name, found[i].is_folder};
     if (count)
-        qsort(out->entries, count, sizeof(*out->entries), by_name);
+        qsort(out->entries, count, sizeof(*out->entries), cert_folder_by_name);
 }
 
 int folder_list(struct folder *folder, int from, const char *path)
@@ -93,7 +93,7 @@ int folder_list(struct folder *folder, int from, const char *path)
         return -1;
     int result = fstat(l.fd, &folder->st) == 0 ? read_all(&l) : -1, error = errno;
     if (result == 0)
-        finish(&l, folder);
+        cert_folder_finish(&l, folder);
     else
         folder_fini(folder);
     sts_buf_fini(&l.names);
@@ -114,6 +114,6 @@ bool folder_has(const struct folder *folder, const char *name)
 {
     const struct folder_entry wanted = {name, false};
 
-    return folder->count &&
-           bsearch(&wanted, folder->entries, folder->count, sizeof(*folder->entries), by_name);
+    return folder->count && bsearch(&wanted, folder->entries, folder->count,
+                                    sizeof(*folder->entries), cert_folder_by_name);
 }

@@ -24,7 +24,7 @@ struct cert_index {
     struct cert_table chains;  /* digest -> struct cert_chain, referenced */
 };
 
-static struct sts_str folder_of(struct sts_str file)
+static struct sts_str cert_index_folder_of(struct sts_str file)
 {
     size_t name = file_basename(file).len;
 
@@ -47,10 +47,10 @@ static void take_pair(struct cert_index *index, uint64_t at, struct sts_str body
     }
     *known = (struct cert_known){front, at, (uint32_t)body.len};
     if (record.fixed.folder && file_basename(record.key_name).len == record.key_name.len)
-        cert_table_add(&index->folders, folder_of(record.file), known);
+        cert_table_add(&index->folders, cert_index_folder_of(record.file), known);
 }
 
-static void take(void *data, enum cert_record kind, uint64_t at, struct sts_str body)
+static void cert_index_take(void *data, enum cert_record kind, uint64_t at, struct sts_str body)
 {
     struct cert_index *index = data;
 
@@ -74,7 +74,7 @@ struct cert_index *cert_index_read(const char *path)
     index->pack = pack;
     cert_table_reserve(&index->pairs, cert_pack_size(pack) / USUAL);
     cert_table_reserve(&index->folders, cert_pack_size(pack) / USUAL);
-    cert_pack_walk(pack, take, index);
+    cert_pack_walk(pack, cert_index_take, index);
     return index;
 }
 

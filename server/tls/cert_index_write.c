@@ -25,7 +25,7 @@ struct writer {
     struct sts_buf leaf, body;
 };
 
-static void note(struct writer *w, struct moved moved)
+static void cert_index_write_note(struct writer *w, struct moved moved)
 {
     w->moved = sts_heap_grow(w->moved, w->count, &w->capacity, sizeof(*w->moved));
     w->moved[w->count++] = moved;
@@ -43,7 +43,7 @@ static void put_chain(struct cert_pack *pack, const struct cert_chain *chain)
 }
 
 /* What is too large for a record stays in memory, and is found out again. */
-static int put_pair(struct writer *w, struct cert_pair *pair)
+static int cert_index_write_put_pair(struct writer *w, struct cert_pair *pair)
 {
     w->leaf.len = w->body.len = 0;
     if (!cert_leaf_get(pair, &w->leaf) || !record_put_pair(&w->body, pair, sts_buf_str(&w->leaf)) ||
@@ -51,12 +51,12 @@ static int put_pair(struct writer *w, struct cert_pair *pair)
         return 0;
     put_chain(w->pack, pair->chain);
     uint64_t at = cert_pack_add(w->pack, CERT_RECORD_PAIR, sts_buf_str(&w->body));
-    note(w, (struct moved){pair, at, (uint32_t)w->body.len});
+    cert_index_write_note(w, (struct moved){pair, at, (uint32_t)w->body.len});
     return cert_pack_waiting(w->pack) < FLUSH ? 0 : cert_pack_flush(w->pack);
 }
 
 /* The pack has them: memory may go. */
-static void settle(const struct writer *w)
+static void cert_index_write_settle(const struct writer *w)
 {
     for (size_t i = 0; i < w->count; i++) {
         const struct moved *m = &w->moved[i];
@@ -72,23 +72,24 @@ static void writer_fini(struct writer *w)
     sts_buf_fini(&w->body);
 }
 
-static bool is_there(const struct cert_pair *pair, const struct cert_pack *pack)
+static bool cert_index_write_is_there(const struct cert_pair *pair, const struct cert_pack *pack)
 {
     return !pair->stale && cert_leaf_is_in(pair, pack);
 }
 
-static int append(struct cert_pack *pack, struct cert_pair *const *pairs, size_t count)
+static int cert_index_write_append(struct cert_pack *pack, struct cert_pair *const *pairs,
+                                   size_t count)
 {
     struct writer w = {.pack = pack};
     int result = 0;
 
     for (size_t i = 0; i < count && result == 0; i++)
-        if (!is_there(pairs[i], pack))
-            result = put_pair(&w, pairs[i]);
+        if (!cert_index_write_is_there(pairs[i], pack))
+            result = cert_index_write_put_pair(&w, pairs[i]);
     if (result == 0)
         result = cert_pack_flush(pack);
     if (result == 0)
-        settle(&w);
+        cert_index_write_settle(&w);
     writer_fini(&w);
     return result;
 }
@@ -102,14 +103,14 @@ static int write_anew(struct cert_pack **pack, const char *path, struct cert_pai
     int result = next ? 0 : -1;
 
     for (size_t i = 0; i < count && result == 0; i++)
-        result = put_pair(&w, pairs[i]);
+        result = cert_index_write_put_pair(&w, pairs[i]);
     if (result == 0)
         result = cert_pack_flush(next);
     if (result == 0)
         result = cert_pack_put_in_place(next);
     int error = errno;
     if (result == 0) {
-        settle(&w);
+        cert_index_write_settle(&w);
         cert_pack_unref(*pack);
         *pack = next;
     } else {
@@ -129,7 +130,7 @@ int cert_index_write(struct cert_pack **pack, const char *path, struct cert_pair
     if (!*pack || !cert_pack_is_usable(*pack, path))
         return write_anew(pack, path, pairs, count);
     for (size_t i = 0; i < count; i++) {
-        if (is_there(pairs[i], *pack))
+        if (cert_index_write_is_there(pairs[i], *pack))
             used += cert_pack_record_size(pairs[i]->record);
         else
             fresh++;
@@ -137,5 +138,5 @@ int cert_index_write(struct cert_pack **pack, const char *path, struct cert_pair
     uint64_t unused = cert_pack_size(*pack) - used;
     if (unused > WORTH_IT && unused > used)
         return write_anew(pack, path, pairs, count);
-    return fresh ? append(*pack, pairs, count) : 0;
+    return fresh ? cert_index_write_append(*pack, pairs, count) : 0;
 }

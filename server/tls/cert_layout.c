@@ -11,7 +11,7 @@ struct sts_str place_path(const struct place *p, struct sts_str name)
 }
 
 /* A dangling link counts: its target may be on the way. */
-static bool exists(const struct place *p, struct sts_str name)
+static bool cert_layout_exists(const struct place *p, struct sts_str name)
 {
     struct stat st;
 
@@ -49,11 +49,12 @@ static struct sts_str only_key(const struct place *p)
 
 static struct sts_str first_that_exists(const struct place *p, struct sts_str a, struct sts_str b)
 {
-    return exists(p, a) ? a : exists(p, b) ? b : (struct sts_str){0};
+    return cert_layout_exists(p, a) ? a : cert_layout_exists(p, b) ? b : (struct sts_str){0};
 }
 
 /* `name` with its last four bytes replaced by `ending`. */
-static struct sts_str sibling(const struct place *p, struct sts_str name, struct sts_str ending)
+static struct sts_str cert_layout_sibling(const struct place *p, struct sts_str name,
+                                          struct sts_str ending)
 {
     return sts_arena_join(p->arena, sts_str_sub(name, 0, name.len - 4), ending);
 }
@@ -75,15 +76,17 @@ bool layout_match(const struct place *p, struct sts_str name, struct sts_str *ke
     } else if (sts_str_is(name, "tls.crt")) {
         *key = STS_STR("tls.key");
     } else if (sts_str_is(name, "cert.pem")) {
-        if (exists(p, STS_STR("fullchain.pem")))
+        if (cert_layout_exists(p, STS_STR("fullchain.pem")))
             return false; /* certbot: the leaf alone */
         *key = first_that_exists(p, STS_STR("key.pem"), STS_STR("privkey.pem"));
     } else if (sts_str_ends(name, STS_STR(".crt")) || sts_str_ends(name, STS_STR(".pem"))) {
-        struct sts_str dot = sibling(p, name, STS_STR(".key"));
-        *key = first_that_exists(
-            p, dot,
-            sts_str_ends(name, STS_STR(".pem")) ? sibling(p, name, STS_STR("-key.pem")) : dot);
-        if (!key->len && sts_str_is(name, "chain.pem") && exists(p, STS_STR("fullchain.pem")))
+        struct sts_str dot = cert_layout_sibling(p, name, STS_STR(".key"));
+        *key = first_that_exists(p, dot,
+                                 sts_str_ends(name, STS_STR(".pem"))
+                                     ? cert_layout_sibling(p, name, STS_STR("-key.pem"))
+                                     : dot);
+        if (!key->len && sts_str_is(name, "chain.pem") &&
+            cert_layout_exists(p, STS_STR("fullchain.pem")))
             return false; /* certbot: what is above the leaf */
     } else {
         return false;
@@ -92,7 +95,7 @@ bool layout_match(const struct place *p, struct sts_str name, struct sts_str *ke
 }
 
 /* The host that clients name the folder or, in folders of many, the file after. */
-static struct sts_str label(const struct place *p, struct sts_str file)
+static struct sts_str cert_layout_label(const struct place *p, struct sts_str file)
 {
     struct sts_str folder =
         file_basename(sts_str_sub(p->path, 0, p->path.len ? p->path.len - 1 : 0));
@@ -111,7 +114,7 @@ struct cert_candidate layout_candidate(const struct place *p, struct sts_str nam
     struct cert_candidate c = {.where = where, .file = place_path(p, name)};
 
     c.key_file = key.len ? place_path(p, key) : c.file;
-    c.label = label(p, c.file);
+    c.label = cert_layout_label(p, c.file);
     c.required = key.len > 0 || (is_one_of_a_folder(name) && !sts_str_is(name, "cert.pem"));
     return c;
 }

@@ -72,7 +72,7 @@ static const OSSL_DISPATCH sha1_functions[] = {
     {0, NULL},
 };
 
-static const OSSL_ALGORITHM *query(void *provider, int operation, int *no_cache)
+static const OSSL_ALGORITHM *cert_leaf_query(void *provider, int operation, int *no_cache)
 {
     static const OSSL_ALGORITHM digests[] = {{"SHA1", "provider=bare", sha1_functions, NULL},
                                              {NULL, NULL, NULL, NULL}};
@@ -82,11 +82,11 @@ static const OSSL_ALGORITHM *query(void *provider, int operation, int *no_cache)
     return operation == OSSL_OP_DIGEST ? digests : NULL;
 }
 
-static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
-                         const OSSL_DISPATCH **out, void **provider)
+static int cert_leaf_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
+                                   const OSSL_DISPATCH **out, void **provider)
 {
-    static const OSSL_DISPATCH functions[] = {FUNCTION(OSSL_FUNC_PROVIDER_QUERY_OPERATION, query),
-                                              {0, NULL}};
+    static const OSSL_DISPATCH functions[] = {
+        FUNCTION(OSSL_FUNC_PROVIDER_QUERY_OPERATION, cert_leaf_query), {0, NULL}};
 
     (void)in;
     *out = functions;
@@ -99,13 +99,13 @@ static pthread_once_t bare_once = PTHREAD_ONCE_INIT;
 
 static void make_bare_context(void)
 {
-    bare_context = tls_library_of("bare", provider_init);
+    bare_context = tls_library_of("bare", cert_leaf_provider_init);
 }
 
 /* --- Decoding -----------------------------------------------------------------------------------
  */
 
-static X509 *decode(X509 *into, struct sts_str der)
+static X509 *cert_leaf_decode(X509 *into, struct sts_str der)
 {
     const unsigned char *at = (const unsigned char *)der.ptr;
     X509 *cert = into;
@@ -120,13 +120,13 @@ static X509 *decode(X509 *into, struct sts_str der)
 
 X509 *cert_decode(struct sts_str der)
 {
-    return decode(NULL, der);
+    return cert_leaf_decode(NULL, der);
 }
 
 X509 *cert_decode_bare(struct sts_str der)
 {
     pthread_once(&bare_once, make_bare_context);
-    return decode(sts_must(X509_new_ex(bare_context, NULL)), der);
+    return cert_leaf_decode(sts_must(X509_new_ex(bare_context, NULL)), der);
 }
 
 bool cert_put_key(X509 *bare, EVP_PKEY *key)

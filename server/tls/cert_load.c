@@ -29,8 +29,8 @@ void cert_loader_fini(struct cert_loader *loader)
 
 /* Where an earlier pair could be kept, a file that is being written is waited for: a chain cut
  * between two certificates looks whole. */
-static bool read_one(struct load *l, struct sts_str path, struct sts_str shown, struct sts_buf *out,
-                     struct stat *st)
+static bool cert_load_read_one(struct load *l, struct sts_str path, struct sts_str shown,
+                               struct sts_buf *out, struct stat *st)
 {
     if ((l->loader->previous ? file_read_settled : file_read)(path.ptr, CERT_FILE_MAX, out, st) ==
         0)
@@ -50,14 +50,14 @@ static bool read_files(struct load *l)
 {
     const struct cert_candidate *c = l->candidate;
 
-    if (!read_one(l, c->file, l->file, &l->text, &l->st[0]))
+    if (!cert_load_read_one(l, c->file, l->file, &l->text, &l->st[0]))
         return false;
     l->st[1] = l->st[0];
     if (sts_str_eq(c->file, c->key_file))
         return true;
     if (stat(c->key_file.ptr, &l->st[1]) != 0 && errno == ENOENT)
         return true;
-    return read_one(l, c->key_file, l->key_file, &l->key_text, &l->st[1]);
+    return cert_load_read_one(l, c->key_file, l->key_file, &l->key_text, &l->st[1]);
 }
 
 static void digest_files(const struct load *l, unsigned char out[CERT_SUM])
@@ -71,7 +71,7 @@ static void digest_files(const struct load *l, unsigned char out[CERT_SUM])
 }
 
 /* The earlier pair of the same files, counted, or NULL. */
-static struct cert_pair *earlier(const struct load *l)
+static struct cert_pair *cert_load_earlier(const struct load *l)
 {
     const struct cert_store *previous = l->loader->previous;
     const struct cert_candidate *c = l->candidate;
@@ -156,7 +156,7 @@ static void load_give_key(struct load *l)
     l->key = (struct cert_key_bytes){0};
 }
 
-static enum cert_outcome build(struct load *l, const unsigned char *digest)
+static enum cert_outcome cert_load_build(struct load *l, const unsigned char *digest)
 {
     l->pair = cert_pair_new(l->candidate->file, l->candidate->key_file);
     memcpy(l->pair->digest, digest, sizeof(l->pair->digest));
@@ -197,7 +197,7 @@ static void load_fini(struct load *l)
 
 /* The pair as the index has it, with the key of the text that was read. False: it must be parsed.
  */
-static bool recall(struct load *l, const struct cert_known *known)
+static bool cert_load_recall(struct load *l, const struct cert_known *known)
 {
     const struct cert_candidate *c = l->candidate;
     bool peeled = load_peel_key(sts_buf_str(l->key_text.len ? &l->key_text : &l->text), &l->key);
@@ -227,7 +227,7 @@ static bool take_unread(struct load *l, const struct cert_known *known, int fold
     bool good = file_read_in(folder, key_file, CERT_FILE_MAX, text, &l->st[apart]) == 0;
     if (!apart)
         l->st[1] = l->st[0];
-    good = good && cert_known_seen(known, l->st) && recall(l, known);
+    good = good && cert_known_seen(known, l->st) && cert_load_recall(l, known);
     if (!good)
         file_wipe(text);
     return good;
@@ -281,8 +281,8 @@ static enum cert_outcome read_pair(struct load *l, struct cert_pair *old,
     digest_files(l, digest);
     if (old && memcmp(old->digest, digest, sizeof(digest)) == 0)
         l->pair = cert_pair_ref(old);
-    else if (!known || !cert_known_has(known, digest) || !recall(l, known))
-        outcome = build(l, digest);
+    else if (!known || !cert_known_has(known, digest) || !cert_load_recall(l, known))
+        outcome = cert_load_build(l, digest);
     cert_seen_at(l->pair, l->st, before);
     return outcome;
 }
@@ -292,7 +292,7 @@ enum cert_outcome cert_load(struct cert_loader *loader, const struct cert_candid
 {
     struct load l = {.loader = loader, .candidate = candidate, .diags = diags};
     enum cert_outcome outcome = CERT_LOADED;
-    struct cert_pair *old = earlier(&l);
+    struct cert_pair *old = cert_load_earlier(&l);
     const struct cert_known *known = NULL;
 
     l.file = sts_arena_dup(diags->arena, candidate->file);

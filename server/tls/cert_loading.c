@@ -18,7 +18,7 @@ struct cert_loading {
     bool apart; /* there is one */
 };
 
-static void *load(void *data)
+static void *cert_loading_load(void *data)
 {
     struct cert_loading *l = data;
 
@@ -35,7 +35,7 @@ struct cert_loading *cert_loading_begin(const struct sts_path *paths, size_t cou
         .paths = paths, .count = count, .base_dir = base_dir, .index = index, .now = now};
     l->arena = sts_arena_new();
     sts_diags_init(&l->diags, l->arena);
-    l->apart = thread_start(&l->thread, 0, load, l) == 0;
+    l->apart = thread_start(&l->thread, 0, cert_loading_load, l) == 0;
     return l;
 }
 
@@ -44,7 +44,7 @@ struct cert_store *cert_loading_finish(struct cert_loading *l, struct sts_diags 
     if (l->apart)
         pthread_join(l->thread, NULL);
     else
-        load(l);
+        cert_loading_load(l);
     struct cert_store *store = l->store;
     sts_diags_append(diags, &l->diags);
     sts_arena_free(l->arena);

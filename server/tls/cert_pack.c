@@ -134,7 +134,7 @@ static void put_head(struct sts_buf *out, const unsigned char nonce[NONCE])
 }
 
 /* Whoever can write it could give a tenant's name to another. */
-static bool is_ours(int fd)
+static bool cert_pack_is_ours(int fd)
 {
     struct stat st;
 
@@ -174,7 +174,7 @@ struct cert_pack *cert_pack_open(const char *path)
         return NULL;
     struct cert_pack *pack = new_pack(fd, path);
     pack->read_only = read_only;
-    if (is_ours(fd) && read_head(pack))
+    if (cert_pack_is_ours(fd) && read_head(pack))
         return pack;
     cert_pack_unref(pack);
     return NULL;
@@ -228,8 +228,8 @@ bool cert_pack_is_usable(const struct cert_pack *pack, const char *path)
 {
     struct stat own, there;
 
-    return !pack->failed && !pack->read_only && fstat(pack->fd, &own) == 0 && lstat(path, &there) == 0 &&
-           own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+    return !pack->failed && !pack->read_only && fstat(pack->fd, &own) == 0 &&
+           lstat(path, &there) == 0 && own.st_dev == there.st_dev && own.st_ino == there.st_ino;
 }
 
 uint64_t cert_pack_size(const struct cert_pack *pack)
@@ -262,7 +262,7 @@ struct window {
 };
 
 /* `len` bytes at `at`, valid until the next call; NULL when there are not so many. */
-static const char *look_at(struct window *w, uint64_t at, size_t len)
+static const char *cert_pack_look_at(struct window *w, uint64_t at, size_t len)
 {
     if (at > w->size || len > w->size - at)
         return NULL;
@@ -293,10 +293,11 @@ void cert_pack_walk(struct cert_pack *pack, cert_pack_take *take, void *data)
 
     if (fstat(pack->fd, &st) == 0)
         w.size = (uint64_t)st.st_size;
-    for (uint64_t at = pack->first; (found = look_at(&w, at, sizeof(head)));) {
+    for (uint64_t at = pack->first; (found = cert_pack_look_at(&w, at, sizeof(head)));) {
         memcpy(&head, found, sizeof(head));
         /* A wrong length leads astray; the sums tell, and at the latest the end of the file. */
-        found = head.len <= CERT_RECORD_MAX ? look_at(&w, at, sizeof(head) + head.len) : NULL;
+        found =
+            head.len <= CERT_RECORD_MAX ? cert_pack_look_at(&w, at, sizeof(head) + head.len) : NULL;
         if (!found)
             break;
         struct sts_str body = {found + sizeof(head), head.len};

@@ -13,7 +13,7 @@
 #include "server/tls/host_name.h"
 
 /* Copies `s` to *at, NUL-terminated, and moves *at behind it. */
-static struct sts_str put(char **at, struct sts_str s)
+static struct sts_str cert_pair_put(char **at, struct sts_str s)
 {
     char *copy = *at;
 
@@ -25,7 +25,7 @@ static struct sts_str put(char **at, struct sts_str s)
 }
 
 /* The part of `path` up to its last slash, that included. */
-static struct sts_str folder_of(struct sts_str path)
+static struct sts_str cert_pair_folder_of(struct sts_str path)
 {
     return sts_str_sub(path, 0, path.len - file_basename(path).len);
 }
@@ -33,17 +33,18 @@ static struct sts_str folder_of(struct sts_str path)
 /* Empty: the certificate's file. A plain name: in the same folder. Else with a slash: a path. */
 struct sts_str cert_key_name(struct sts_str file, struct sts_str key_file)
 {
-    struct sts_str folder = folder_of(file);
+    struct sts_str folder = cert_pair_folder_of(file);
 
     if (sts_str_eq(file, key_file))
         return (struct sts_str){0};
-    return sts_str_eq(folder, folder_of(key_file)) ? sts_str_sub(key_file, folder.len, key_file.len)
-                                                   : key_file;
+    return sts_str_eq(folder, cert_pair_folder_of(key_file))
+               ? sts_str_sub(key_file, folder.len, key_file.len)
+               : key_file;
 }
 
 struct sts_str cert_pair_key_file(const struct cert_pair *pair, char space[CERT_PATH_MAX])
 {
-    struct sts_str name = pair->key_name, folder = folder_of(pair->info.file);
+    struct sts_str name = pair->key_name, folder = cert_pair_folder_of(pair->info.file);
 
     if (!name.len)
         return pair->info.file;
@@ -61,8 +62,8 @@ struct cert_pair *cert_pair_new(struct sts_str file, struct sts_str key_file)
     char *at = (char *)(pair + 1);
 
     atomic_init(&pair->refs, 1);
-    pair->info.file = put(&at, file);
-    pair->key_name = put(&at, key_name);
+    pair->info.file = cert_pair_put(&at, file);
+    pair->key_name = cert_pair_put(&at, key_name);
     return pair;
 }
 
@@ -76,7 +77,7 @@ static void free_parts(struct cert_pair *pair)
 static struct sts_str *copy_names(struct sts_str *to, const struct cert_pair *from, char **text)
 {
     for (size_t i = 0; i < from->name_count; i++)
-        to[i] = put(text, from->names[i]);
+        to[i] = cert_pair_put(text, from->names[i]);
     return to;
 }
 
@@ -98,8 +99,8 @@ struct cert_pair *cert_pair_seal(struct cert_pair *loose)
     if (pair->key_len)
         memcpy(pair->key, loose->key, pair->key_len);
     at += pair->key_len;
-    pair->info.file = put(&at, loose->info.file);
-    pair->key_name = put(&at, loose->key_name);
+    pair->info.file = cert_pair_put(&at, loose->info.file);
+    pair->key_name = cert_pair_put(&at, loose->key_name);
     pair->names = copy_names((struct sts_str *)(pair + 1), loose, &at);
     pair->lines = (uint32_t *)(pair->names + pair->name_count);
     if (lines)
@@ -169,7 +170,7 @@ static void read_names(struct cert_pair *pair, const X509 *leaf)
         for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
             if (parse_name(sk_GENERAL_NAME_value(names, i), &name) &&
                 !cert_pair_has_name(pair, host_name_str(&name)))
-                pair->names[pair->name_count++] = put(&at, host_name_str(&name));
+                pair->names[pair->name_count++] = cert_pair_put(&at, host_name_str(&name));
     }
     GENERAL_NAMES_free(names);
 }
@@ -183,7 +184,7 @@ void cert_pair_set_names(struct cert_pair *pair, const struct sts_str *names, si
     pair->names = sts_must(malloc(sts_mul_size(count, sizeof(*names)) + text));
     char *at = (char *)(pair->names + count);
     for (size_t i = 0; i < count; i++)
-        pair->names[i] = put(&at, names[i]);
+        pair->names[i] = cert_pair_put(&at, names[i]);
     pair->name_count = (uint32_t)count;
 }
 

@@ -24,7 +24,7 @@ static const struct sts_str ec_key = {"\x2a\x86\x48\xce\x3d\x02\x01", 7};
 static const struct sts_str rsa_key = {"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", 9};
 
 /* The contents of the next element, which must have this tag. */
-static bool take(struct sts_str *from, int tag, int class, struct sts_str *out)
+static bool cert_peel_take(struct sts_str *from, int tag, int class, struct sts_str *out)
 {
     const unsigned char *begin = (const unsigned char *)from->ptr, *at = begin;
     int found, found_class;
@@ -41,7 +41,7 @@ static bool take(struct sts_str *from, int tag, int class, struct sts_str *out)
 
 static bool take_any(struct sts_str *from, int tag, struct sts_str *out)
 {
-    return take(from, tag, V_ASN1_UNIVERSAL, out);
+    return cert_peel_take(from, tag, V_ASN1_UNIVERSAL, out);
 }
 
 /* As many bytes as the curve's order has, whatever zeros the writer put in front or left out. */
@@ -66,7 +66,7 @@ static enum cert_key_state peel_ec(struct sts_str der, struct sts_str curve,
     if (!take_any(&der, V_ASN1_SEQUENCE, &key) || !take_any(&key, V_ASN1_INTEGER, &version) ||
         !take_any(&key, V_ASN1_OCTET_STRING, &scalar))
         return CERT_KEY_UNREADABLE;
-    if (!curve.len && (!take(&key, PARAMETERS, V_ASN1_CONTEXT_SPECIFIC, &parameters) ||
+    if (!curve.len && (!cert_peel_take(&key, PARAMETERS, V_ASN1_CONTEXT_SPECIFIC, &parameters) ||
                        !take_any(&parameters, V_ASN1_OBJECT, &curve)))
         return CERT_KEY_CURVE;
     for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++)

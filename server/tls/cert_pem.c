@@ -16,7 +16,7 @@ struct cert_pem cert_pem_begin(struct sts_str text)
 }
 
 /* The next line without its end, or false. */
-static bool next_line(struct cert_pem *pem, struct sts_str *line)
+static bool cert_pem_next_line(struct cert_pem *pem, struct sts_str *line)
 {
     if (pem->at >= pem->text.len)
         return false;
@@ -29,7 +29,7 @@ static bool next_line(struct cert_pem *pem, struct sts_str *line)
     return true;
 }
 
-static bool boundary(struct sts_str line, struct sts_str start, struct sts_str *label)
+static bool cert_pem_boundary(struct sts_str line, struct sts_str start, struct sts_str *label)
 {
     if (line.len < start.len + 5 || !sts_str_starts(line, start) ||
         !sts_str_ends(line, STS_STR(DASHES)))
@@ -45,9 +45,9 @@ static bool find_begin(struct cert_pem *pem, struct cert_block *out, size_t *sta
     do {
         *start = pem->at;
         out->line = pem->line;
-        if (!next_line(pem, &line))
+        if (!cert_pem_next_line(pem, &line))
             return false;
-    } while (!boundary(line, STS_STR(DASHES "BEGIN "), &out->label));
+    } while (!cert_pem_boundary(line, STS_STR(DASHES "BEGIN "), &out->label));
     return true;
 }
 
@@ -60,14 +60,15 @@ bool cert_pem_next(struct cert_pem *pem, struct cert_block *out)
         return false;
     for (;;) {
         struct cert_pem before = *pem;
-        bool more = next_line(pem, &line);
-        bool other = more && boundary(line, STS_STR(DASHES "BEGIN "), &label);
+        bool more = cert_pem_next_line(pem, &line);
+        bool other = more && cert_pem_boundary(line, STS_STR(DASHES "BEGIN "), &label);
         if (!more || other) {
             *pem = before; /* a BEGIN here is the next block's */
             out->cut = true;
             break;
         }
-        if (boundary(line, STS_STR(DASHES "END "), &label) && sts_str_eq(label, out->label)) {
+        if (cert_pem_boundary(line, STS_STR(DASHES "END "), &label) &&
+            sts_str_eq(label, out->label)) {
             out->cut = false;
             break;
         }

@@ -99,7 +99,7 @@ static bool get_from_file(const struct cert_pair *pair, struct sts_buf *out)
     return good;
 }
 
-static void say_lost(const struct cert_pair *pair, bool found)
+static void cert_place_say_lost(const struct cert_pair *pair, bool found)
 {
     struct log_line line;
 
@@ -140,7 +140,7 @@ bool cert_leaf_get(const struct cert_pair *pair, struct sts_buf *out)
     if (!good) {
         good = get_from_file(pair, out);
         if (cert_pack_fail(pack) || !good)
-            say_lost(pair, good);
+            cert_place_say_lost(pair, good);
     }
     cert_pack_unref(pack);
     return good;

@@ -5,12 +5,12 @@
 
 #include "server/base/memory.h"
 
-static void put(struct sts_buf *out, const void *bytes, size_t len)
+static void cert_record_put(struct sts_buf *out, const void *bytes, size_t len)
 {
     sts_buf_add(out, (struct sts_str){bytes, len});
 }
 
-static bool take(struct sts_str *from, void *out, size_t len)
+static bool cert_record_take(struct sts_str *from, void *out, size_t len)
 {
     if (from->len < len)
         return false;
@@ -55,13 +55,13 @@ bool record_put_pair(struct sts_buf *out, const struct cert_pair *pair, struct s
     fixed.bare = pair->bare;
     fixed.self_signed = pair->self_signed;
     fixed.ca = pair->ca;
-    put(out, &fixed, sizeof(fixed));
+    cert_record_put(out, &fixed, sizeof(fixed));
     sts_buf_add(out, pair->info.file);
     sts_buf_add(out, pair->key_name);
-    put(out, pair->lines, fixed.lines * sizeof(*pair->lines));
+    cert_record_put(out, pair->lines, fixed.lines * sizeof(*pair->lines));
     for (size_t i = 0; i < pair->name_count; i++) {
         uint8_t len = (uint8_t)pair->names[i].len; /* STS_DOMAIN_MAX */
-        put(out, &len, sizeof(len));
+        cert_record_put(out, &len, sizeof(len));
         sts_buf_add(out, pair->names[i]);
     }
     sts_buf_add(out, leaf);
@@ -73,7 +73,7 @@ bool record_front(struct sts_str body, struct sts_str *front)
     struct sts_str rest = body;
     struct record_fixed fixed;
 
-    if (!take(&rest, &fixed, sizeof(fixed)) || rest.len < fixed.leaf)
+    if (!cert_record_take(&rest, &fixed, sizeof(fixed)) || rest.len < fixed.leaf)
         return false;
     *front = sts_str_sub(body, 0, body.len - fixed.leaf);
     return true;
@@ -82,7 +82,7 @@ bool record_front(struct sts_str body, struct sts_str *front)
 bool record_take_pair(struct sts_str front, struct record_pair *out)
 {
     out->names = front;
-    return take(&out->names, &out->fixed, sizeof(out->fixed)) &&
+    return cert_record_take(&out->names, &out->fixed, sizeof(out->fixed)) &&
            take_slice(&out->names, out->fixed.file, &out->file) &&
            take_slice(&out->names, out->fixed.key_name, &out->key_name) &&
            take_slice(&out->names, out->fixed.lines * sizeof(uint32_t), &out->lines);
@@ -98,7 +98,7 @@ static bool describe_names(struct sts_str from, uint32_t count, struct cert_pair
     names = sts_must(calloc(count, sizeof(*names)));
     for (uint32_t i = 0; i < count && good; i++) {
         uint8_t len;
-        good = take(&from, &len, sizeof(len)) && take_slice(&from, len, &names[i]);
+        good = cert_record_take(&from, &len, sizeof(len)) && take_slice(&from, len, &names[i]);
     }
     good = good && from.len == 0;
     if (good)
@@ -141,14 +141,14 @@ void record_put_chain(struct sts_buf *out, const struct cert_chain *chain)
 {
     uint32_t count = (uint32_t)sk_X509_num(chain->certs);
 
-    put(out, chain->digest, sizeof(chain->digest));
-    put(out, &count, sizeof(count));
+    cert_record_put(out, chain->digest, sizeof(chain->digest));
+    cert_record_put(out, &count, sizeof(count));
     for (uint32_t i = 0; i < count; i++) {
         unsigned char *der = NULL;
         int len = i2d_X509(sk_X509_value(chain->certs, (int)i), &der);
         uint32_t size = len > 0 ? (uint32_t)len : 0;
-        put(out, &size, sizeof(size));
-        put(out, der, size);
+        cert_record_put(out, &size, sizeof(size));
+        cert_record_put(out, der, size);
         OPENSSL_free(der);
     }
 }
@@ -160,11 +160,11 @@ struct cert_chain *record_take_chain(struct sts_str body)
     uint32_t count, len;
     size_t bad;
 
-    if (!take(&body, digest, sizeof(digest)) || !take(&body, &count, sizeof(count)) || count == 0 ||
-        count >= CERT_CHAIN_MAX)
+    if (!cert_record_take(&body, digest, sizeof(digest)) ||
+        !cert_record_take(&body, &count, sizeof(count)) || count == 0 || count >= CERT_CHAIN_MAX)
         return NULL;
     for (uint32_t i = 0; i < count; i++)
-        if (!take(&body, &len, sizeof(len)) || !take_slice(&body, len, &ders[i]))
+        if (!cert_record_take(&body, &len, sizeof(len)) || !take_slice(&body, len, &ders[i]))
             return NULL;
     struct cert_chain *chain = body.len == 0 ? cert_chain_new(ders, count, &bad) : NULL;
     /* Other than DER is written again as DER: then it is another one. */

@@ -18,7 +18,7 @@ void load_report_unreadable(struct load *l, size_t index)
     sts_diag_help(l->diags, d, "the file may be damaged: copy or issue it again");
 }
 
-static bool add_certificate(struct load *l, const struct cert_block *block)
+static bool cert_scan_add_certificate(struct load *l, const struct cert_block *block)
 {
     size_t len;
 
@@ -59,7 +59,7 @@ static bool not_cut(struct load *l, struct sts_str file, const struct cert_block
     return false;
 }
 
-static bool contains(struct sts_str text, struct sts_str word)
+static bool cert_scan_contains(struct sts_str text, struct sts_str word)
 {
     return memmem(text.ptr, text.len, word.ptr, word.len) != NULL;
 }
@@ -94,7 +94,7 @@ static bool read_key(struct load *l, struct sts_str file, const struct cert_bloc
     struct sts_diag *d;
 
     if (sts_str_is(block->label, "ENCRYPTED PRIVATE KEY") ||
-        contains(block->text, STS_STR("Proc-Type: 4,ENCRYPTED"))) {
+        cert_scan_contains(block->text, STS_STR("Proc-Type: 4,ENCRYPTED"))) {
         d = load_report(l, "certificate-key-encrypted", file, block->line,
                         "the private key asks for a passphrase, which a service cannot type");
         sts_diag_help(l->diags, d, "remove it: openssl pkey -in OLD -out NEW (and chmod 600 NEW)");
@@ -131,7 +131,8 @@ unsigned char *load_first_der(struct sts_str text, size_t *len)
 }
 
 /* Walks one file; takes certificates when `certificates`, and the first private key. */
-static bool scan(struct load *l, const struct sts_buf *text, struct sts_str file, bool certificates)
+static bool cert_scan_file(struct load *l, const struct sts_buf *text, struct sts_str file,
+                           bool certificates)
 {
     struct cert_pem pem = cert_pem_begin(sts_buf_str(text));
     struct cert_block block;
@@ -144,7 +145,7 @@ static bool scan(struct load *l, const struct sts_buf *text, struct sts_str file
         l->has_key |= key;
         if (!not_cut(l, file, &block))
             return false;
-        if (cert ? !add_certificate(l, &block) : !read_key(l, file, &block))
+        if (cert ? !cert_scan_add_certificate(l, &block) : !read_key(l, file, &block))
             return false;
     }
     return true;
@@ -215,9 +216,9 @@ enum cert_outcome load_scan(struct load *l)
 {
     bool apart = l->key_text.len > 0;
 
-    if (apart && !scan(l, &l->key_text, l->key_file, false))
+    if (apart && !cert_scan_file(l, &l->key_text, l->key_file, false))
         return CERT_BROKEN;
-    if (!scan(l, &l->text, l->file, true))
+    if (!cert_scan_file(l, &l->text, l->file, true))
         return l->has_key || l->candidate->required ? CERT_BROKEN : CERT_IGNORED;
     if (l->size > CERT_DER_MAX)
         return load_refuse_size(l);

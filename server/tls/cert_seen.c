@@ -12,7 +12,7 @@ int64_t cert_young_ns = 2000000000;
 
 static const unsigned char never[CERT_SEEN];
 
-static void sum(const struct file_stamp stamps[2], unsigned char out[CERT_SEEN])
+static void cert_seen_sum(const struct file_stamp stamps[2], unsigned char out[CERT_SEEN])
 {
     unsigned char digest[CERT_SUM];
 
@@ -27,7 +27,7 @@ void cert_seen_at(struct cert_pair *pair, const struct stat st[2], int64_t now_n
     unsigned char seen[CERT_SEEN] = {0};
 
     if (stamps[0].changed < now_ns - cert_young_ns && stamps[1].changed < now_ns - cert_young_ns)
-        sum(stamps, seen);
+        cert_seen_sum(stamps, seen);
     pair->stale |= memcmp(seen, never, CERT_SEEN) != 0 && memcmp(pair->seen, seen, CERT_SEEN) != 0;
     memcpy(pair->seen, seen, CERT_SEEN);
 }
@@ -55,7 +55,7 @@ bool cert_seen_is(const unsigned char seen[CERT_SEEN], const struct stat st[2])
 
     if (memcmp(seen, never, CERT_SEEN) == 0)
         return false;
-    sum(stamps, now);
+    cert_seen_sum(stamps, now);
     return memcmp(seen, now, CERT_SEEN) == 0;
 }
 

@@ -72,8 +72,8 @@ static void refuse_name(struct cert_store *s, struct sts_str name, struct sts_st
 }
 
 /* Remembers why the names of a pair that is left out are not served. */
-static void refuse(struct cert_store *s, const struct cert_candidate *c,
-                   const struct cert_pair *pair, struct sts_str message)
+static void cert_store_refuse(struct cert_store *s, const struct cert_candidate *c,
+                              const struct cert_pair *pair, struct sts_str message)
 {
     struct sts_str why =
         sts_arena_printf(s->arena, "%.*s (%.*s)", STS_ARG(message), STS_ARG(c->file));
@@ -93,7 +93,7 @@ static const struct sts_diag *first_error(const struct sts_diags *diags)
     return d;
 }
 
-static struct sts_str day(struct sts_arena *a, time_t t)
+static struct sts_str cert_store_day(struct sts_arena *a, time_t t)
 {
     struct tm tm;
     char text[32] = "";
@@ -103,13 +103,13 @@ static struct sts_str day(struct sts_arena *a, time_t t)
     return sts_arena_dup(a, sts_str_from(text));
 }
 
-static void keep(struct cert_store *s, const struct cert_pair *old, struct sts_pos where,
-                 struct sts_str why, const char *help, struct sts_diags *diags)
+static void cert_store_keep(struct cert_store *s, const struct cert_pair *old, struct sts_pos where,
+                            struct sts_str why, const char *help, struct sts_diags *diags)
 {
     struct sts_diag *d =
         sts_diag_add(diags, STS_WARNING, "certificate-kept", where,
                      "%.*s; the one loaded before stays in use, until %.*s", STS_ARG(why),
-                     STS_ARG(day(diags->arena, old->info.not_after)));
+                     STS_ARG(cert_store_day(diags->arena, old->info.not_after)));
 
     struct cert_pair *pair = cert_pair_ref(old);
 
@@ -138,7 +138,8 @@ static bool keep_previous(struct cert_store *s, const struct cert_loader *loader
         where.line = error->where.line;
         where.column = error->where.column;
     }
-    keep(s, old, where, why, "put a certificate and its key in place; no restart is needed", diags);
+    cert_store_keep(s, old, where, why,
+                    "put a certificate and its key in place; no restart is needed", diags);
     return true;
 }
 
@@ -155,8 +156,8 @@ static void compare_dates(struct cert_store *s, const struct cert_loader *loader
         diags, STS_WARNING, "certificate-expires-earlier",
         (struct sts_pos){.source = sts_arena_dup(diags->arena, pair->info.file)},
         "the new certificate expires on %.*s, the one before would have lasted until %.*s",
-        STS_ARG(day(diags->arena, pair->info.not_after)),
-        STS_ARG(day(diags->arena, old->info.not_after)));
+        STS_ARG(cert_store_day(diags->arena, pair->info.not_after)),
+        STS_ARG(cert_store_day(diags->arena, old->info.not_after)));
     sts_diag_help(diags, d, "it is used; is it the right file, and not an old copy?");
     s->unusual = true; /* said once */
 }
@@ -201,11 +202,12 @@ static void take_one(struct cert_store *s, struct cert_loader *loader,
         compare_dates(s, loader, r->pair, diags);
     } else if (!keep_previous(s, loader, c, r->arena ? &r->diags : NULL, diags)) {
         if (r->outcome == CERT_BROKEN) {
-            refuse(s, c, r->pair, first_error(&r->diags)->message);
+            cert_store_refuse(s, c, r->pair, first_error(&r->diags)->message);
             s->may_mend |= may_mend(&r->diags);
             sts_diags_append(diags, &r->diags);
         } else if (r->pair && r->pair->info.chain_length && !r->pair->ca) {
-            refuse(s, c, r->pair, STS_STR("there is no private key for the certificate"));
+            cert_store_refuse(s, c, r->pair,
+                              STS_STR("there is no private key for the certificate"));
             note_bare(s, c, r->pair);
         }
     }
@@ -222,8 +224,8 @@ static void take_result(struct cert_store *s, struct cert_loader *loader,
         cert_table_add(&s->spoken, sts_arena_dup(s->arena, c->file), s);
 }
 
-static void load(struct cert_store *s, struct cert_loader *loader,
-                 const struct cert_candidates *candidates, struct sts_diags *diags)
+static void cert_store_load_found(struct cert_store *s, struct cert_loader *loader,
+                                  const struct cert_candidates *candidates, struct sts_diags *diags)
 {
     struct cert_result *results = sts_must(calloc(candidates->count + 1, sizeof(*results)));
 
@@ -253,7 +255,7 @@ struct cert_store *cert_store_new(time_t now)
     return s;
 }
 
-static bool below(struct sts_str file, struct sts_str path)
+static bool cert_store_below(struct sts_str file, struct sts_str path)
 {
     while (path.len > 1 && path.ptr[path.len - 1] == '/')
         path.len--;
@@ -274,14 +276,14 @@ static void keep_vanished(struct cert_store *s, const struct cert_loader *loader
         const struct cert_pair *old = before[i];
         bool configured = false;
         for (size_t k = 0; k < count; k++)
-            configured |= below(old->info.file, paths[k]);
+            configured |= cert_store_below(old->info.file, paths[k]);
         if (!configured || old->info.not_after < loader->now ||
             cert_table_find(seen, old->info.file) || cert_store_does_without(s, old))
             continue;
         cert_table_add(&s->gone, old->info.file, (struct cert_pair *)old);
-        keep(s, old, (struct sts_pos){.source = sts_arena_dup(diags->arena, old->info.file)},
-             STS_STR("the certificate is gone"), "to forget it at once, restart the service",
-             diags);
+        cert_store_keep(
+            s, old, (struct sts_pos){.source = sts_arena_dup(diags->arena, old->info.file)},
+            STS_STR("the certificate is gone"), "to forget it at once, restart the service", diags);
     }
     free(before);
 }
@@ -317,7 +319,7 @@ struct cert_store *cert_store_load(const struct sts_path *paths, size_t count,
     cert_find_finish(&found);
     for (size_t i = 0; previous && i < found.count; i++)
         cert_table_add(&seen, found.items[i].file, s);
-    load(s, &loader, &found, &said);
+    cert_store_load_found(s, &loader, &found, &said);
     keep_vanished(s, &loader, resolved, count, &seen, &said);
     sts_diags_append(&s->said, &said);
     sts_diags_append(diags, &said);

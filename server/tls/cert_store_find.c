@@ -12,8 +12,8 @@ const struct cert_store *cert_store_whole(const struct cert_store *s)
 }
 
 /* What a store has of its own, else what its base has. */
-static void *find(const struct cert_store *store, const struct cert_table *own,
-                  const struct cert_table *other, struct sts_str key)
+static void *cert_store_find_find(const struct cert_store *store, const struct cert_table *own,
+                                  const struct cert_table *other, struct sts_str key)
 {
     void *found = cert_table_find(own, key);
     return found || !store->base ? found : cert_table_find(other, key);
@@ -21,7 +21,8 @@ static void *find(const struct cert_store *store, const struct cert_table *own,
 
 const struct cert_pair *cert_store_by_file(const struct cert_store *store, struct sts_str file)
 {
-    return find(store, &store->files, store->base ? &store->base->files : NULL, file);
+    return cert_store_find_find(store, &store->files, store->base ? &store->base->files : NULL,
+                                file);
 }
 
 const struct cert_pair *cert_store_gone(const struct cert_store *store, struct sts_str file)
@@ -31,13 +32,14 @@ const struct cert_pair *cert_store_gone(const struct cert_store *store, struct s
 
 struct cert_chain *cert_store_chain(const struct cert_store *store, struct sts_str digest)
 {
-    return find(store, &store->chains, store->base ? &store->base->chains : NULL, digest);
+    return cert_store_find_find(store, &store->chains, store->base ? &store->base->chains : NULL,
+                                digest);
 }
 
 const struct cert_identity *cert_store_exact(const struct cert_store *store, struct sts_str name)
 {
     const struct cert_identity *id =
-        find(store, &store->hosts, store->base ? &store->base->hosts : NULL, name);
+        cert_store_find_find(store, &store->hosts, store->base ? &store->base->hosts : NULL, name);
     return id && (id->ec || id->rsa) ? id : NULL;
 }
 
@@ -143,7 +145,7 @@ struct sts_str cert_store_why_not(const struct cert_store *store, struct sts_are
     return sts_arena_dup(arena, why ? *why : STS_STR("no certificate names it"));
 }
 
-static int by_address(const void *a, const void *b)
+static int cert_store_find_by_address(const void *a, const void *b)
 {
     uintptr_t x = (uintptr_t) * (struct cert_pair *const *)a;
     uintptr_t y = (uintptr_t) * (struct cert_pair *const *)b;
@@ -166,9 +168,10 @@ struct cert_pair **cert_store_pairs(const struct cert_store *store, size_t *coun
         all[n++] = store->pairs[i];
     }
     if (gone)
-        qsort(replaced, gone, sizeof(*replaced), by_address);
+        qsort(replaced, gone, sizeof(*replaced), cert_store_find_by_address);
     for (size_t i = 0; base && i < base->count; i++)
-        if (!gone || !bsearch(&base->pairs[i], replaced, gone, sizeof(*replaced), by_address))
+        if (!gone || !bsearch(&base->pairs[i], replaced, gone, sizeof(*replaced),
+                              cert_store_find_by_address))
             all[n++] = base->pairs[i];
     free(replaced);
     *count = n;

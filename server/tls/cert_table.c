@@ -9,7 +9,7 @@
 enum { SMALLEST = 16 };
 
 /* By words: paths are long, and there are a hundred thousand of them at a start. */
-static uint32_t hash(struct sts_str key)
+static uint32_t cert_table_hash(struct sts_str key)
 {
     uint64_t h = key.len, word;
     size_t at = 0;
@@ -25,20 +25,21 @@ static uint32_t hash(struct sts_str key)
     return (uint32_t)(h >> 32);
 }
 
-static size_t home(const struct cert_table *table, uint32_t hash)
+static size_t cert_table_home(const struct cert_table *table, uint32_t hash)
 {
     return (size_t)((uint64_t)hash * table->size >> 32);
 }
 
-static size_t next(const struct cert_table *table, size_t at)
+static size_t cert_table_next(const struct cert_table *table, size_t at)
 {
     return at + 1 < table->size ? at + 1 : 0;
 }
 
 /* The slot of this key, or the one that it would be put in. */
-static struct cert_slot *slot_of(const struct cert_table *table, struct sts_str key, uint32_t hash)
+static struct cert_slot *cert_table_slot_of(const struct cert_table *table, struct sts_str key,
+                                            uint32_t hash)
 {
-    for (size_t at = home(table, hash);; at = next(table, at)) {
+    for (size_t at = cert_table_home(table, hash);; at = cert_table_next(table, at)) {
         struct cert_slot *slot = &table->slots[at];
         if (!slot->value || (slot->hash == hash && slot->len == key.len &&
                              (key.len == 0 || memcmp(slot->key, key.ptr, key.len) == 0)))
@@ -46,7 +47,7 @@ static struct cert_slot *slot_of(const struct cert_table *table, struct sts_str 
     }
 }
 
-static void resize(struct cert_table *table, size_t size)
+static void cert_table_resize(struct cert_table *table, size_t size)
 {
     struct cert_table other = {.size = size, .count = table->count};
 
@@ -57,11 +58,11 @@ static void resize(struct cert_table *table, size_t size)
     memset(other.slots, 0, size * sizeof(struct cert_slot));
     for (size_t i = 0; i < table->size; i++) {
         const struct cert_slot *old = &table->slots[i];
-        size_t at = home(&other, old->hash);
+        size_t at = cert_table_home(&other, old->hash);
         if (!old->value)
             continue;
         while (other.slots[at].value)
-            at = next(&other, at);
+            at = cert_table_next(&other, at);
         other.slots[at] = *old;
     }
     free(table->slots);
@@ -73,21 +74,21 @@ void cert_table_reserve(struct cert_table *table, size_t count)
     size_t size = count + count / 3 + SMALLEST;
 
     if (size > table->size)
-        resize(table, size);
+        cert_table_resize(table, size);
 }
 
 void *cert_table_find(const struct cert_table *table, struct sts_str key)
 {
-    return table->size ? slot_of(table, key, hash(key))->value : NULL;
+    return table->size ? cert_table_slot_of(table, key, cert_table_hash(key))->value : NULL;
 }
 
 bool cert_table_add(struct cert_table *table, struct sts_str key, void *value)
 {
     assert(value && key.len <= UINT32_MAX);
     if (table->count + 1 > table->size / 4 * 3)
-        resize(table, table->size ? table->size + table->size / 2 : SMALLEST);
-    uint32_t h = hash(key);
-    struct cert_slot *slot = slot_of(table, key, h);
+        cert_table_resize(table, table->size ? table->size + table->size / 2 : SMALLEST);
+    uint32_t h = cert_table_hash(key);
+    struct cert_slot *slot = cert_table_slot_of(table, key, h);
     if (slot->value)
         return false;
     *slot = (struct cert_slot){key.ptr, (uint32_t)key.len, h, value};

@@ -64,7 +64,7 @@ static bool is_within(struct sts_str path, struct sts_str folder, struct sts_str
     return sts_str_starts(path, folder) && (!rest->len || rest->ptr[0] == '/');
 }
 
-static size_t levels(struct sts_str rest)
+static size_t cert_update_levels(struct sts_str rest)
 {
     size_t count = 0;
 
@@ -74,8 +74,8 @@ static size_t levels(struct sts_str rest)
 }
 
 /* How cert_find names the folder, and the one configured path that leads there. */
-static bool locate(struct update *u, struct sts_str folder, struct sts_str *as,
-                   struct sts_pos *where)
+static bool cert_update_locate(struct update *u, struct sts_str folder, struct sts_str *as,
+                               struct sts_pos *where)
 {
     const struct cert_update *in = u->in;
     size_t ways = 0;
@@ -94,7 +94,7 @@ static bool locate(struct update *u, struct sts_str folder, struct sts_str *as,
             /* A key that is listed may belong to any certificate. */
             if (cert_find_is_key(path) || is_within(is, folder, &rest))
                 return false;
-        } else if (is_within(folder, is, &rest) && levels(rest) <= LEVELS) {
+        } else if (is_within(folder, is, &rest) && cert_update_levels(rest) <= LEVELS) {
             ways++;
             *as = sts_arena_join(u->scratch, without_slash(path), rest);
             *where = in->paths[i].where;
@@ -105,7 +105,7 @@ static bool locate(struct update *u, struct sts_str folder, struct sts_str *as,
 
 /* --- what is there, and was ---------------------------------------------------------------- */
 
-static bool remember(struct update *u, struct sts_str folder, struct sts_str name)
+static bool cert_update_remember(struct update *u, struct sts_str folder, struct sts_str name)
 {
     const struct cert_store *previous = u->in->previous;
     const struct cert_store *whole = cert_store_whole(previous);
@@ -119,7 +119,7 @@ static bool remember(struct update *u, struct sts_str folder, struct sts_str nam
 
 /* Whatever pairs were in the folder, their files are there, or something happened to these names.
  */
-static bool list(struct update *u, struct sts_str folder)
+static bool cert_update_list(struct update *u, struct sts_str folder)
 {
     DIR *dir = opendir(folder.ptr);
     const struct dirent *e;
@@ -128,7 +128,7 @@ static bool list(struct update *u, struct sts_str folder)
 
     while (good && (e = readdir(dir)) != NULL)
         if (e->d_name[0] != '.')
-            good = ++count <= NAMES_MAX && remember(u, folder, sts_str_from(e->d_name));
+            good = ++count <= NAMES_MAX && cert_update_remember(u, folder, sts_str_from(e->d_name));
     if (dir)
         closedir(dir);
     return good;
@@ -142,7 +142,7 @@ static bool is_directory(struct update *u, const struct file_entry *entry)
     return stat(path.ptr, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static bool look_at(struct update *u, size_t nth, struct sts_diags *diags)
+static bool cert_update_look_at(struct update *u, size_t nth, struct sts_diags *diags)
 {
     const struct cert_update *in = u->in;
     struct sts_str folder = in->entries[nth].directory, as;
@@ -152,13 +152,13 @@ static bool look_at(struct update *u, size_t nth, struct sts_diags *diags)
     for (size_t i = 0; i < nth; i++)
         if (sts_str_eq(in->entries[i].directory, folder))
             return true;
-    if (!locate(u, folder, &as, &where))
+    if (!cert_update_locate(u, folder, &as, &where))
         return false;
     for (size_t i = nth; good && i < in->entry_count; i++)
         if (sts_str_eq(in->entries[i].directory, folder))
-            good = !in->entries[i].name.len ||
-                   (!is_directory(u, &in->entries[i]) && remember(u, as, in->entries[i].name));
-    if (!good || !list(u, as))
+            good = !in->entries[i].name.len || (!is_directory(u, &in->entries[i]) &&
+                                                cert_update_remember(u, as, in->entries[i].name));
+    if (!good || !cert_update_list(u, as))
         return false;
     cert_find_folder(&u->found, as, where, diags);
     return true;
@@ -166,7 +166,8 @@ static bool look_at(struct update *u, size_t nth, struct sts_diags *diags)
 
 /* --- pairs --------------------------------------------------------------------------------- */
 
-static bool take(struct update *u, const struct cert_candidate *c, struct sts_diags *diags)
+static bool cert_update_take(struct update *u, const struct cert_candidate *c,
+                             struct sts_diags *diags)
 {
     struct cert_pair *pair = NULL, *old = cert_table_find(&u->before, c->file);
     enum cert_outcome outcome = cert_load(&u->loader, c, diags, &pair);
@@ -196,12 +197,12 @@ static bool none_is_gone(const struct update *u)
     return there == u->before.count;
 }
 
-static bool load(struct update *u, struct sts_diags *diags)
+static bool cert_update_load(struct update *u, struct sts_diags *diags)
 {
     bool good = true;
 
     for (size_t i = 0; good && i < u->in->entry_count; i++)
-        good = look_at(u, i, diags);
+        good = cert_update_look_at(u, i, diags);
     if (!good)
         return false;
     cert_find_finish(&u->found);
@@ -209,14 +210,14 @@ static bool load(struct update *u, struct sts_diags *diags)
     u->bare = STS_ARRAY(u->scratch, u->found.count, struct bare);
     good = none_is_gone(u);
     for (size_t i = 0; good && i < u->found.count; i++)
-        good = take(u, &u->found.items[i], diags);
+        good = cert_update_take(u, &u->found.items[i], diags);
     return good;
 }
 
 /* --- names --------------------------------------------------------------------------------- */
 
 /* The identity that `name` is going to have, to be changed; NULL: two pairs of a kind have it. */
-static struct cert_identity *identity(struct update *u, struct sts_str name)
+static struct cert_identity *cert_update_identity(struct update *u, struct sts_str name)
 {
     const struct cert_store *previous = u->in->previous;
     const struct cert_store *whole = cert_store_whole(previous);
@@ -233,10 +234,10 @@ static struct cert_identity *identity(struct update *u, struct sts_str name)
     return will;
 }
 
-static bool withdraw(struct update *u, const struct cert_pair *old)
+static bool cert_update_withdraw(struct update *u, const struct cert_pair *old)
 {
     for (size_t i = 0; old && i < old->name_count; i++) {
-        struct cert_identity *id = identity(u, old->names[i]);
+        struct cert_identity *id = cert_update_identity(u, old->names[i]);
         if (!id || *cert_store_slot(id, old) != old)
             return false;
         *cert_store_slot(id, old) = NULL;
@@ -256,10 +257,10 @@ static bool update_may_drop_earlier(const struct update *u, struct sts_str name,
             (id->rsa && cert_store_is_kept(previous, id->rsa)));
 }
 
-static bool present(struct update *u, const struct cert_pair *pair)
+static bool cert_update_present(struct update *u, const struct cert_pair *pair)
 {
     for (size_t i = 0; i < pair->name_count; i++) {
-        struct cert_identity *id = identity(u, pair->names[i]);
+        struct cert_identity *id = cert_update_identity(u, pair->names[i]);
         if (!id || *cert_store_slot(id, pair) || update_may_drop_earlier(u, pair->names[i], id))
             return false;
         *cert_store_slot(id, pair) = pair;
@@ -292,14 +293,14 @@ static bool all_are_served(const struct update *u)
     return good;
 }
 
-static bool exchange(struct update *u)
+static bool cert_update_exchange(struct update *u)
 {
     bool good = true;
 
     for (size_t i = 0; good && i < u->count; i++)
-        good = withdraw(u, u->replaced[i].old);
+        good = cert_update_withdraw(u, u->replaced[i].old);
     for (size_t i = 0; good && i < u->count; i++)
-        good = present(u, u->replaced[i].pair);
+        good = cert_update_present(u, u->replaced[i].pair);
     return good && all_are_served(u);
 }
 
@@ -319,7 +320,7 @@ static void put_identities(struct cert_store *s, const struct cert_table *from)
     }
 }
 
-static void put_pair(struct cert_store *s, struct cert_pair *pair)
+static void cert_update_put_pair(struct cert_store *s, struct cert_pair *pair)
 {
     s->added += !cert_table_find(&s->base->files, pair->info.file);
     cert_store_add_bare(s, pair);
@@ -332,10 +333,10 @@ static struct cert_store *lay_over(const struct update *u)
     s->base = cert_store_ref(previous->base ? previous->base : previous);
     s->until = previous->until;
     for (size_t i = 0; i < u->count; i++)
-        put_pair(s, cert_pair_ref(u->replaced[i].pair));
+        cert_update_put_pair(s, cert_pair_ref(u->replaced[i].pair));
     for (size_t i = 0; previous->base && i < previous->count; i++)
         if (!cert_table_find(&s->files, previous->pairs[i]->info.file))
-            put_pair(s, cert_pair_ref(previous->pairs[i]));
+            cert_update_put_pair(s, cert_pair_ref(previous->pairs[i]));
     put_identities(s, &u->names);
     if (previous->base)
         put_identities(s, &previous->hosts);
@@ -371,8 +372,8 @@ struct cert_store *cert_store_update(struct cert_update *update, struct sts_diag
     u.found.arena = u.scratch;
     u.found.now_ns = file_clock_ns();
     cert_loader_init(&u.loader, previous, update->now);
-    if (is_usual(update) && load(&u, &said) && !said.first && exchange(&u) &&
-        u.count + (previous->base ? previous->count : 0) <= OWN_MAX) {
+    if (is_usual(update) && cert_update_load(&u, &said) && !said.first &&
+        cert_update_exchange(&u) && u.count + (previous->base ? previous->count : 0) <= OWN_MAX) {
         s = u.count ? lay_over(&u) : cert_store_ref(previous);
         sts_diags_append(diags, &cert_store_whole(s)->said);
         tell_names(&u, update);

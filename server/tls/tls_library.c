@@ -51,7 +51,7 @@ static bool is_needed(size_t index, const OSSL_ALGORITHM *algorithm)
 }
 
 /* The arrays and functions of the default provider stay where they are: it is never unloaded. */
-static void pick(size_t index)
+static void tls_library_pick(size_t index)
 {
     int no_cache = 0;
     const OSSL_ALGORITHM *all =
@@ -67,7 +67,7 @@ static void pick(size_t index)
                                  .implementation = tls_schedule_functions};
 }
 
-static const OSSL_ALGORITHM *query(void *context, int operation, int *no_cache)
+static const OSSL_ALGORITHM *tls_library_query(void *context, int operation, int *no_cache)
 {
     (void)context;
     *no_cache = 0;
@@ -78,18 +78,19 @@ static const OSSL_ALGORITHM *query(void *context, int operation, int *no_cache)
 }
 
 /* Of TLS: which groups there are. Those without an algorithm here are passed over. */
-static int capabilities(void *context, const char *capability, OSSL_CALLBACK *each, void *data)
+static int tls_library_capabilities(void *context, const char *capability, OSSL_CALLBACK *each,
+                                    void *data)
 {
     (void)context;
     return OSSL_PROVIDER_get_capabilities(whole, capability, each, data);
 }
 
-static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
-                         const OSSL_DISPATCH **out, void **context)
+static int tls_library_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
+                                     const OSSL_DISPATCH **out, void **context)
 {
     static const OSSL_DISPATCH functions[] = {
-        {OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))query},
-        {OSSL_FUNC_PROVIDER_GET_CAPABILITIES, (void (*)(void))capabilities},
+        {OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))tls_library_query},
+        {OSSL_FUNC_PROVIDER_GET_CAPABILITIES, (void (*)(void))tls_library_capabilities},
         {0, NULL},
     };
 
@@ -109,16 +110,16 @@ OSSL_LIB_CTX *tls_library_of(const char *name, OSSL_provider_init_fn *provider)
     return made;
 }
 
-static void make(void)
+static void tls_library_make(void)
 {
     whole = sts_must(OSSL_PROVIDER_load(NULL, "default"));
     for (size_t i = 0; i < OPERATIONS; i++)
-        pick(i);
-    library = tls_library_of("mta-stsd", provider_init);
+        tls_library_pick(i);
+    library = tls_library_of("mta-stsd", tls_library_provider_init);
 }
 
 OSSL_LIB_CTX *tls_library(void)
 {
-    pthread_once(&once, make);
+    pthread_once(&once, tls_library_make);
     return library;
 }

@@ -46,7 +46,8 @@ struct request {
 };
 
 /* RFC 5869 §2.2. `salt` has the length of the hash, as all salts of a key schedule have. */
-static void extract(const struct hash *hash, const uint8_t *salt, struct octets key, uint8_t *out)
+static void tls_schedule_extract(const struct hash *hash, const uint8_t *salt, struct octets key,
+                                 uint8_t *out)
 {
     const struct nettle_mac *hmac = hash->hmac;
     union state state;
@@ -57,8 +58,8 @@ static void extract(const struct hash *hash, const uint8_t *salt, struct octets 
 }
 
 /* RFC 5869 §2.3. */
-static void expand(const struct hash *hash, const uint8_t *key, struct octets info, uint8_t *out,
-                   size_t len)
+static void tls_schedule_expand(const struct hash *hash, const uint8_t *key, struct octets info,
+                                uint8_t *out, size_t len)
 {
     const struct nettle_mac *hmac = hash->hmac;
     union state state;
@@ -69,7 +70,7 @@ static void expand(const struct hash *hash, const uint8_t *key, struct octets in
     OPENSSL_cleanse(&state, sizeof(state));
 }
 
-static uint8_t *put(uint8_t *at, struct octets what)
+static uint8_t *tls_schedule_put(uint8_t *at, struct octets what)
 {
     if (what.len > 0)
         memcpy(at, what.ptr, what.len);
@@ -89,10 +90,10 @@ static bool expand_label(const struct request *r, struct octets key, struct octe
     info[0] = (uint8_t)(len >> 8);
     info[1] = (uint8_t)len;
     info[2] = (uint8_t)label;
-    uint8_t *at = put(put(info + 3, r->prefix), r->label);
+    uint8_t *at = tls_schedule_put(tls_schedule_put(info + 3, r->prefix), r->label);
     *at++ = (uint8_t)context.len;
-    at = put(at, context);
-    expand(r->hash, key.ptr, (struct octets){info, (size_t)(at - info)}, out, len);
+    at = tls_schedule_put(at, context);
+    tls_schedule_expand(r->hash, key.ptr, (struct octets){info, (size_t)(at - info)}, out, len);
     return true;
 }
 
@@ -110,14 +111,14 @@ static bool next_secret(const struct request *r, uint8_t *out, size_t len)
     if (len != unit)
         return false;
     if (!r->salt.ptr) {
-        extract(hash, zeros, key, out);
+        tls_schedule_extract(hash, zeros, key, out);
         return true;
     }
     hash->plain->init(&state);
     hash->plain->digest(&state, unit, nothing);
     if (!expand_label(r, r->salt, (struct octets){nothing, unit}, derived, unit))
         return false;
-    extract(hash, derived, key, out);
+    tls_schedule_extract(hash, derived, key, out);
     OPENSSL_cleanse(derived, sizeof(derived));
     return true;
 }
@@ -170,7 +171,8 @@ static bool read_request(const OSSL_PARAM *param, struct request *out)
 }
 
 /* libssl gives all parameters together with each call, so that nothing is kept in between. */
-static int derive(void *context, unsigned char *out, size_t len, const OSSL_PARAM *params)
+static int tls_schedule_derive(void *context, unsigned char *out, size_t len,
+                               const OSSL_PARAM *params)
 {
     struct request request = {.mode = -1};
 
@@ -200,6 +202,6 @@ static void context_free(void *context)
 const OSSL_DISPATCH tls_schedule_functions[] = {
     {OSSL_FUNC_KDF_NEWCTX, (void (*)(void))context_new},
     {OSSL_FUNC_KDF_FREECTX, (void (*)(void))context_free},
-    {OSSL_FUNC_KDF_DERIVE, (void (*)(void))derive},
+    {OSSL_FUNC_KDF_DERIVE, (void (*)(void))tls_schedule_derive},
     {0, NULL},
 };

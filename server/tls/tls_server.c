@@ -69,8 +69,8 @@ static bool separate_sessions(SSL *ssl, struct sts_str host)
     return SSL_set_session_id_context(ssl, digest, sizeof(digest)) == 1;
 }
 
-static bool identify(const struct tls_server *server, SSL *ssl, struct sts_str host,
-                     struct cert_identity *out)
+static bool tls_server_identify(const struct tls_server *server, SSL *ssl, struct sts_str host,
+                                struct cert_identity *out)
 {
     *out = (struct cert_identity){0};
     return server->hooks.identify(transport_of(ssl), host, out) && (out->ec || out->rsa);
@@ -94,7 +94,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *data)
         *alert = SSL_AD_UNRECOGNIZED_NAME;
         return SSL_CLIENT_HELLO_ERROR;
     }
-    if (!identify(server, ssl, host_name_str(&host), &identity)) {
+    if (!tls_server_identify(server, ssl, host_name_str(&host), &identity)) {
         *alert = SSL_AD_UNRECOGNIZED_NAME;
         return SSL_CLIENT_HELLO_ERROR;
     }
@@ -105,7 +105,8 @@ static int on_client_hello(SSL *ssl, int *alert, void *data)
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-static bool install(const struct tls_server *server, SSL *ssl, const struct cert_pair *pair)
+static bool tls_server_install(const struct tls_server *server, SSL *ssl,
+                               const struct cert_pair *pair)
 {
     if (!pair)
         return true;
@@ -127,9 +128,10 @@ static int on_certificate(SSL *ssl, void *data)
     const char *sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
     if (!sni || !host_name_parse(sts_str_from(sni), &host) ||
-        !identify(server, ssl, host_name_str(&host), &identity))
+        !tls_server_identify(server, ssl, host_name_str(&host), &identity))
         return 0;
-    return install(server, ssl, identity.rsa) && install(server, ssl, identity.ec);
+    return tls_server_install(server, ssl, identity.rsa) &&
+           tls_server_install(server, ssl, identity.ec);
 }
 
 /* Called only when the client offers ALPN. RFC 7301 §3.2: no protocol in common is fatal. */
@@ -166,7 +168,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 }
 
 /* Everything is set here, so that no openssl.cnf of the machine decides. */
-static bool set_up(struct tls_server *server)
+static bool tls_server_set_up(struct tls_server *server)
 {
     SSL_CTX *ctx = server->context;
 
@@ -205,7 +207,8 @@ struct tls_server *tls_server_new(const struct tls_hooks *hooks, size_t cache,
     server->hooks = *hooks;
     server->cache = cert_cache_new(cache);
     server->context = SSL_CTX_new_ex(tls_library(), NULL, TLS_server_method());
-    if (tickets_init(&server->tickets, clock_monotonic_ms()) && server->context && set_up(server))
+    if (tickets_init(&server->tickets, clock_monotonic_ms()) && server->context &&
+        tls_server_set_up(server))
         return server;
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
     sts_diag_add(diags, STS_ERROR, "tls-setup", (struct sts_pos){0},

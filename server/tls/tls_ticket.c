@@ -58,7 +58,7 @@ bool tickets_seal(struct tickets *t, uint64_t now_ms, struct ticket_key *out)
     return ok;
 }
 
-static bool named(const struct ticket_key *key, const unsigned char name[16])
+static bool tls_ticket_named(const struct ticket_key *key, const unsigned char name[16])
 {
     return memcmp(key->name, name, sizeof(key->name)) == 0;
 }
@@ -70,8 +70,8 @@ bool tickets_open(struct tickets *t, uint64_t now_ms, const unsigned char name[1
 
     pthread_mutex_lock(&t->lock);
     if (keep_fresh(t, now_ms)) {
-        *renew = !named(&t->now, name);
-        found = !*renew || (t->has_before && named(&t->before, name));
+        *renew = !tls_ticket_named(&t->now, name);
+        found = !*renew || (t->has_before && tls_ticket_named(&t->before, name));
         if (found)
             *out = *renew ? t->before : t->now;
     }

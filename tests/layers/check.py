@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Which folder may use what. Arrows point down only; a layer may skip, never climb.
+"""Which folder may use what. Arrows point down only; a layer may skip, never climb. And no name of a
+function stands in two files.
 
     tests/layers/check.py [ARCHIVE]      ARCHIVE: libmtasts.a, whose undefined symbols are checked
 
@@ -160,6 +161,24 @@ def check_sources(top):
     return problems
 
 
+# A definition begins at the start of a line and has its braces there, too.
+FUNCTION = re.compile(r"^[A-Za-z_][\w \t*]*?\b(\w+)\((?:[^()]|\([^()]*\))*\)\s*^\{", re.M)
+
+
+def check_names(top):
+    """Functions, static ones too, whose name stands in two files: grep and a stack trace would not
+    tell which is meant."""
+    places = {}
+    for path in sorted(top.glob("server/*/*.c")):
+        code = code_of(path.read_text(encoding="utf-8"))
+        for match in FUNCTION.finditer(code):
+            places.setdefault(match.group(1), []).append(
+                f"{path.relative_to(top)}:{line_of(code, match.start(1))}"
+            )
+    return [f"{found[1]}: {name} is a function in {found[0]}, too"
+            for name, found in sorted(places.items()) if len(found) > 1]  # fmt: skip
+
+
 def parse_nm(text):
     """{object: (defined, undefined)} of `nm -g --format=posix` over an archive."""
     objects, current = {}, None
@@ -197,7 +216,7 @@ def nm(archive):
 
 def main(arguments):
     top = pathlib.Path(__file__).resolve().parents[2]
-    problems = check_sources(top)
+    problems = check_sources(top) + check_names(top)
     for archive in arguments:
         problems += check_symbols(nm(archive))
     print(*problems, sep="\n", end="\n" if problems else "")

@@ -60,6 +60,21 @@ def test_allowed_is_let_through(case, tmp_path):
     assert check.check_sources(tmp_path) == []
 
 
+@pytest.mark.parametrize("other", ["static int take(int x)\n{\n}\n",
+                                   "struct a *take(const char *(*f)(void),\n               int y)\n{\n}\n"])
+def test_function_of_two_files_is_found(other, tmp_path):
+    write(tmp_path, "server/base/a.c", "static void take(void);\n\nstatic void take(void)\n{\n}\n")
+    write(tmp_path, "server/http/b.c", other)
+    (problem,) = check.check_names(tmp_path)
+    assert problem.startswith("server/http/b.c:1: take ") and "server/base/a.c:3" in problem
+
+
+def test_function_of_one_file_is_let_through(tmp_path):
+    write(tmp_path, "server/base/a.c", "int take(void);\nint f(void)\n{\n    return take();\n}\n")
+    write(tmp_path, "server/http/b.c", "/* int f(void)\n{ */\nint take(void)\n{\n    f();\n}\n")
+    assert check.check_names(tmp_path) == []
+
+
 def listing(name, *undefined):
     lines = [f"libmtasts.a[{name}]:", "sts_a T 0 1", "libmtasts.a[other.o]:", "sts_b T 0 1"]
     return "\n".join(lines[:2] + [f"{symbol} U         " for symbol in undefined] + lines[2:])
@@ -94,3 +109,8 @@ def test_empty_archive_is_a_violation():
 def test_all_folders_of_the_tree_are_known():
     top = pathlib.Path(__file__).resolve().parents[2]
     assert check.check_sources(top) == []
+
+
+def test_no_name_of_the_tree_stands_in_two_files():
+    top = pathlib.Path(__file__).resolve().parents[2]
+    assert check.check_names(top) == []
