@@ -52,17 +52,18 @@ static void sort_diags(struct view *v, const struct diagnosis *diagnosis)
 {
     struct diagnosis_walk walk = {0};
     struct placed *placed = NULL;
-    size_t capacity = 0;
+    size_t count = 0, capacity = 0;
 
-    for (const struct sts_diag *diag; (diag = diagnosis_next(diagnosis, &walk)); v->count++) {
-        placed = sts_heap_grow(placed, v->count, &capacity, sizeof(*placed));
-        placed[v->count] = (struct placed){diag, v->count};
+    for (const struct sts_diag *diag; (diag = diagnosis_next(diagnosis, &walk)); count++) {
+        placed = sts_heap_grow(placed, count, &capacity, sizeof(*placed));
+        placed[count] = (struct placed){diag, count};
     }
-    if (v->count)
-        qsort(placed, v->count, sizeof(*placed), by_subject);
-    v->sorted = STS_ARRAY(v->arena, v->count, const struct sts_diag *);
-    for (size_t i = 0; i < v->count; i++)
+    if (placed)
+        qsort(placed, count, sizeof(*placed), by_subject);
+    v->sorted = STS_ARRAY(v->arena, count, const struct sts_diag *);
+    for (size_t i = 0; i < count; i++)
         v->sorted[i] = placed[i].diag;
+    v->count = count;
     free(placed);
 }
 

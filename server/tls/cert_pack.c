@@ -166,10 +166,12 @@ struct cert_pack *cert_pack_open(const char *path)
     /* O_NONBLOCK: opening a FIFO must not wait. */
     const int flags = O_NONBLOCK | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
     int fd = open(path, O_RDWR | flags);
-    bool read_only = fd < 0;
+    bool read_only = false;
 
-    if (read_only)
+    if (fd < 0) {
         fd = open(path, O_RDONLY | flags);
+        read_only = true;
+    }
     if (fd < 0)
         return NULL;
     struct cert_pack *pack = new_pack(fd, path);
