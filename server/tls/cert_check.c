@@ -125,7 +125,8 @@ static void check_key(const struct check *c)
         return;
     struct sts_diag *d =
         sts_diag_add(c->diags, STS_ERROR, "certificate-key-broken", cert_check_at(c, 0),
-                     "the private key does not make signatures that the certificate verifies");
+                     "the numbers of the private key do not belong together: it is damaged, or has "
+                     "parts that OpenSSL needs left out");
     char space[CERT_PATH_MAX];
     sts_diag_help(c->diags, d, "key file: %.*s; issue key and certificate again",
                   STS_ARG(cert_pair_key_file(c->pair, space)));
