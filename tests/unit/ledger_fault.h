@@ -88,4 +88,17 @@ static inline void expect_disk_error(struct fixture *f)
     expect_error(f, f->diags.first->code);
 }
 
+/* Waits for a child that was armed: true when it was killed before one of its writes, false when it
+ * came to its end, which must be a good one. */
+static inline bool was_killed(pid_t child)
+{
+    int status;
+
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFSIGNALED(status))
+        return true;
+    assert_int_equal(status, 0);
+    return false;
+}
+
 #endif

@@ -123,7 +123,6 @@ static void files_that_cannot_grow(void **state)
 /* A process opens and commits, and is killed before its `after`th write. True when it was. */
 static bool killed(struct fixture *f, unsigned after, unsigned policy_number)
 {
-    int status;
     pid_t child = fork();
 
     assert_true(child >= 0);
@@ -131,11 +130,7 @@ static bool killed(struct fixture *f, unsigned after, unsigned policy_number)
         arm(after, 0, false);
         _exit(try_open(f, LEDGER_WRITE) && try_three(f, policy_number, NOW) ? 0 : 1);
     }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (WIFSIGNALED(status))
-        return true;
-    assert_int_equal(status, 0);
-    return false;
+    return was_killed(child);
 }
 
 static void killed_before_every_write(void **state)

@@ -131,7 +131,6 @@ static void every_write_of_a_change_fails(void **state)
 /* In a process of its own, which is killed before its `after`th write. True when it was. */
 static bool killed(struct fixture *f, bool (*work)(struct fixture *f), unsigned after)
 {
-    int status;
     pid_t child = fork();
 
     assert_true(child >= 0);
@@ -139,11 +138,7 @@ static bool killed(struct fixture *f, bool (*work)(struct fixture *f), unsigned 
         arm(after, 0, false);
         _exit(work(f) ? 0 : 1);
     }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (WIFSIGNALED(status))
-        return true;
-    assert_int_equal(status, 0);
-    return false;
+    return was_killed(child);
 }
 
 static bool open_and_mark(struct fixture *f)

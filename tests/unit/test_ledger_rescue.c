@@ -73,7 +73,6 @@ static void every_write_fails(void **state)
 /* In a process of its own, which is killed before its `after`th write. True when it was. */
 static bool killed(struct fixture *f, unsigned after)
 {
-    int status;
     pid_t child = fork();
 
     assert_true(child >= 0);
@@ -84,11 +83,7 @@ static bool killed(struct fixture *f, unsigned after)
         arm(after, 0, false);
         _exit(try_change(f) ? 0 : 1);
     }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (WIFSIGNALED(status))
-        return true;
-    assert_int_equal(status, 0);
-    return false;
+    return was_killed(child);
 }
 
 /* Until it has its name again there is none, as after the deletion; then it is whole. */
