@@ -44,7 +44,9 @@ struct sts_diag *sts_diag_add(struct sts_diags *d, enum sts_severity severity, c
 /* Sets the help line, same escaping. */
 void sts_diag_help(struct sts_diags *d, struct sts_diag *diag, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Copies every diagnostic of `from` (with its strings) to the end of `to`. */
+/* Copies one diagnostic (with its strings) to the end of `to`, whatever list it is in. */
+void sts_diags_add_copy(struct sts_diags *to, const struct sts_diag *diag);
+/* The same with every diagnostic of `from`. */
 void sts_diags_append(struct sts_diags *to, const struct sts_diags *from);
 
 /* A copy of all of them in one piece of the heap, which free() ends; nothing can be added to it.

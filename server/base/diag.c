@@ -89,19 +89,24 @@ size_t sts_diags_count(const struct sts_diags *d)
     return d->errors + d->warnings + d->notes;
 }
 
+void sts_diags_add_copy(struct sts_diags *to, const struct sts_diag *diag)
+{
+    struct sts_diag *copy = STS_NEW(to->arena, struct sts_diag);
+
+    *copy = *diag;
+    copy->where.source = sts_arena_dup(to->arena, diag->where.source);
+    copy->tenant = sts_arena_dup(to->arena, diag->tenant);
+    copy->message = sts_arena_dup(to->arena, diag->message);
+    copy->help = sts_arena_dup(to->arena, diag->help);
+    copy->related.source = sts_arena_dup(to->arena, diag->related.source);
+    copy->next = NULL;
+    link_diag(to, copy);
+}
+
 void sts_diags_append(struct sts_diags *to, const struct sts_diags *from)
 {
-    for (const struct sts_diag *diag = from->first; diag; diag = diag->next) {
-        struct sts_diag *copy = STS_NEW(to->arena, struct sts_diag);
-        *copy = *diag;
-        copy->where.source = sts_arena_dup(to->arena, diag->where.source);
-        copy->tenant = sts_arena_dup(to->arena, diag->tenant);
-        copy->message = sts_arena_dup(to->arena, diag->message);
-        copy->help = sts_arena_dup(to->arena, diag->help);
-        copy->related.source = sts_arena_dup(to->arena, diag->related.source);
-        copy->next = NULL;
-        link_diag(to, copy);
-    }
+    for (const struct sts_diag *diag = from->first; diag; diag = diag->next)
+        sts_diags_add_copy(to, diag);
 }
 
 /* What is packed one behind the other: diagnostics, then texts. */

@@ -125,6 +125,5 @@ void status_render(struct sts_buf *out, struct daemon *d, const struct status_qu
 /* Adds "tenants" and "unknown" to the document, whose end is left to the caller. */
 void status_tenants(struct sts_buf *out, struct daemon *d, const struct status_question *question);
 json_t *status_time(time_t t); /* null for 0 */
-void status_copy_diag(struct sts_diags *to, const struct sts_diag *diag);
 
 #endif

@@ -118,12 +118,9 @@ static bool commit_changes(struct publisher *p, const struct snapshot *before,
 /* The long way follows when this one fails, so that its errors do not matter. */
 static void publisher_keep_warnings(struct sts_diags *to, const struct sts_diags *from)
 {
-    for (const struct sts_diag *diag = from->first; diag; diag = diag->next) {
-        struct sts_diag one = *diag;
-        one.next = NULL;
+    for (const struct sts_diag *diag = from->first; diag; diag = diag->next)
         if (diag->severity == STS_WARNING)
-            sts_diags_append(to, &(struct sts_diags){.first = &one});
-    }
+            sts_diags_add_copy(to, diag);
 }
 
 /* The short way when the ledger is known to know `before` (may be NULL), else the whole. */

@@ -45,7 +45,7 @@ static json_t *diagnostics_json(const struct daemon *d)
         if (!a->usable || !diag->tenant.len ||
             (!snapshot_find_domain(d->snapshot, diag->tenant) &&
              strcmp(diag->code, "tenant-removed") != 0))
-            status_copy_diag(&rest, diag);
+            sts_diags_add_copy(&rest, diag);
     json_t *array = sts_diags_json(&rest);
     sts_arena_free(scratch);
     return array;

@@ -82,17 +82,6 @@ static size_t first_of(const struct view *v, struct sts_str about)
     return low;
 }
 
-void status_copy_diag(struct sts_diags *to, const struct sts_diag *diag)
-{
-    struct sts_diags one;
-    struct sts_diag copy = *diag;
-
-    sts_diags_init(&one, to->arena);
-    copy.next = NULL;
-    one.first = &copy;
-    sts_diags_append(to, &one);
-}
-
 /* Adds those of this subject to `out`, unless it is NULL; whether there are any. */
 static bool find_diags(const struct view *v, struct sts_str about, bool own, bool reasons,
                        struct sts_diags *out)
@@ -105,7 +94,7 @@ static bool find_diags(const struct view *v, struct sts_str about, bool own, boo
             continue;
         any = true;
         if (out)
-            status_copy_diag(out, v->sorted[i]);
+            sts_diags_add_copy(out, v->sorted[i]);
     }
     return any;
 }

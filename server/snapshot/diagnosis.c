@@ -100,11 +100,8 @@ void diagnosis_copy(const struct diagnosis *d, struct sts_diags *to)
 {
     struct diagnosis_walk walk = {0};
 
-    for (const struct sts_diag *diag; (diag = diagnosis_next(d, &walk));) {
-        struct sts_diag one = *diag;
-        one.next = NULL;
-        sts_diags_append(to, &(struct sts_diags){.first = &one});
-    }
+    for (const struct sts_diag *diag; (diag = diagnosis_next(d, &walk));)
+        sts_diags_add_copy(to, diag);
 }
 
 static size_t diagnosis_count(const struct diagnosis *d, enum sts_severity severity)

@@ -161,7 +161,7 @@ static bool include_is_vanished(struct build *b, struct sts_str name, struct fil
     *how = (struct absence){.pattern = source_pattern(b, name), .error = b->unlisted};
     if (!how->pattern)
         return false;
-    struct sts_str path = file_dirname(b->diags->arena, name);
+    struct sts_str path = file_dirname(b->scratch, name);
     if (!how->error)
         how->error = list_error(path.ptr);
     how->other = !how->error && is_other_and_empty(path.ptr, directory);
@@ -178,7 +178,7 @@ static void include_collect_unusable(struct build *b)
 {
     const struct snapshot *s = b->snapshot;
 
-    b->unusable = STS_ARRAY(b->diags->arena, s->source_count, struct unusable);
+    b->unusable = STS_ARRAY(b->scratch, s->source_count, struct unusable);
     for (size_t i = 1; i < s->source_count; i++)
         if (s->sources[i].source->broken || s->sources[i].source->empty)
             b->unusable[b->unusable_count++] =

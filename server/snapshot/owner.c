@@ -19,7 +19,7 @@ static struct snapshot_file owner_resolve(const struct build *b, struct sts_str 
         return (struct snapshot_file){0};
     if (sts_str_eq(stored, file_basename(s->main_file)))
         return (struct snapshot_file){s->main_file, relative};
-    return (struct snapshot_file){file_resolve(b->diags->arena, s->base_dir, stored), relative};
+    return (struct snapshot_file){file_resolve(b->scratch, s->base_dir, stored), relative};
 }
 
 /* Empty: nobody's, or nobody knows. */
@@ -123,6 +123,7 @@ struct orphans {
     size_t declared, at; /* of the snapshot's tenants */
     struct tenant *list;
     size_t count, capacity;
+    size_t lost_file_capacity; /* of the snapshot's */
 };
 
 static struct tenant *orphans_find_declared(struct orphans *o, struct sts_str domain)
@@ -136,21 +137,17 @@ static struct tenant *orphans_find_declared(struct orphans *o, struct sts_str do
 }
 
 /* Its place in lost_files; many tenants in a row are of one file. */
-static uint32_t orphans_add_file(struct snapshot *s, struct snapshot_file file)
+static uint32_t orphans_add_file(struct orphans *o, struct snapshot_file file)
 {
+    struct snapshot *s = o->b->snapshot;
     size_t count = s->lost_file_count;
 
     if (!file.name.len)
         return SNAPSHOT_NO_FILE;
     if (count && sts_str_eq(s->lost_files[count - 1].name, file.name))
         return (uint32_t)count - 1;
-    if ((count & (count - 1)) == 0) { /* a power of two: all places are taken */
-        struct snapshot_file *larger =
-            STS_ARRAY(s->arena, count ? count * 2 : 1, struct snapshot_file);
-        for (size_t i = 0; i < count; i++)
-            larger[i] = s->lost_files[i];
-        s->lost_files = larger;
-    }
+    s->lost_files = sts_arena_grow(s->arena, s->lost_files, count, &o->lost_file_capacity,
+                                   sizeof(*s->lost_files));
     s->lost_files[count] =
         (struct snapshot_file){sts_arena_dup(s->arena, file.name), file.relative};
     return (uint32_t)s->lost_file_count++;
@@ -177,7 +174,7 @@ static void orphans_keep(struct orphans *o, struct sts_str domain, struct snapsh
     struct tenant t = {.domain = sts_str_sub(host, strlen(STS_HOST_LABEL), host.len),
                        .hash = tenant_hash(host),
                        .orphan = true,
-                       .file = orphans_add_file(s, file)};
+                       .file = orphans_add_file(o, file)};
     if (!tenant_keep(b, b->diags, &t, KEPT_MISSING))
         return;
     if (!rival) {

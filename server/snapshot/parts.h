@@ -26,6 +26,7 @@ struct build {
     struct snapshot *snapshot;
     struct diagnosis *diagnosis;
     struct sts_diags *diags;     /* its own */
+    struct sts_arena *scratch;   /* until the build is over */
     struct ledger *ledger;       /* for dates and last good; NULL when not readable */
     const struct served *served; /* instead of a previous snapshot; may be NULL */
     size_t source_capacity;

@@ -43,19 +43,11 @@ static bool repeated_add(struct repeated *r, const struct sts_diag *diag)
     return true;
 }
 
-static void repeated_copy(struct sts_diags *to, const struct sts_diag *diag)
-{
-    struct sts_diag one = *diag;
-
-    one.next = NULL;
-    sts_diags_append(to, &(struct sts_diags){.first = &one});
-}
-
 void repeated_append(struct repeated *r, struct sts_diags *to, const struct sts_diags *from)
 {
     for (const struct sts_diag *diag = from->first; diag; diag = diag->next)
         if (diag->severity == STS_ERROR || repeated_add(r, diag))
-            repeated_copy(to, diag);
+            sts_diags_add_copy(to, diag);
 }
 
 void repeated_note(struct repeated *r, const struct sts_diags *diags)
@@ -77,7 +69,7 @@ void repeated_split(struct repeated *all, const struct sts_diags *said, struct s
     sts_diags_init(&other, said->arena);
     for (const struct sts_diag *diag = said->first; diag; diag = diag->next)
         if (diag->severity == STS_ERROR || repeated_add(&repeated, diag))
-            repeated_copy(sts_str_eq(diag->where.source, file) ? &own : &other, diag);
+            sts_diags_add_copy(sts_str_eq(diag->where.source, file) ? &own : &other, diag);
     all->compared += repeated.compared;
     repeated_fini(&repeated);
     shard->diags = sts_diags_pack(&own);

@@ -152,8 +152,11 @@ static bool snapshot_fill(struct build *b)
 struct snapshot *snapshot_diagnose(const struct snapshot_input *input, struct diagnosis *diagnosis)
 {
     struct snapshot *s = sts_must(calloc(1, sizeof(*s)));
-    struct build b = {
-        .input = input, .snapshot = s, .diagnosis = diagnosis, .diags = &diagnosis->own};
+    struct build b = {.input = input,
+                      .snapshot = s,
+                      .diagnosis = diagnosis,
+                      .diags = &diagnosis->own,
+                      .scratch = sts_arena_new()};
 
     atomic_init(&s->refs, 1);
     s->arena = sts_arena_new();
@@ -164,6 +167,7 @@ struct snapshot *snapshot_diagnose(const struct snapshot_input *input, struct di
     s->bodies = input->previous ? body_pool_ref(input->previous->bodies) : body_pool_new();
     bool good = snapshot_fill(&b);
     diagnosis_settle(diagnosis);
+    sts_arena_free(b.scratch);
     if (good)
         return s;
     snapshot_unref(s);

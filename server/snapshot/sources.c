@@ -142,7 +142,7 @@ struct file_id source_directory(const struct build *b, struct sts_str name)
     const struct snapshot *previous = b->input->previous;
     const struct snapshot_source *old = previous ? source_find(previous, name) : NULL;
 
-    return old ? old->directory : file_identify(file_dirname(b->diags->arena, name).ptr);
+    return old ? old->directory : file_identify(file_dirname(b->scratch, name).ptr);
 }
 
 /* The same file under the name that another include pattern gave it. Only patterns that changed

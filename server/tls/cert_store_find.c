@@ -12,8 +12,8 @@ const struct cert_store *cert_store_whole(const struct cert_store *s)
 }
 
 /* What a store has of its own, else what its base has. */
-static void *cert_store_find_find(const struct cert_store *store, const struct cert_table *own,
-                                  const struct cert_table *other, struct sts_str key)
+static void *cert_store_find_either(const struct cert_store *store, const struct cert_table *own,
+                                    const struct cert_table *other, struct sts_str key)
 {
     void *found = cert_table_find(own, key);
     return found || !store->base ? found : cert_table_find(other, key);
@@ -21,8 +21,8 @@ static void *cert_store_find_find(const struct cert_store *store, const struct c
 
 const struct cert_pair *cert_store_by_file(const struct cert_store *store, struct sts_str file)
 {
-    return cert_store_find_find(store, &store->files, store->base ? &store->base->files : NULL,
-                                file);
+    return cert_store_find_either(store, &store->files, store->base ? &store->base->files : NULL,
+                                  file);
 }
 
 const struct cert_pair *cert_store_gone(const struct cert_store *store, struct sts_str file)
@@ -32,14 +32,14 @@ const struct cert_pair *cert_store_gone(const struct cert_store *store, struct s
 
 struct cert_chain *cert_store_chain(const struct cert_store *store, struct sts_str digest)
 {
-    return cert_store_find_find(store, &store->chains, store->base ? &store->base->chains : NULL,
-                                digest);
+    return cert_store_find_either(store, &store->chains, store->base ? &store->base->chains : NULL,
+                                  digest);
 }
 
 const struct cert_identity *cert_store_exact(const struct cert_store *store, struct sts_str name)
 {
-    const struct cert_identity *id =
-        cert_store_find_find(store, &store->hosts, store->base ? &store->base->hosts : NULL, name);
+    const struct cert_identity *id = cert_store_find_either(
+        store, &store->hosts, store->base ? &store->base->hosts : NULL, name);
     return id && (id->ec || id->rsa) ? id : NULL;
 }
 
